@@ -1,0 +1,49 @@
+"""The real slices of RetailRocket's log, where they lie beside the repository; nothing of them is written into it."""
+from pathlib import Path
+import numpy as np, pytest
+from recsys_nb.data import read_categories, read_log
+from recsys_nb.protocol import is_repeat, make_protocols, n_items
+
+SLICES = Path(__file__).resolve().parents[2]/'shared/data/retailrocket'
+pytestmark = pytest.mark.skipif(not SLICES.is_dir(), reason='the real slices are missing: there is no folder ../shared/data/retailrocket')
+
+def events(log): return log.event.value_counts().to_dict()
+
+
+def test_visitors():
+    log, report = read_log(SLICES/'visitors')
+    assert (report.rows, report.duplicates, report.events, len(log)) == (9_385, 3, 9_382, 9_382)
+    assert report.unknown_events == {} and log.visitorid.nunique() == 5_000
+    assert read_categories(SLICES/'visitors') is None
+
+
+def test_buyers():
+    log, report = read_log(SLICES/'buyers')
+    assert events(log) == dict(view=75_374, addtocart=12_456, transaction=9_551)
+    assert (report.events, report.empty_transactions) == (97_381, 9_551)
+    assert (log.visitorid.nunique(), log.itemid.nunique(), log.visitorid.value_counts().max()) == (2_174, 29_905, 4_961)
+
+
+def test_lastweek():
+    log, report = read_log(SLICES/'lastweek')
+    assert (report.rows, report.duplicates) == (38_741, 164) # 36,003 views and 2,128 carts before 74 and 90 repeated rows are dropped
+    assert events(log) == dict(view=36_003 - 74, addtocart=2_128 - 90, transaction=610) and log.visitorid.nunique() == 10_937
+    categories = read_categories(SLICES/'lastweek')
+    assert len(categories.parent) == 1_669 and sum(p < 0 for p in categories.parent.values()) == 25 and categories.notes == []
+    found = categories.at(log.itemid, log.timestamp)
+    assert (found >= 0).all() and len(np.unique(found)) == 724
+    paths = {c: categories.path(c) for c in np.unique(found)}
+    roots = {c for c, p in categories.parent.items() if p < 0}
+    assert all(p[0] in roots and p[-1] == c for c, p in paths.items()) and max(map(len, paths.values())) > 2
+    assert np.array_equal(categories.root(found), [paths[c][0] for c in found])
+
+
+def test_sessions(tmp_path):
+    log, report = read_log(SLICES/'sessions/archive.zip', cache=tmp_path)
+    assert (report.events, log.itemid.nunique()) == (710_586, 36_968)
+    p = make_protocols(log, context='window', min_history=2, min_item_events=1)
+    assert (len(p.test), n_items(p.split.log), len(p.purchases)) == (15_132, 36_968, 0)
+    assert round(100 * is_repeat(p.test).mean(), 1) == 38.2
+    assert p.test.histories.length.min() == 2
+    again, _ = read_log(SLICES/'sessions/archive.zip', cache=tmp_path)
+    assert again.equals(log)
