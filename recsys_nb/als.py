@@ -5,14 +5,12 @@
 # %% auto #0
 __all__ = ['ALS', 'fold_in', 'recommend', 'tune']
 
-# %% ../nbs/11_als.ipynb #d96dca68
-import os
-os.environ.setdefault('OPENBLAS_NUM_THREADS', '1') # implicit runs its own threads
-import logging, warnings
-import numpy as np, pandas as pd, implicit, optuna
-from implicit.cpu.als import AlternatingLeastSquares
+# %% ../nbs/11_als.ipynb #b8eb3de6
+import warnings
 from pathlib import Path
 from .data import *
+import numpy as np, pandas as pd, optuna
+from implicit.cpu.als import AlternatingLeastSquares
 from .protocol import *
 from .metrics import *
 from .baselines import *

@@ -7,6 +7,10 @@ __all__ = ['FILES', 'FORMAT', 'EVENTS', 'COLUMNS', 'EARLIEST', 'LATEST', 'PROPER
            'Source', 'open_source', 'fingerprint', 'LogReport', 'read_log', 'atomic', 'write_text', 'write_parquet',
            'read_parquet', 'Categories', 'read_categories', 'colour', 'use_style', 'show_figure', 'save_finding']
 
+# %% ../nbs/00_data.ipynb #01104edd
+import os
+for _name, _value in (('OPENBLAS_NUM_THREADS', '1'), ('GOMP_SPINCOUNT', '2000')): os.environ.setdefault(_name, _value)
+
 # %% ../nbs/00_data.ipynb #859c265e
 import csv, hashlib, html, io, json, os, re, zipfile
 from base64 import b64encode

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['shared_negatives', 'accidental_hits', 'plain_sampled_loss', 'sampled_softmax_loss', 'fast_bfloat16']
 
-# %% ../nbs/05_losses.ipynb #00d6db68
+# %% ../nbs/05_losses.ipynb #215bcfb2
+from .data import *
 import torch, torch.nn.functional as F
 
 # %% ../nbs/05_losses.ipynb #225a2bae

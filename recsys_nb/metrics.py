@@ -7,13 +7,14 @@ __all__ = ['METRICS', 'KS', 'SLICES', 'hit_matrix', 'metrics_at', 'resampled_sum
            'load_model', 'blocked_top_k', 'Evaluation', 'evaluate', 'check_lists', 'metric_table', 'ranks_table',
            'hits_from_ranks', 'write_result', 'evaluate_shared', 'evaluate_published', 'result_table', 'show_metrics']
 
-# %% ../nbs/04_metrics.ipynb #1bafe159
+# %% ../nbs/04_metrics.ipynb #f2cdbab7
 import importlib, json, time
 from dataclasses import dataclass, field
 from pathlib import Path
-import numpy as np, pandas as pd, scipy.sparse as sp, torch
+import numpy as np, pandas as pd, scipy.sparse as sp
 from .data import *
 from .protocol import *
+import torch # after `data`, which says how its threads wait
 
 # %% ../nbs/04_metrics.ipynb #92a29a0c
 def hit_matrix(

@@ -7,15 +7,15 @@ __all__ = ['ROW', 'training_pieces', 'pack_rows', 'packed_batch', 'PackedHistori
            'SASRecModule', 'training_step', 'configure_optimizers', 'encode_histories', 'validation_step', 'SASRec',
            'fit', 'quiet', 'Curve', 'save', 'load']
 
-# %% ../nbs/12_sasrec.ipynb #6e2c1e28
+# %% ../nbs/12_sasrec.ipynb #d52c0b0f
 import hashlib, json, logging, math, shutil, time, warnings
 from pathlib import Path
+from .data import * # first: it says how torch's threads wait
 import numpy as np, pandas as pd, torch, lightning as L
 import torch.nn.functional as F
 from torch import nn
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
-from .data import *
 from .protocol import *
 from .metrics import *
 from .losses import *

@@ -5,17 +5,18 @@
 # %% auto #0
 __all__ = ['KINDS', 'NEEDS', 'PROFILES', 'WIDGET', 'LIMIT', 'COLUMNS', 'app', 'HANDLE', 'DOWNLOAD', 'StudyError', 'near',
            'package_root', 'find_root', 'Parameter', 'read_parameters', 'Notebook', 'read_notebook', 'study_notebooks',
-           'needed', 'choose', 'settle', 'data_source', 'study_name', 'describe_data', 'digest', 'imports',
-           'library_of', 'Study', 'inputs_of', 'why_run', 'write_text', 'read_manifest', 'timestamp', 'clock', 'scrub',
-           'versions', 'cores', 'machine', 'commit', 'kernel_environment', 'execute', 'cell_kind', 'mark_cells',
-           'notebook_body', 'shrink', 'template', 'page_css', 'write_page', 'neighbours', 'export_notebook',
-           'comparison_tables', 'status', 'facts', 'write_index', 'progress', 'files_since', 'forget', 'save_study',
-           'run_notebook', 'run_or_skip', 'seeds', 'command_line', 'finish', 'screen', 'run_study', 'given', 'refusing',
-           'main', 'run', 'download', 'fetch', 'studies', 'find_study', 'runs', 'demo']
+           'needed', 'choose', 'settle', 'digest', 'data_source', 'study_name', 'describe_data', 'check_windows',
+           'imports', 'library_of', 'Study', 'inputs_of', 'why_run', 'write_text', 'read_manifest', 'timestamp',
+           'clock', 'scrub', 'versions', 'cores', 'machine', 'commit', 'kernel_environment', 'execute', 'cell_kind',
+           'mark_cells', 'notebook_body', 'shrink', 'template', 'page_css', 'write_page', 'neighbours',
+           'export_notebook', 'comparison_tables', 'status', 'facts', 'write_index', 'progress', 'files_since',
+           'forget', 'save_study', 'run_notebook', 'run_or_skip', 'seeds', 'command_line', 'finish', 'screen',
+           'run_study', 'given', 'refusing', 'main', 'run', 'download', 'fetch', 'studies', 'find_study', 'runs',
+           'demo', 'make_readme', 'readme']
 
-# %% ../nbs/40_study.ipynb #96934c09
-import ast, contextlib, csv, difflib, hashlib, html, importlib.metadata, importlib.util, io, json, os, platform, re, shlex
-import shutil, signal, subprocess, sys, tempfile, threading, time
+# %% ../nbs/40_study.ipynb #827d73ff
+import ast, contextlib, csv, difflib, hashlib, html, importlib.metadata, importlib.util, io, json, os, platform, re
+import shlex, shutil, signal, subprocess, sys, tempfile, threading, time
 from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -131,23 +132,23 @@ def choose(
     wanted = {m for n in only for m in [n, *needed(n, names)]} or set(names)
     return [n for n in names if n in wanted]
 
-# %% ../nbs/40_study.ipynb #29a39062
+# %% ../nbs/40_study.ipynb #fe17b365
 PROFILES = {
     'tiny': {
         '*': dict(data='simulated:tiny'),
         '11_als': dict(trials=2, max_factors=32, max_iterations=15, tune_queries=1000),
-        '12_sasrec': dict(epochs=2, hidden_dim=32)},
+        '12_sasrec': dict(epochs=4)},
     'default': {
         '*': dict(data='simulated:default'),
         '11_als': dict(trials=6, max_factors=128),
-        '12_sasrec': dict(epochs=6)},
+        '12_sasrec': dict(epochs=10)},
     'full': {
         '*': dict(data='simulated:full'),
         '11_als': dict(trials=25),
         '12_sasrec': dict(epochs=20)},
 }
 
-# %% ../nbs/40_study.ipynb #51ddce22
+# %% ../nbs/40_study.ipynb #15c44215
 def _set(values, notebooks, where, name, text):
     "Put one setting into every notebook that it is for."
     if where not in ('*', *notebooks): raise StudyError(f'there is no notebook {where}: {near(where, notebooks)}')
@@ -173,20 +174,30 @@ def settle(
         key, equals, text = setting.partition('=')
         where, dot, name = key.strip().rpartition('.')
         if not equals or not name: raise StudyError(f'-p {setting}: write parameter=value or notebook.parameter=value')
-        if name in ('data', 'out'): raise StudyError(f"-p {setting}: --{dict(data='data', out='study')[name]} does this")
+        if name in ('data', 'out'): raise StudyError(f'-p {setting}: --data and --study do this')
         _set(values, notebooks, where if dot else '*', name, text.strip())
     return values
 
-# %% ../nbs/40_study.ipynb #cd9c3e1e
+# %% ../nbs/40_study.ipynb #28a26302
+def digest(value)->str: # anything JSON can hold
+    "Twelve hexadecimal digits that stand for a value."
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
+
 def data_source(
     data:str,  # as typed: folder, zip or simulated:...
     root:Path, # project folder
 )->str:        # what the notebooks get, relative to nbs/
     "Where the events are, as the notebooks see it."
     if data.startswith('simulated'): return data
-    if not Path(data).expanduser().exists():
+    path, root = Path(data).expanduser().resolve(), root.resolve()
+    if not path.exists():
         raise StudyError(f'--data {data} does not exist: give a folder or zip with events.csv, or simulated:default')
-    return os.path.relpath(Path(data).expanduser().resolve(), root.resolve()/'nbs')
+    if os.path.commonpath([path, root]) == os.sep:
+        link = root/'data'/'links'/digest(str(path))/path.name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if not link.is_symlink(): link.symlink_to(path)
+        path = link
+    return os.path.relpath(path, root/'nbs')
 
 def study_name(
     study:str,  # as typed, may be empty
@@ -215,11 +226,21 @@ def describe_data(
                 visitors=int(log.visitorid.nunique()), items=int(log.itemid.nunique()),
                 first=str(log.timestamp.min())[:19], last=str(log.timestamp.max())[:19], notes=list(report.notes))
 
-# %% ../nbs/40_study.ipynb #43e620d1
-def digest(value)->str: # anything JSON can hold
-    "Twelve hexadecimal digits that stand for a value."
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
+# %% ../nbs/40_study.ipynb #33a6207c
+def check_windows(
+    source:str,  # as the notebooks see it; the current folder is nbs/
+    values:dict, # notebook -> parameter -> value
+):
+    "Refuse windows that leave nothing to train on."
+    from recsys_nb.protocol import time_split
+    from recsys_nb.shop import load_log
+    names = ('test_days', 'valid_days', 'min_item_events')
+    wanted = {tuple(v[n] for n in names) for v in values.values() if all(n in v for n in names) and 'context' in v}
+    try:
+        for windows in sorted(wanted): time_split(load_log(source)[0], *windows)
+    except ValueError as e: raise StudyError(f'{e} (-p test_days=..., -p valid_days=..., -p min_item_events=...)') from None
 
+# %% ../nbs/40_study.ipynb #826bebeb
 def imports(source:str)->set: # Python
     "Modules of recsys_nb that a source mentions."
     return set(re.findall(r'(?:from \.|recsys_nb\.)([a-z]\w*)', source))
@@ -356,14 +377,14 @@ def commit(root:Path)->dict: # project folder
     return dict(commit=head.stdout.strip() if head.returncode == 0 else None,
                 dirty=head.returncode != 0 or bool(git('status', '--porcelain', '--', '.', ':!reports').stdout.strip()))
 
-# %% ../nbs/40_study.ipynb #13816cc5
+# %% ../nbs/40_study.ipynb #608b50d1
 @contextlib.contextmanager
 def kernel_environment():
     "Set what every kernel inherits, and put back what was there."
     old, threads = dict(os.environ), os.environ.get('OMP_NUM_THREADS', str(cores()))
     join = lambda first, name: os.pathsep.join(filter(None, [first, os.environ.get(name)]))
     os.environ |= dict(
-        OPENBLAS_NUM_THREADS='1', OMP_NUM_THREADS=threads, MKL_NUM_THREADS=threads, PYTHONHASHSEED='0',
+        OPENBLAS_NUM_THREADS='1', GOMP_SPINCOUNT='2000', OMP_NUM_THREADS=threads, MKL_NUM_THREADS=threads, PYTHONHASHSEED='0',
         MPLBACKEND='module://matplotlib_inline.backend_inline', GRADIO_ANALYTICS_ENABLED='False', TQDM_DISABLE='1',
         HF_HUB_OFFLINE='1', HF_HUB_DISABLE_TELEMETRY='1', PYDEVD_DISABLE_FILE_VALIDATION='1',
         JUPYTER_PATH=join(f'{sys.prefix}/share/jupyter', 'JUPYTER_PATH'),
@@ -371,7 +392,7 @@ def kernel_environment():
     try: yield
     finally: os.environ.clear(); os.environ.update(old)
 
-# %% ../nbs/40_study.ipynb #7a9a8f7f
+# %% ../nbs/40_study.ipynb #c8b2cd5c
 def _engine(seen):
     "A papermill engine that says in `seen` which cell is running and who runs it."
     from papermill.engines import NBClientEngine, papermill_engines
@@ -381,7 +402,7 @@ def _engine(seen):
         def execute_managed_notebook(cls, nb_man, kernel_name, **kwargs):
             seen.cells = len(nb_man.nb.cells)
             seen.client = PapermillNotebookClient(nb_man, kernel_name=kernel_name, startup_timeout=120, timeout=None,
-                                                  extra_arguments=['--log-level=40'])
+                                                  extra_arguments=['--log-level=50'])
             seen.client.on_cell_start = lambda cell, cell_index: setattr(seen, 'cell', cell_index + 1)
             seen.client.execute()
     papermill_engines.register('recsys_nb', Engine)
@@ -436,7 +457,7 @@ def _parameter_table(nb, values):
     head = '<th>Parameter</th><th>Value</th><th>Meaning</th>'
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
-# %% ../nbs/40_study.ipynb #c4a6f557
+# %% ../nbs/40_study.ipynb #177f9e53
 WIDGET = 'application/vnd.jupyter.widget-view+json'
 
 def _output(output):
@@ -463,11 +484,12 @@ def mark_cells(
         kind = 'parameters' if parameters else cell_kind(cell.source)
         cell.source = re.sub(r'^#\|.*\n?', '', cell.source, flags=re.M).strip('\n')
         lines = [line for line in cell.source.splitlines() if line.strip() and not line.startswith(('#', '@'))]
-        cell.metadata = dict(kind=kind, summary=lines[0] if lines else '', table=_parameter_table(nb, values) if parameters else '')
+        table = _parameter_table(nb, values) if parameters else ''
+        cell.metadata = dict(kind=kind, summary=lines[0] if lines else '', table=table)
         cell.outputs = [o for o in map(_output, cell.outputs) if o]
     return node
 
-# %% ../nbs/40_study.ipynb #9efdfdce
+# %% ../nbs/40_study.ipynb #f247d38d
 def notebook_body(
     node, # executed notebook, marked by `mark_cells`
 )->tuple: # HTML, and [(level, anchor, text)] of its headings
@@ -479,9 +501,11 @@ def notebook_body(
     for tag in soup(['script', 'iframe', 'object', 'embed', 'meta', 'link', 'base']): tag.decompose()
     for tag in soup(True):
         for name, value in [(name, str(value)) for name, value in tag.attrs.items()]:
-            from_here = re.match(r'data:image/', value) if name != 'href' else re.match(r'https?://|#|[\w.-]+(#|$)', value)
-            if name.startswith('on') or name in ('src', 'srcset', 'href') and not from_here: del tag[name]
-    for table in soup('table'): table.wrap(soup.new_tag('div', attrs={'class': 'scroll', 'tabindex': '0'}))
+            good = dict(src=r'data:image/', srcset=r'data:image/', href=r'https?://|#|[\w.-]+(#|$)').get(name, '')
+            if name.startswith('on') or not re.match(good, value): del tag[name]
+    for table in soup('table'):
+        del table['border']
+        table.wrap(soup.new_tag('div', attrs={'class': 'scroll', 'tabindex': '0'}))
     heads = [(int(h.name[1]), h.get('id', ''), h.get_text().rstrip('¶')) for h in soup(['h2', 'h3'])]
     return str(soup), heads
 
@@ -538,7 +562,7 @@ def write_page(
                     simulated=data['simulated'], body=Markup(body), css=Markup(page_css()), **values)
     write_text(study.folder/f'{name}.html', shrink(scrub(page)))
 
-# %% ../nbs/40_study.ipynb #c613059f
+# %% ../nbs/40_study.ipynb #1d4a6002
 def neighbours(name:str, names)->dict: # a notebook; all that have a page
     "The pages before and after."
     names = list(names); i = names.index(name)
@@ -558,10 +582,10 @@ def export_notebook(
     else: node = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(f'# {nb.title}')])
     body, toc = notebook_body(mark_cells(node, nb, entry['parameters']))
     links = {k: n and (n, study.notebooks[n].title) for k, n in neighbours(name, pages).items()}
-    failed = f"This notebook failed, and ends early. {entry['error']}" if entry['status'] == 'failed' else ''
+    failed = f"This notebook failed in {entry['error']}" if entry['status'] == 'failed' else ''
     write_page(study, name, nb.title, body, toc=toc, notebook=name, failed=failed, finding=study.finding(name), **links)
 
-# %% ../nbs/40_study.ipynb #74859608
+# %% ../nbs/40_study.ipynb #d33c204e
 COLUMNS = {'HitRate@10': ('HitRate', '10'), 'NDCG@10': ('NDCG', '10'), 'MRR@10': ('MRR', '10')}
 
 def _cell(row, best):
@@ -571,17 +595,19 @@ def _cell(row, best):
     return f"{float(row['value']):.4f}", interval, float(row['value']) == best
 
 def _table(protocol, rows):
-    "One protocol's models, best first."
+    "One protocol's models, best first; none is best where they answered different queries."
     found = {(r['model'], r['metric'], r['k'].removesuffix('.0')): r for r in rows}
     value = lambda model, key: float(found.get((model, *key), dict(value=-1))['value'])
     models = sorted({m for m, *_ in found}, key=lambda m: (-value(m, ('HitRate', '10')), m))
-    best = {key: max(value(m, key) for m in models) for key in COLUMNS.values()}
-    return dict(protocol=protocol, columns=list(COLUMNS), queries=f"{max(int(float(r['n'] or 0)) for r in rows):,}",
-                rows=[(m, [_cell(found.get((m, *key)), best[key]) for key in best]) for m in models])
+    queries = {m: max(int(float(r['n'] or 0)) for r in rows if r['model'] == m) for m in models}
+    same = len(set(queries.values())) == 1
+    best = {key: max(value(m, key) for m in models) if same else None for key in COLUMNS.values()}
+    return dict(protocol=protocol, same=same, columns=['Queries', *COLUMNS],
+                rows=[(m, f'{queries[m]:,}', [_cell(found.get((m, *key)), best[key]) for key in best]) for m in models])
 
 def comparison_tables(
     folder:Path, # study folder
-)->list:         # a protocol each: its name, number of queries, columns and rows, best model first
+)->list:         # a protocol each: its name, columns and rows, best model first
     "What comparison.csv says about all queries."
     if not (folder/'comparison.csv').exists(): return []
     with open(folder/'comparison.csv', encoding='utf-8', newline='') as f:
@@ -600,7 +626,7 @@ def status(
     stale |= entry['inputs']['data'] != study.manifest['data']['fingerprint']
     return 'out of date' if stale and entry['status'] == 'done' else entry['status'].replace('running', 'not finished')
 
-# %% ../nbs/40_study.ipynb #848d02f8
+# %% ../nbs/40_study.ipynb #dcc8af47
 def facts(m:dict)->dict: # a study's manifest
     "The manifest in words."
     d, git, box = m['data'], m['git'], m['machine']
@@ -629,10 +655,11 @@ def write_index(study): # from `Study`
     "Write the study's first page."
     rows = {n: _row(study, n) for n in study.notebooks}
     found = [r['finding'] for r in rows.values() if r['finding']]
-    body = template('overview.html.j2', m=study.manifest, notebooks=rows.items(), comparison=comparison_tables(study.folder),
-                    answer=study.finding('30_comparison') or (found[-1] if found else ''), facts=facts(study.manifest).items(),
+    files = [f'comparison.{kind}' for kind in ('html', 'csv', 'md') if (study.folder/f'comparison.{kind}').exists()]
+    body = template('overview.html.j2', m=study.manifest, notebooks=rows.items(), files=files,
+                    answer=study.finding('30_comparison') or (found[-1] if found else ''),
                     missing=', '.join(n for n, r in rows.items() if n[0] == '1' and r['status'] != 'done'),
-                    files=[f for f in ('comparison.html', 'comparison.csv', 'comparison.md') if (study.folder/f).exists()])
+                    comparison=comparison_tables(study.folder), facts=facts(study.manifest).items())
     body = re.sub(r'(<table.*?</table>)', r'<div class="scroll" tabindex="0">\1</div>', body, flags=re.S)
     write_page(study, 'index', study.manifest['study'], body)
 
@@ -650,12 +677,12 @@ def progress(study, name:str): # from `Study`; notebook
     terminal = study.console.is_terminal
     with study.console.status(f'{name}  starts') if terminal else contextlib.nullcontext() as live: yield tick
 
-# %% ../nbs/40_study.ipynb #77194d77
+# %% ../nbs/40_study.ipynb #79f51f79
 def files_since(
     folder:Path,  # study folder
     began:float,  # seconds since 1970
 )->list:          # relative paths
-    "Results written after a moment: not pages, not the manifest, not TensorBoard's logs with the machine in their names."
+    "Results written after a moment: no pages, no manifest, no TensorBoard logs (a machine's name is in theirs)."
     found = []
     for path in folder.rglob('*'):
         part = path.relative_to(folder).as_posix()
@@ -671,7 +698,7 @@ def forget(study, name:str): # from `Study`; notebook
     others = {f for n, e in study.manifest['notebooks'].items() if n != name for f in e['files']}
     for f in set(files) - others: (study.folder/f).unlink(missing_ok=True)
 
-# %% ../nbs/40_study.ipynb #f99d2ddc
+# %% ../nbs/40_study.ipynb #0cf2876e
 def save_study(study): # from `Study`
     "Write the manifest and the index as they are now."
     write_text(study.folder/'manifest.json', scrub(json.dumps(study.manifest, indent=1)) + '\n')
@@ -694,13 +721,15 @@ def run_notebook(
     save_study(study)
     began, start = time.time(), time.monotonic()
     try:
-        with progress(study, name) as tick: entry['error'] = execute(f'{name}.ipynb', os.path.relpath(path), values, tick)
+        with progress(study, name) as tick:
+            entry['error'] = execute(f'{name}.ipynb', os.path.relpath(path), values, tick)
         entry['status'] = 'failed' if entry['error'] else 'done'
     except KeyboardInterrupt: entry['status'] = 'interrupted'; raise
     finally:
         seconds = round(time.monotonic() - start, 1)
         entry |= dict(finished=timestamp(), seconds=seconds, files=files_since(study.folder, began))
-        if entry['status'] != 'interrupted': export_notebook(study, name, [n for n in study.notebooks if study.entry(n)])
+        if entry['status'] != 'interrupted':
+            export_notebook(study, name, [n for n in study.notebooks if study.entry(n)])
         save_study(study)
     return entry
 
@@ -725,7 +754,7 @@ def run_or_skip(
     study.say(f"{name}  {entry['status']} in {clock(entry['seconds'])}: {text}")
     return True
 
-# %% ../nbs/40_study.ipynb #7fa01c4b
+# %% ../nbs/40_study.ipynb #97e8b970
 def seeds(values:dict)->dict: # notebook -> parameter -> value
     "Which notebooks use which seed."
     used = {}
@@ -749,11 +778,12 @@ def finish(study): # from `Study`
             export_notebook(study, name, pages)
     save_study(study)
     for t in comparison_tables(study.folder):
-        table = Table('Model', *t['columns'], title=f"{t['protocol']}, {t['queries']} queries", title_justify='left')
-        for model, cells in t['rows']: table.add_row(model, *[f'{value} {interval}' for value, interval, _ in cells])
+        title = t['protocol'] + ('' if t['same'] else ' (different queries: rows cannot be compared)')
+        table = Table('Model', *t['columns'], title=title, title_justify='left')
+        for model, n, cells in t['rows']: table.add_row(model, n, *[f'{value} {interval}' for value, interval, _ in cells])
         study.console.print(table)
 
-# %% ../nbs/40_study.ipynb #5599dd89
+# %% ../nbs/40_study.ipynb #fbc5a0cb
 def screen()->Console:
     "Where to tell how it goes; lines of a log file are not cut."
     return Console() if sys.stdout.isatty() else Console(width=200)
@@ -777,6 +807,7 @@ def run_study(
     old = read_manifest(root/'reports'/name)
     with contextlib.chdir(root/'nbs'), kernel_environment():
         told = describe_data(source)
+        check_windows(source, {n: values[n] for n in plan})
         shown = data if told['simulated'] else os.path.relpath(source, '..')
         manifest = dict(study=name, command=command_line(shown, name, profile, settings, only, force), profile=profile,
                         data=told, started=timestamp(), finished=None, git=commit(root), seeds=seeds(values),
@@ -813,11 +844,11 @@ def main():
     "Entry point of the command."
     app()
 
-# %% ../nbs/40_study.ipynb #ce9c899c
+# %% ../nbs/40_study.ipynb #7b7d119d
 @app.command()
 def run(
     data: str = typer.Option('', show_default=False, help="Folder or zip in RetailRocket's layout, or simulated:tiny, "
-        'simulated:default, simulated:full, simulated:visitors=20000,items=2000,days=60,seed=0. [default: the profile\'s]'),
+        "simulated:default, simulated:full, simulated:visitors=20000,items=2000,days=60,seed=0. [default: the profile's]"),
     study: str = typer.Option('', show_default=False, help="Name of the report's folder in reports/. "
         "[default: the data's name, else the profile's]"),
     profile: str = typer.Option('default', help='How much work: tiny (tests, seconds), default (minutes on two cores), '
@@ -825,8 +856,8 @@ def run(
     parameter: list[str] = typer.Option([], '-p', '--parameter', metavar='[NOTEBOOK.]NAME=VALUE', show_default=False,
         help='Set a parameter: 12_sasrec.hidden_dim=128 in one notebook, context=window in every notebook that has it. '
         'Repeat for more.'),
-    only: list[str] = typer.Option([], metavar='NOTEBOOK', show_default=False, help='Run only this notebook and what it '
-        'needs. Repeat for more.'),
+    only: list[str] = typer.Option([], metavar='NOTEBOOK', show_default=False,
+        help='Run only this notebook and what it needs. Repeat for more.'),
     force: bool = typer.Option(False, '--force', help='Run from nothing, even what did not change since its last run.'),
 ):
     "Run the study: every notebook, its page, the comparison, the index. What did not change is skipped."
@@ -865,7 +896,7 @@ def download(
     shutil.rmtree(part, ignore_errors=True)
     return bool(arrived)
 
-# %% ../nbs/40_study.ipynb #b98b26ea
+# %% ../nbs/40_study.ipynb #8752b5e6
 @app.command()
 def fetch(
     dest: str = typer.Option('', help='Folder to download into. [default: data/retailrocket]', show_default=False),
@@ -874,11 +905,11 @@ def fetch(
     folder = Path(dest).expanduser().resolve() if dest else find_root()/'data'/'retailrocket'
     if (folder/'events.csv').exists() or download(folder):
         return typer.echo(f'recsys-nb run --data {os.path.relpath(folder)}')
-    typer.echo(f'The download did not work: get the zip from https://www.kaggle.com/datasets/{HANDLE} by hand, and pass it '
-               'as recsys-nb run --data archive.zip', err=True)
+    typer.echo(f'The download did not work: get the zip from https://www.kaggle.com/datasets/{HANDLE} by hand, '
+               'and pass it as recsys-nb run --data archive.zip', err=True)
     raise typer.Exit(1)
 
-# %% ../nbs/40_study.ipynb #53f02776
+# %% ../nbs/40_study.ipynb #20b11a11
 def studies(root:Path)->dict: # project folder
     "Studies that have a manifest: name -> manifest."
     return {p.parent.name: read_manifest(p.parent) for p in sorted((root/'reports').glob('*/manifest.json'))}
@@ -896,8 +927,8 @@ def runs():
     for name, m in studies(find_root()).items():
         states = [e['status'] for e in m['notebooks'].values()]
         counts = ', '.join(f'{states.count(s)} {s}' for s in dict.fromkeys(states))
-        table.add_row(name, m['data']['name'], m['profile'], counts, (m['finished'] or 'not yet')[:16].replace('T', ' '),
-                      f'reports/{name}/index.html')
+        when = (m['finished'] or 'not yet')[:16].replace('T', ' ')
+        table.add_row(name, m['data']['name'], m['profile'], counts, when, f'reports/{name}/index.html')
     screen().print(table)
 
 @app.command()
@@ -911,3 +942,22 @@ def demo(
     with contextlib.chdir(root/'nbs'), kernel_environment():
         from recsys_nb.demo import launch_demo
         launch_demo(f'../reports/{study}', manifest['data']['source'], port=port)
+
+# %% ../nbs/40_study.ipynb #dbca3d9f
+def make_readme(root:Path)->str: # project folder; -> Markdown
+    "The text of README.md, from nbs/index.ipynb."
+    import nbformat
+    from nbclient import NotebookClient
+    from nbconvert import MarkdownExporter
+    with kernel_environment():
+        node = nbformat.read(root/'nbs'/'index.ipynb', 4)
+        NotebookClient(node, timeout=300, kernel_name='python3', resources={'metadata': {'path': str(root/'nbs')}}).execute()
+    exporter = MarkdownExporter(exclude_input=True)
+    text = exporter.from_notebook_node(node)[0].replace('](images/', '](nbs/images/')
+    return re.sub(r'\n{3,}', '\n\n', text).strip() + '\n'
+
+@app.command()
+def readme():
+    "Write README.md from nbs/index.ipynb and the reports that are committed."
+    root = find_root()
+    write_text(root/'README.md', make_readme(root))

@@ -1,0 +1,46 @@
+"On the simulated shop, whose order is planted, SASRec must find more than Item-Item CF, and that more than Popularity."
+import numpy as np
+import pytest
+
+from recsys_nb.baselines import ItemItemCF, Popularity
+from recsys_nb.metrics import evaluate, metrics_at
+from recsys_nb.protocol import make_protocols
+from recsys_nb.sasrec import SASRec
+from recsys_nb.shop import load_log, oracle_hit_rate, simulate_shop
+
+
+def hit_rate(model, protocols, k=10):
+    e = evaluate(model.fit(protocols.split.fit), protocols.test, protocols.split.fit, protocols.head)
+    return metrics_at(e.hits, np.ones(len(e.hits), int), k)[:, 0]
+
+
+@pytest.fixture(scope='module')
+def protocols():
+    return make_protocols(load_log('simulated:tiny')[0])
+
+
+def test_order_of_models(protocols):
+    "Popularity < Item-Item CF < SASRec < the oracle that knows what is planted, by margins well beyond the intervals."
+    popularity, cf = hit_rate(Popularity('transaction'), protocols), hit_rate(ItemItemCF(), protocols)
+    sasrec = hit_rate(SASRec(epochs=8), protocols)
+    assert cf.mean() > popularity.mean() + .2
+    assert sasrec.mean() > cf.mean() + .03
+    assert sasrec.mean() < oracle_hit_rate('simulated:tiny') + .01
+
+
+def test_direction_is_learned_not_only_company(tmp_path):
+    "On shuffled histories SASRec loses what the planted direction gives; a model that ignores order would lose nothing."
+    protocols = make_protocols(load_log('simulated:tiny')[0])
+    model = SASRec(epochs=8).fit(protocols.split.fit)
+    queries = protocols.test[protocols.test.histories.length >= 3]
+    rng, h = np.random.default_rng(0), queries.histories
+    rows = [rng.permutation(h.items[s:e]) for s, e in zip(h.start, h.end)]
+    shuffled = type(h)(np.concatenate(rows).astype(np.int32), h.times[:sum(map(len, rows))] * 0, np.zeros(sum(map(len, rows)), np.int8),
+                       np.cumsum([0, *map(len, rows[:-1])]), np.cumsum([*map(len, rows)]))
+    found = [(model.recommend(x, 10)[0] == queries.targets[:, None]).any(1).mean() for x in (h, shuffled)]
+    assert found[0] > found[1] + .02
+
+
+def test_same_seed_same_shop(tmp_path):
+    for name in ('a', 'b'): simulate_shop(300, 40, 20, 7, tmp_path/name)
+    for path in (tmp_path/'a').iterdir(): assert path.read_bytes() == (tmp_path/'b'/path.name).read_bytes()
