@@ -15,16 +15,19 @@ from .protocol import *
 from .metrics import *
 from .baselines import *
 
-# %% ../nbs/11_als.ipynb #cb1f8a91
+# %% ../nbs/11_als.ipynb #dc265ca6
 class ALS(Recommender):
     "Alternating least squares with confidence weights (Hu et al., 2008) and folded-in histories."
-    def __init__(self, factors=25, regularization=.02, iterations=48, alpha=1., weights=(1., 3., 5.), repeats=True, fill=True, seed=0):
-        self.factors, self.regularization, self.iterations, self.alpha, self.seed = factors, regularization, iterations, alpha, seed
+    def __init__(self, factors=25, regularization=.02, iterations=48, alpha=1., weights=(1., 3., 5.), repeats=True,
+                 fill=True, seed=0):
+        self.factors, self.regularization, self.iterations, self.alpha, self.seed = (
+            factors, regularization, iterations, alpha, seed)
         self.weights, self.repeats, self.fill = list(weights), repeats, fill
 
     def solver(self):
         "implicit's model with our configuration."
-        return AlternatingLeastSquares(factors=self.factors, regularization=self.regularization, iterations=self.iterations, alpha=self.alpha, random_state=self.seed)
+        return AlternatingLeastSquares(factors=self.factors, regularization=self.regularization,
+                                       iterations=self.iterations, alpha=self.alpha, random_state=self.seed)
 
     def fit(self, log):
         solver = self.solver()
@@ -32,15 +35,18 @@ class ALS(Recommender):
         self.item_factors, self.popular = solver.item_factors, popularity_order(log, 'view')
         return self
 
-# %% ../nbs/11_als.ipynb #fde04c5b
+# %% ../nbs/11_als.ipynb #44e38e89
 def fold_in(self, histories:Histories)->np.ndarray: # float32[n, factors]
     "Solve the vector of each history against the fixed item factors."
     if not len(histories): return np.zeros((0, self.factors), np.float32)
     solver = self.solver()
     solver.item_factors = np.ascontiguousarray(self.item_factors)
     parts = [histories[p] for p in histories.chunks()]
-    return np.concatenate([solver.recalculate_user(np.arange(len(h)), user_item_matrix(h, len(self.item_factors), self.weights)) for h in parts])
+    return np.concatenate([
+        solver.recalculate_user(np.arange(len(h)), user_item_matrix(h, len(self.item_factors), self.weights))
+        for h in parts])
 
+# %% ../nbs/11_als.ipynb #ef731168
 def recommend(self, histories, k):
     "Lists by the product of factors; `repeats=False` removes items of the history, `fill=False` leaves strangers without a list."
     n, users, transposed = len(self.item_factors), self.fold_in(histories), np.ascontiguousarray(self.item_factors.T)

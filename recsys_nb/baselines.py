@@ -12,7 +12,7 @@ from .data import *
 from .protocol import *
 from .metrics import *
 
-# %% ../nbs/10_baselines.ipynb #25c7a919
+# %% ../nbs/10_baselines.ipynb #b1cce41f
 def popularity_order(
     log,        # encoded log
     event=None, # count only these events; all when None
@@ -25,6 +25,7 @@ def popularity_order(
     counts, ties = (np.bincount(c, minlength=n_items(log)) for c in (codes[keep], codes))
     return np.lexsort((-ties, -counts)).astype(np.int32)
 
+# %% ../nbs/10_baselines.ipynb #d46b48d9
 class Popularity(Recommender):
     "The most popular items, the same for everybody."
     def __init__(self, event=None, days=None): self.event, self.days = event, days
@@ -75,7 +76,7 @@ def user_item_matrix(
     values = np.asarray(weights, np.float32)[histories.events[at]]
     return sp.csr_matrix((values, (row, histories.items[at])), shape=(len(histories), n_items), dtype=np.float32)
 
-# %% ../nbs/10_baselines.ipynb #19ab5280
+# %% ../nbs/10_baselines.ipynb #d0457e27
 def keep_largest(m:sp.csr_matrix, k:int)->sp.csr_matrix: # k largest entries of each row
     "Prune the rows of a sparse matrix."
     row = np.repeat(np.arange(m.shape[0]), np.diff(m.indptr))
@@ -83,6 +84,7 @@ def keep_largest(m:sp.csr_matrix, k:int)->sp.csr_matrix: # k largest entries of 
     order = np.sort(order[np.arange(len(row)) - m.indptr[row] < k])
     return sp.csr_matrix((m.data[order], (row[order], m.indices[order])), shape=m.shape)
 
+# %% ../nbs/10_baselines.ipynb #10bed8b6
 def cosine_similarity(
     x:sp.csr_matrix, # float[n_visitors, n_items]
     neighbours=0,    # most similar items kept for each item; 0 keeps all
@@ -97,10 +99,11 @@ def cosine_similarity(
         keep_largest((x[:, a:a + block].T @ rows).tocsr(), neighbours) for a in range(0, x.shape[1], block)]
     return sp.vstack(parts, format='csr')
 
-# %% ../nbs/10_baselines.ipynb #dde10ba5
+# %% ../nbs/10_baselines.ipynb #336340b8
 class ItemItemCF(Recommender):
     "Item-Item collaborative filtering on cosine similarity."
-    def __init__(self, neighbours=200, repeats=True, fill=True): self.neighbours, self.repeats, self.fill = neighbours, repeats, fill
+    def __init__(self, neighbours=200, repeats=True, fill=True):
+        self.neighbours, self.repeats, self.fill = neighbours, repeats, fill
 
     def fit(self, log):
         self.similarity = cosine_similarity(user_item_matrix(histories_from_log(log)[0], n_items(log)), self.neighbours)

@@ -23,7 +23,7 @@ from .shop import load_log, load_categories
 from .protocol import *
 from .qualitative import *
 
-# %% ../nbs/21_demo.ipynb #f3209f5f
+# %% ../nbs/21_demo.ipynb #f7380079
 def study_vocabulary(
     out, # study folder
     log, # the whole log
@@ -33,7 +33,8 @@ def study_vocabulary(
     for path in Path(out).glob('results/*/vocabulary.npy'):
         try: ids = np.load(path, allow_pickle=False)
         except (OSError, ValueError, EOFError): continue
-        if ids.ndim == 1 and ids.dtype.kind == 'i' and len(ids) and np.isin(ids, log.itemid.unique()).all(): found[ids.astype(np.int64).tobytes()] += 1
+        if ids.ndim == 1 and ids.dtype.kind == 'i' and len(ids) and np.isin(ids, log.itemid.unique()).all():
+            found[ids.astype(np.int64).tobytes()] += 1
     return np.frombuffer(found.most_common(1)[0][0], np.int64).copy() if found else None
 
 # %% ../nbs/21_demo.ipynb #1f7e5112
@@ -51,15 +52,22 @@ class DemoState:
     now: int               # the last event of the log, milliseconds since 1970
     notes: list = field(default_factory=list) # sentences about what is not the study's
 
-# %% ../nbs/21_demo.ipynb #9ff4f69f
-def demo_state(log, categories, models:dict, vocabulary, notes=())->DemoState: # log; `Categories` or None; name -> model; item ids
+# %% ../nbs/21_demo.ipynb #27f131c6
+def demo_state(
+    log,         # log
+    categories,  # `Categories` or None
+    models:dict, # name -> model
+    vocabulary,  # item ids
+    notes=(),
+)->DemoState:
     "Put the log by visitor and look up categories, so that an answer takes no search through all events."
     raw = log.sort_values('visitorid', kind='stable', ignore_index=True) # the log is in time order, and stays so within a visitor
     visitors, start = np.unique(raw.visitorid.to_numpy(np.int64), return_index=True)
     raw['categoryid'] = -1 if categories is None else categories.at(raw.itemid, raw.timestamp)
     now = int(milliseconds(log.timestamp).max())
     latest = item_categories(categories, vocabulary, np.arange(len(vocabulary)), now)
-    return DemoState(models, vocabulary, categories, visitors, pick_histories(encode(log, vocabulary), visitors), raw, np.r_[start, len(raw)], latest, now, list(notes))
+    return DemoState(models, vocabulary, categories, visitors, pick_histories(encode(log, vocabulary), visitors),
+                     raw, np.r_[start, len(raw)], latest, now, list(notes))
 
 def load_demo(
     out,      # study folder
@@ -68,20 +76,23 @@ def load_demo(
     "Load a study's events and fitted models; small ones are fitted where it has none."
     log, _ = load_log(data)
     vocabulary = study_vocabulary(out, log)
-    if vocabulary is None: fit_log = make_protocols(log).split.fit; vocabulary, names = fit_log.itemid.cat.categories.to_numpy(np.int64), list(SMALL)
+    if vocabulary is None:
+        fit_log = make_protocols(log).split.fit
+        vocabulary, names = fit_log.itemid.cat.categories.to_numpy(np.int64), list(SMALL)
     else: fit_log, names = encode(log, vocabulary), sorted(p.parent.name for p in Path(out).glob('results/*/vocabulary.npy'))
     models, notes = load_models(out, fit_log, names)
     order = sorted(models, key=lambda m: (m != 'SASRec', '(' in m, m))
     return demo_state(log, load_categories(data), {m: models[m] for m in order}, vocabulary, notes)
 
-# %% ../nbs/21_demo.ipynb #f3722822
+# %% ../nbs/21_demo.ipynb #42537f69
 LONGEST = 18 # digits of an id that fits 64 bits
 
 def parse_visitor(text)->tuple: # what was typed; -> visitorid or None, what is wrong with it or ''
     "The visitor that a text stands for."
     text = '' if text is None else str(text).strip()
     if not text: return None, 'Enter the number of a visitor, or pick one from the list.'
-    if len(text) > 40: return None, f'That is no visitor: {len(text):,} characters, expected a number of at most {LONGEST} digits.'
+    if len(text) > 40:
+        return None, f'That is no visitor: {len(text):,} characters, expected a number of at most {LONGEST} digits.'
     if re.fullmatch('-[0-9]+', text): return None, f'“{text}” is no visitor: visitor numbers are not negative.'
     if not re.fullmatch('[0-9]+', text): return None, f'“{text}” is no visitor: expected a number such as 1234, digits only.'
     if len(text) > LONGEST: return None, f'“{text}” is no visitor: {len(text)} digits, expected at most {LONGEST}.'
@@ -109,7 +120,7 @@ def category_paths(state:DemoState, found)->list: # categories, int64[n]
     "Paths from the root; empty texts where there are no categories."
     return [state.categories.path_text(c) if state.categories is not None else '' for c in found]
 
-# %% ../nbs/21_demo.ipynb #26767cc9
+# %% ../nbs/21_demo.ipynb #e0707653
 def history_table(
     state:DemoState,
     rows:pd.DataFrame, # see `visitor_rows`
@@ -117,19 +128,26 @@ def history_table(
 )->pd.DataFrame:       # HISTORY_COLUMNS, all text
     "What a visitor did, newest first."
     rows = rows[::-1][:most]
-    cells = [rows.timestamp.dt.strftime('%Y-%m-%d %H:%M:%S'), rows.event.astype(str), rows.itemid.astype(str), category_paths(state, rows.categoryid)]
+    cells = [rows.timestamp.dt.strftime('%Y-%m-%d %H:%M:%S'), rows.event.astype(str), rows.itemid.astype(str),
+             category_paths(state, rows.categoryid)]
     return pd.DataFrame({name: list(c) for name, c in zip(HISTORY_COLUMNS, cells)}, columns=HISTORY_COLUMNS, dtype=object)
 
-def item_table(state:DemoState, codes, scores, rows)->pd.DataFrame: # int32[k], float32[k], see `visitor_rows`; -> ITEM_COLUMNS, all text
+def item_table(
+    state:DemoState,
+    codes,       # int32[k]
+    scores,      # float32[k]
+    rows,        # see `visitor_rows`
+)->pd.DataFrame: # ITEM_COLUMNS, all text
     "Recommended items, best first. A score that only counts places is left out."
     listed = codes >= 0
     ids, scores, times = state.vocabulary[codes[listed]], scores[listed], rows.itemid.value_counts()
     places = len(scores) > 0 and np.array_equal(scores, np.round(scores)) and scores.max() <= 0
     seen = [f'yes, {n}×' if n else '' for n in times.reindex(ids).fillna(0).astype(int)]
-    cells = [[str(i) for i in ids], category_paths(state, state.latest[codes[listed]]), ['–' if places else f'{s:.3f}' for s in scores], seen]
+    cells = [[str(i) for i in ids], category_paths(state, state.latest[codes[listed]]),
+             ['–' if places else f'{s:.3f}' for s in scores], seen]
     return pd.DataFrame(dict(zip(ITEM_COLUMNS, cells)), columns=ITEM_COLUMNS, dtype=object)
 
-# %% ../nbs/21_demo.ipynb #113c744c
+# %% ../nbs/21_demo.ipynb #95aff737
 def most_popular(state:DemoState, k:int)->tuple: # codes int32[k], scores float32[k]
     "The study's most popular items, for whom nothing personal can be said."
     counts = np.bincount(state.histories.items, minlength=len(state.vocabulary))
@@ -146,7 +164,8 @@ def recommend_for(
     began = time.perf_counter()
     visitor, wrong = parse_visitor(text)
     nothing = [pd.DataFrame(columns=c, dtype=object) for c in (HISTORY_COLUMNS, ITEM_COLUMNS)]
-    if not wrong and model not in state.models: wrong = f'There is no fitted model of that name; there is {", ".join(state.models)}.'
+    if not wrong and model not in state.models:
+        wrong = f'There is no fitted model of that name; there is {", ".join(state.models)}.'
     if wrong: return Answer('invalid', wrong, *nothing)
     rows = visitor_rows(state, visitor)
     i = np.searchsorted(state.visitors, visitor) if len(rows) else 0
@@ -154,15 +173,19 @@ def recommend_for(
     kind = 'known' if n else 'no items' if len(rows) else 'unknown'
     if n: codes, scores = (a[0] for a in state.models[model].recommend(state.histories[[i]], k))
     else: codes, scores = most_popular(state, k)
-    return Answer(kind, _message(kind, visitor, len(rows), n, model), history_table(state, rows), item_table(state, codes, scores, rows), 1000 * (time.perf_counter() - began))
+    return Answer(kind, _message(kind, visitor, len(rows), n, model), history_table(state, rows),
+                  item_table(state, codes, scores, rows), 1000 * (time.perf_counter() - began))
 
 def _message(kind, visitor, total, n, model):
     events = f'{total:,} event' + 's' * (total != 1)
-    if kind == 'unknown': return f'Visitor {visitor} is not in this log. Nothing personal can be said, so these are the most popular items.'
-    if kind == 'no items': return f'Visitor {visitor} has {events}, none on an item that the models know. So these are the most popular items.'
-    return f'Visitor {visitor} has {events}, {"all" if n == total else f"{n:,}"} on items that the models know. The list is from {model}.'
+    if kind == 'unknown':
+        return f'Visitor {visitor} is not in this log. Nothing personal can be said, so these are the most popular items.'
+    if kind == 'no items':
+        return f'Visitor {visitor} has {events}, none on an item that the models know. So these are the most popular items.'
+    return (f'Visitor {visitor} has {events}, {"all" if n == total else f"{n:,}"} on items that the models know. '
+            f'The list is from {model}.')
 
-# %% ../nbs/21_demo.ipynb #dea927dd
+# %% ../nbs/21_demo.ipynb #619e3620
 def _first(state, mask, rng):
     "A visitor for whom the mask is true, or none."
     at = np.flatnonzero(mask)
@@ -179,22 +202,30 @@ def example_visitors(
     count = lambda rows: np.bincount(rows, minlength=len(h))
     n, distinct, bought = short.length, count(np.unique(row * 2**32 + short.items[at]) >> 32), count(row[short.events[at] == 2])
     kinds = count(np.unique(row * 2**32 + np.unique(state.latest[short.items[at]], return_inverse=True)[1]) >> 32)
-    masks = {'compares items of one category': (n >= 6) & (n <= 30) & (distinct >= 5) & (kinds == 1) & (state.categories is not None),
-             'looks at one thing after the other': (n >= 6) & (n <= 30) & (distinct == n), 'comes back to the same items': (n >= 6) & (n <= 30) & (distinct * 2 <= n),
-             'has bought': (bought > 0) & (n >= 3) & (n <= 40), 'one event': (n == 1) & (total == 1), 'the longest history': h.length == h.length.max(initial=1),
+    masks = {'compares items of one category':
+                 (n >= 6) & (n <= 30) & (distinct >= 5) & (kinds == 1) & (state.categories is not None),
+             'looks at one thing after the other': (n >= 6) & (n <= 30) & (distinct == n),
+             'comes back to the same items': (n >= 6) & (n <= 30) & (distinct * 2 <= n),
+             'has bought': (bought > 0) & (n >= 3) & (n <= 40),
+             'one event': (n == 1) & (total == 1),
+             'the longest history': h.length == h.length.max(initial=1),
              'only items that no model knows': n == 0}
     found = {i: words for words, mask in masks.items() for i in _first(state, mask, rng)}
     told = lambda i, words: words if total[i] == 1 else f'{words}, {total[i]:,} events'
     return [(f'{state.visitors[i]}: {told(i, words)}', str(state.visitors[i])) for i, words in found.items()]
 
-# %% ../nbs/21_demo.ipynb #2a911a8c
+# %% ../nbs/21_demo.ipynb #e55368e9
 CSS = '''
 .answer { font-variant-numeric: tabular-nums; } .answer p { margin: .2rem 0 .6rem; } .answer .message { font-size: 1.05em; }
-.answer table { border-collapse: collapse; width: 100%; font-size: .92em; } .answer table, .answer tr { border: 0 !important; } .answer caption { text-align: left; font-weight: 600; padding: .2rem 0 .4rem; }
-.answer th, .answer td { text-align: left; padding: .28rem .6rem .28rem 0 !important; border: 0 solid rgba(128, 128, 128, .35) !important; border-bottom-width: 1px !important; vertical-align: top; }
-.answer td:first-child { white-space: nowrap; } .answer .scroll { max-height: 34rem; overflow: auto; } .answer .note { opacity: .75; font-size: .88em; }
+.answer table { border-collapse: collapse; width: 100%; font-size: .92em; } .answer table, .answer tr { border: 0 !important; } \
+.answer caption { text-align: left; font-weight: 600; padding: .2rem 0 .4rem; }
+.answer th, .answer td { text-align: left; padding: .28rem .6rem .28rem 0 !important; \
+border: 0 solid rgba(128, 128, 128, .35) !important; border-bottom-width: 1px !important; vertical-align: top; }
+.answer td:first-child { white-space: nowrap; } .answer .scroll { max-height: 34rem; overflow: auto; } \
+.answer .note { opacity: .75; font-size: .88em; }
 .answer .wrong { border-left: 4px solid #b3261e; padding-left: .7rem; }
-.tables { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(27rem, 100%), 1fr)); gap: 1.2rem 2rem; align-items: start; }
+.tables { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(400px, 100%), 1fr)); \
+gap: 1.2rem 2rem; align-items: start; }
 .gradio-container { width: 100%; max-width: 75rem !important; margin: 0 auto !important; } .go { align-self: end; }'''
 
 def html_table(
@@ -207,20 +238,24 @@ def html_table(
     head = ''.join(f'<th scope="col">{escape(c)}</th>' for c in ['place'] * numbered + list(frame))
     rows = [[str(n)] * numbered + [str(c) for c in row] for n, row in enumerate(frame.itertuples(index=False), 1)]
     body = ''.join(f'<tr>{"".join(f"<td>{escape(c)}</td>" for c in row)}</tr>' for row in rows)
-    return f'<div class="scroll"><table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return (f'<div class="scroll"><table><caption>{escape(caption)}</caption>'
+            f'<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>')
 
-# %% ../nbs/21_demo.ipynb #f349eab5
+# %% ../nbs/21_demo.ipynb #f1ef3916
 def answer_html(answer:Answer, model='SASRec')->str:
     "An answer as HTML."
-    if answer.kind == 'invalid': return f'<div class="answer" role="status"><p class="message wrong">{escape(answer.message)}</p></div>'
+    if answer.kind == 'invalid':
+        return f'<div class="answer" role="status"><p class="message wrong">{escape(answer.message)}</p></div>'
     title = f'Top {len(answer.items)} from {model}' if answer.kind == 'known' else f'The {len(answer.items)} most popular items'
     tables = html_table(answer.items, title, numbered=True)
     if len(answer.history): tables += html_table(answer.history, 'History, newest first')
     return (f'<div class="answer" role="status"><p class="message">{escape(answer.message)}</p><div class="tables">{tables}</div>'
-            f'<p class="note">Answered in {answer.milliseconds:.1f} ms. Scores of different models can\'t be compared; a dash is a place without a score.</p></div>')
+            f'<p class="note">Answered in {answer.milliseconds:.1f} ms. '
+            'Scores of different models can\'t be compared; a dash is a place without a score.</p></div>')
 
-# %% ../nbs/21_demo.ipynb #29d8d0dc
-POLICY = ("default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; "
+# %% ../nbs/21_demo.ipynb #38640c88
+POLICY = ("default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
+          "img-src 'self' data:; font-src 'self' data:; "
           "connect-src 'self'; worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'none'")
 
 class StayHome:
@@ -230,40 +265,49 @@ class StayHome:
     async def __call__(self, scope, receive, send):
         async def with_policy(message):
             if message['type'] == 'http.response.start':
-                message = {**message, 'headers': [*message.get('headers', []), (b'content-security-policy', POLICY.encode()), (b'x-content-type-options', b'nosniff')]}
+                message = {**message, 'headers': [*message.get('headers', []),
+                                                  (b'content-security-policy', POLICY.encode()),
+                                                  (b'x-content-type-options', b'nosniff')]}
             await send(message)
         if scope['type'] == 'http' and scope['path'].rstrip('/').endswith('/upload'):
             await with_policy({'type': 'http.response.start', 'status': 403, 'headers': [(b'content-type', b'text/plain')]})
             await send({'type': 'http.response.body', 'body': b'This demo takes no files.'})
         else: await self.app(scope, receive, with_policy)
 
-# %% ../nbs/21_demo.ipynb #4c1a28ec
+# %% ../nbs/21_demo.ipynb #4a542b9a
 def make_demo(state:DemoState)->gr.Blocks: # from `load_demo`
     "The app: a visitor and a model go in, their history and ten items come out."
     examples, names = example_visitors(state), list(state.models)
     def show(text: str, model: str) -> str: return answer_html(recommend_for(state, text, model), model)
     first = examples[0][1] if examples else ''
-    about = f'{len(state.visitors):,} visitors, {len(state.raw):,} events until {pd.Timestamp(state.now, unit="ms"):%Y-%m-%d %H:%M} UTC, {len(state.vocabulary):,} items that the models know.'
+    about = (f'{len(state.visitors):,} visitors, {len(state.raw):,} events until '
+             f'{pd.Timestamp(state.now, unit="ms"):%Y-%m-%d %H:%M} UTC, '
+             f'{len(state.vocabulary):,} items that the models know.')
     with gr.Blocks(title='recsys_nb: what comes next?', analytics_enabled=False, fill_width=True) as app:
         gr.HTML(f'<h1>What comes next?</h1><p>{escape(" ".join([about, *state.notes]))}</p>')
         with gr.Row():
             picked = gr.Dropdown(examples, value=first or None, label='Pick a visitor', scale=5, min_width=300, filterable=False)
-            text = gr.Textbox(first, label='or enter a number', max_lines=1, max_length=100, scale=2, min_width=140, html_attributes=gr.InputHTMLAttributes(autocomplete='off', spellcheck=False))
+            text = gr.Textbox(first, label='or enter a number', max_lines=1, max_length=100, scale=2, min_width=140,
+                              html_attributes=gr.InputHTMLAttributes(autocomplete='off', spellcheck=False))
             model = gr.Dropdown(names, value=names[0], label='Model', scale=2, min_width=140, filterable=False)
             button = gr.Button('Recommend', variant='primary', scale=1, min_width=140, elem_classes='go')
         answer = gr.HTML(show(first, names[0]))
         quiet = dict(show_progress='hidden', api_visibility='private', trigger_mode='always_last')
         picked.input(lambda v, m: (v, show(v, m)), [picked, model], [text, answer], **quiet)
-        gr.on([text.submit, button.click, model.input], lambda t, m, p: (show(t, m), p if p == t.strip() else None), [text, model, picked], [answer, picked], **quiet)
+        gr.on([text.submit, button.click, model.input],
+              lambda t, m, p: (show(t, m), p if p == t.strip() else None),
+              [text, model, picked], [answer, picked], **quiet)
         gr.api(show, api_name='recommend', api_description='The answer for a visitor, given as text, and a model, as HTML.')
     return app.queue(max_size=32, default_concurrency_limit=2)
 
-# %% ../nbs/21_demo.ipynb #50be3c93
+# %% ../nbs/21_demo.ipynb #542fdd08
 def launch_app(app, port=None, inline=False, block=False):
     "Start an app on 127.0.0.1 and nowhere else; returns its address."
     theme = gr.themes.Default(primary_hue='emerald', font=['system-ui', 'sans-serif'], font_mono=['ui-monospace', 'monospace'])
-    _, url, _ = app.launch(server_name='127.0.0.1', server_port=port, share=False, inline=inline, inbrowser=False, quiet=True, prevent_thread_lock=True, show_error=False,
-                           footer_links=[], run_history=False, enable_monitoring=False, pwa=False, mcp_server=False, ssr_mode=False, max_file_size=1, theme=theme, css=CSS,
+    _, url, _ = app.launch(server_name='127.0.0.1', server_port=port, share=False, inline=inline, inbrowser=False, quiet=True,
+                           prevent_thread_lock=True, show_error=False, footer_links=[], run_history=False,
+                           enable_monitoring=False, pwa=False, mcp_server=False, ssr_mode=False, max_file_size=1,
+                           theme=theme, css=CSS,
                            app_kwargs=dict(middleware=[Middleware(StayHome)], docs_url=None, redoc_url=None, openapi_url=None))
     if block:
         print(f'The demo is at {url}, on this machine only. Ctrl-C ends it.', flush=True)
@@ -280,4 +324,5 @@ def launch_demo(
     try: return launch_app(make_demo(load_demo(out, data)), port, inline, block=not inline)
     except (DataError, OSError) as e:
         if inline: raise
-        raise SystemExit(f'The demo cannot start: {e}' if isinstance(e, DataError) or not port else f'The demo cannot start: port {port} on 127.0.0.1 is taken, choose another one.') from None
+        raise SystemExit(f'The demo cannot start: {e}' if isinstance(e, DataError) or not port else
+                         f'The demo cannot start: port {port} on 127.0.0.1 is taken, choose another one.') from None

@@ -59,19 +59,22 @@ def histories_from_lists(
     codes = np.array([e for l in events for e in l], np.int8) if events is not None else np.zeros(len(items), np.int8)
     return Histories(items, np.arange(len(items), dtype=np.int64), codes, np.cumsum(n) - n, np.cumsum(n))
 
-# %% ../nbs/03_protocol.ipynb #d19a3b81
+# %% ../nbs/03_protocol.ipynb #079ea937
 def item_codes(log)->np.ndarray: # int32[len(log)]
     "Item codes of an encoded log."
     return log.itemid.cat.codes.to_numpy(np.int32)
 
+# %% ../nbs/03_protocol.ipynb #74c47a4a
 def n_items(log)->int:
     "Size of an encoded log's vocabulary."
     return len(log.itemid.cat.categories)
 
+# %% ../nbs/03_protocol.ipynb #b13caffd
 def milliseconds(times)->np.ndarray: # int64[n]
     "Timestamps as milliseconds since 1970."
     return pd.DatetimeIndex(times).as_unit('ms').asi8
 
+# %% ../nbs/03_protocol.ipynb #a6903f3d
 def histories_from_log(log)->tuple: # encoded log; -> Histories, visitorids int64[n]
     "One history a visitor, by visitorid."
     visitors = log.visitorid.to_numpy()
@@ -81,9 +84,10 @@ def histories_from_log(log)->tuple: # encoded log; -> Histories, visitorids int6
     flat = item_codes(log)[order], milliseconds(log.timestamp)[order], log.event.cat.codes.to_numpy(np.int8)[order]
     return Histories(*flat, start, np.r_[start[1:], len(order)] if len(start) else start), visitors[start]
 
-# %% ../nbs/03_protocol.ipynb #5b9f333f
+# %% ../nbs/03_protocol.ipynb #6737878b
 DAY = 86_400_000 # milliseconds
 
+# %% ../nbs/03_protocol.ipynb #63408cba
 def encode(log, vocabulary): # log; item ids, sorted
     "The log's events on items of the vocabulary, `itemid` a categorical over it."
     codes = pd.Index(vocabulary).get_indexer(log.itemid)
@@ -91,7 +95,7 @@ def encode(log, vocabulary): # log; item ids, sorted
     kept['itemid'] = pd.Categorical.from_codes(codes[codes >= 0], categories=pd.Index(vocabulary))
     return kept
 
-# %% ../nbs/03_protocol.ipynb #355274c8
+# %% ../nbs/03_protocol.ipynb #deaf20ca
 @dataclass
 class Split:
     "A log cut by time: train before `valid_start`, valid before `test_start`, test up to and including the last event."
@@ -106,9 +110,10 @@ class Split:
     def train(self): return self.before(self.valid_start) # what a model is tuned with
     @property
     def fit(self): return self.before(self.test_start)    # train and valid: what the chosen configuration is fitted on
-    def window(self, name): return (self.test_start, np.iinfo(np.int64).max) if name == 'test' else (self.valid_start, self.test_start)
+    def window(self, name):
+        return (self.test_start, np.iinfo(np.int64).max) if name == 'test' else (self.valid_start, self.test_start)
 
-# %% ../nbs/03_protocol.ipynb #18d04253
+# %% ../nbs/03_protocol.ipynb #9c2bac5d
 def time_split(
     log,                 # see `read_log`
     test_days=7,         # length of the test window
@@ -116,20 +121,25 @@ def time_split(
     min_item_events=5,   # fewest events before the test window that put an item into the vocabulary
 )->Split:
     "Cut a log by time. Raises `DataError` where nothing is left to learn from."
-    if test_days <= 0 or valid_days <= 0: raise DataError(f'test_days is {test_days} and valid_days {valid_days}, expected windows longer than 0 days')
+    if test_days <= 0 or valid_days <= 0:
+        raise DataError(f'test_days is {test_days} and valid_days {valid_days}, expected windows longer than 0 days')
     times = milliseconds(log.timestamp)
     test_start = int(times.max() - test_days * DAY); valid_start = int(test_start - valid_days * DAY)
     if not (times < valid_start).any():
-        raise DataError(f'the log spans {(times.max() - times.min()) / DAY:.1f} days, expected more than test_days + valid_days = '
-                        f'{test_days + valid_days}: no event is left to train on')
+        raise DataError(f'the log spans {(times.max() - times.min()) / DAY:.1f} days, '
+                        f'expected more than test_days + valid_days = {test_days + valid_days}: no event is left to train on')
     counts = log.itemid[times < test_start].value_counts()
     vocabulary = np.sort(counts.index[counts >= min_item_events].to_numpy(np.int64))
-    if not len(vocabulary): raise DataError(f'no item has {min_item_events} events before the test window, expected at least one: lower min_item_events')
+    if not len(vocabulary):
+        raise DataError(f'no item has {min_item_events} events before the test window, '
+                        'expected at least one: lower min_item_events')
     split = Split(log, encode(log, vocabulary), vocabulary, valid_start, test_start)
-    if not len(split.train): raise DataError('no event before the validation window is on an item of the vocabulary, expected at least one: lower min_item_events')
+    if not len(split.train):
+        raise DataError('no event before the validation window is on an item of the vocabulary, '
+                        'expected at least one: lower min_item_events')
     return split
 
-# %% ../nbs/03_protocol.ipynb #62a57d66
+# %% ../nbs/03_protocol.ipynb #1fd03598
 @dataclass
 class Queries:
     "Histories with what came next."
@@ -147,9 +157,10 @@ class Queries:
         index = np.arange(len(self))[index]
         n = np.diff(self.target_start)[index]
         at = np.repeat(self.target_start[index] - (np.cumsum(n) - n), n) + np.arange(n.sum())
-        return Queries(self.histories[index], self.targets[at], np.r_[0, np.cumsum(n)], self.visitors[index], self.times[index], self.returning[index], self.outside)
+        return Queries(self.histories[index], self.targets[at], np.r_[0, np.cumsum(n)],
+                       self.visitors[index], self.times[index], self.returning[index], self.outside)
 
-# %% ../nbs/03_protocol.ipynb #77dde679
+# %% ../nbs/03_protocol.ipynb #70f9a873
 def next_item_queries(
     split:Split,
     window='test',   # "test" or "valid"
@@ -171,10 +182,10 @@ def next_item_queries(
     in_window = (raw_times >= low) & (raw_times < high)
     outside = 1 - (h.times >= low).sum() / max(in_window.sum(), 1)
     seen = np.isin(visitors, split.raw.visitorid.to_numpy()[raw_times < low])
-    return Queries(replace(h, start=start[ask], end=end[ask]), h.items[ask], np.arange(len(ask) + 1), visitors[visitor[ask]], h.times[ask],
-                   seen[visitor[ask]], float(outside))
+    return Queries(replace(h, start=start[ask], end=end[ask]), h.items[ask], np.arange(len(ask) + 1),
+                   visitors[visitor[ask]], h.times[ask], seen[visitor[ask]], float(outside))
 
-# %% ../nbs/03_protocol.ipynb #9a97d6c1
+# %% ../nbs/03_protocol.ipynb #3373a537
 def purchase_queries(
     split:Split,
     window='test', # "test" or "valid"
@@ -188,8 +199,10 @@ def purchase_queries(
     targets = pd.Index(split.vocabulary).get_indexer(bought.itemid).astype(np.int32)
     h = pick_histories(split.before(low), buyers)
     seen = np.isin(buyers, split.raw.visitorid.to_numpy()[times < low])
-    return Queries(h, targets, np.r_[0, np.cumsum(n)], buyers, np.full(len(buyers), low), seen, float((targets < 0).mean()) if len(targets) else 0.)
+    return Queries(h, targets, np.r_[0, np.cumsum(n)], buyers, np.full(len(buyers), low), seen,
+                   float((targets < 0).mean()) if len(targets) else 0.)
 
+# %% ../nbs/03_protocol.ipynb #dcedf287
 def pick_histories(log, visitors)->Histories: # encoded log; visitorids int64[n]
     "Histories of these visitors, in this order, empty for who is not in the log."
     h, known = histories_from_log(log)
@@ -198,12 +211,13 @@ def pick_histories(log, visitors)->Histories: # encoded log; visitorids int64[n]
     here = known[at] == visitors
     return replace(h, start=np.where(here, h.start[at], 0), end=np.where(here, h.end[at], 0))
 
-# %% ../nbs/03_protocol.ipynb #bab63f86
+# %% ../nbs/03_protocol.ipynb #638a109e
 def _at_least(column, counted, n=5):
     "Rows whose value has at least `n` rows among the counted ones."
     counts = column[counted].value_counts()
     return column.isin(counts.index[counts >= n]).to_numpy()
 
+# %% ../nbs/03_protocol.ipynb #7f30ee62
 def published_baselines(split:Split, filtered=True)->tuple: # -> encoded log to fit on, Queries
     "What the original's baselines were fitted on (train and valid, `filtered` for CF and ALS) and asked (purchases)."
     before = milliseconds(split.raw.timestamp) < split.test_start
@@ -212,7 +226,7 @@ def published_baselines(split:Split, filtered=True)->tuple: # -> encoded log to 
     own = replace(split, log=log, vocabulary=log.itemid.cat.categories.to_numpy(np.int64))
     return log, purchase_queries(own)
 
-# %% ../nbs/03_protocol.ipynb #13ce04f7
+# %% ../nbs/03_protocol.ipynb #7ee90b56
 def published_sasrec(split:Split)->tuple: # -> Split to fit and validate on, Queries
     "What the original's SASRec was fitted on (train, by counts of train) and asked (next item, inside the test window)."
     times = milliseconds(split.raw.timestamp)
@@ -223,6 +237,7 @@ def published_sasrec(split:Split)->tuple: # -> Split to fit and validate on, Que
     own = replace(split, raw=kept, log=encode(kept, vocabulary), vocabulary=vocabulary)
     return own, positions_queries(own, 'test')
 
+# %% ../nbs/03_protocol.ipynb #04777b6f
 def positions_queries(split:Split, window)->Queries:
     "Every position from the second of each visitor's sequence in the window, ties in time in file order, as the original does."
     low, high = split.window(window)
@@ -231,7 +246,8 @@ def positions_queries(split:Split, window)->Queries:
     row, at = h.flat()
     ask = at > h.start[row]
     row, at = row[ask], at[ask]
-    return Queries(replace(h, start=h.start[row], end=at), h.items[at], np.arange(len(at) + 1), visitors[row], h.times[at], np.ones(len(at), bool))
+    return Queries(replace(h, start=h.start[row], end=at), h.items[at], np.arange(len(at) + 1),
+                   visitors[row], h.times[at], np.ones(len(at), bool))
 
 # %% ../nbs/03_protocol.ipynb #6303cd15
 def assert_no_leak(
@@ -253,18 +269,20 @@ def assert_no_leak(
     late = ~np.isin(fitted.itemid.cat.categories, counts.index[counts >= min_item_events])
     assert not late.any(), f'{late.sum()} items are in the vocabulary only through the window'
 
-# %% ../nbs/03_protocol.ipynb #ef6ddca8
+# %% ../nbs/03_protocol.ipynb #82f3b81f
 def is_repeat(queries:Queries)->np.ndarray: # bool[n]
     "Whether a target is in the query's history."
     found = np.zeros(len(queries), bool)
     for part in queries.histories.chunks():
         row, at = queries.histories[part].flat()
         n = np.diff(queries.target_start)[part]
-        pairs = np.repeat(np.arange(len(n)), n) * 2**32 + queries.targets[queries.target_start[part.start]:queries.target_start[part.stop]]
+        pairs = (np.repeat(np.arange(len(n)), n) * 2**32
+                 + queries.targets[queries.target_start[part.start]:queries.target_start[part.stop]])
         hit = np.isin(pairs, row * 2**32 + queries.histories.items[at])
         found[part.start + np.repeat(np.arange(len(n)), n)[hit]] = True
     return found
 
+# %% ../nbs/03_protocol.ipynb #d731b592
 def head_items(log)->np.ndarray: # encoded log -> bool[n_items]
     "The most popular items that together make up half of a log's events."
     counts = np.bincount(item_codes(log), minlength=n_items(log))
@@ -273,21 +291,24 @@ def head_items(log)->np.ndarray: # encoded log -> bool[n_items]
     head[order[:np.searchsorted(np.cumsum(counts[order]), counts.sum() / 2) + 1]] = True
     return head
 
-# %% ../nbs/03_protocol.ipynb #85b3bfe8
+# %% ../nbs/03_protocol.ipynb #65ab2f04
 SHORT = 5 # a history with fewer events is short
 
+# %% ../nbs/03_protocol.ipynb #0b7a0e36
 def query_slices(
     queries:Queries,
     head:np.ndarray, # see `head_items`, bool[n_items]
 )->dict: # slice name -> bool[n]
     "Slices of queries that have one target each; of purchases, new and returning visitors only."
     slices = {'all': np.ones(len(queries), bool), 'returning': queries.returning, 'new': ~queries.returning}
-    if len(queries.targets) != len(queries) or (np.diff(queries.target_start) != 1).any() or (queries.targets < 0).any(): return slices
+    if (len(queries.targets) != len(queries) or (np.diff(queries.target_start) != 1).any()
+            or (queries.targets < 0).any()): return slices
     repeat, popular = is_repeat(queries), head[queries.targets]
-    return slices | {'repeat': repeat, 'explore': ~repeat, 'short': queries.histories.length < SHORT, 'long': queries.histories.length >= SHORT,
+    return slices | {'repeat': repeat, 'explore': ~repeat,
+                     'short': queries.histories.length < SHORT, 'long': queries.histories.length >= SHORT,
                      'head': popular, 'tail': ~popular}
 
-# %% ../nbs/03_protocol.ipynb #2fe4f33e
+# %% ../nbs/03_protocol.ipynb #4021f8ea
 @dataclass
 class Protocols:
     "One split and everything that is asked on it."
@@ -297,15 +318,18 @@ class Protocols:
     purchases: Queries # purchases in the test window
     head: np.ndarray   # see `head_items`, of train and valid
 
+# %% ../nbs/03_protocol.ipynb #e7053bc9
 def make_protocols(log, test_days=7, valid_days=7, context='all', min_history=1, min_item_events=5)->Protocols:
     "Split a log and make its queries; leakage is asserted."
     split = time_split(log, test_days, valid_days, min_item_events)
     valid, test = (next_item_queries(split, w, context, min_history) for w in ('valid', 'test'))
     purchases = purchase_queries(split)
     for queries in (test, purchases): assert_no_leak(queries, split.fit, split.test_start, log, min_item_events)
-    assert_no_leak(valid, encode(split.raw[milliseconds(split.raw.timestamp) < split.valid_start], np.unique(item_ids(split.train))), split.valid_start, log)
+    assert_no_leak(valid, encode(split.raw[milliseconds(split.raw.timestamp) < split.valid_start],
+                                 np.unique(item_ids(split.train))), split.valid_start, log)
     return Protocols(split, valid, test, purchases, head_items(split.fit))
 
+# %% ../nbs/03_protocol.ipynb #23da4cbd
 def item_ids(log)->np.ndarray: # int64[len(log)]
     "Item ids of an encoded log."
     return log.itemid.cat.categories.to_numpy(np.int64)[item_codes(log)]

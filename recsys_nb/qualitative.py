@@ -18,7 +18,7 @@ from .baselines import *
 from .als import ALS
 from .sasrec import SASRec
 
-# %% ../nbs/20_qualitative.ipynb #6bae83e6
+# %% ../nbs/20_qualitative.ipynb #dd58f4a8
 def read_fitted(
     folder,                # results folder of a model
     vocabulary:np.ndarray, # item ids that codes stand for, int64[n_items]
@@ -27,7 +27,8 @@ def read_fitted(
     folder = Path(folder)
     if not (folder/'model.json').exists(): return None, 'has no result in this study'
     try:
-        if not np.array_equal(np.load(folder/'vocabulary.npy', allow_pickle=False), vocabulary): return None, 'was fitted on other events or items'
+        if not np.array_equal(np.load(folder/'vocabulary.npy', allow_pickle=False), vocabulary):
+            return None, 'was fitted on other events or items'
         return load_model(folder), ''
     except Exception as e: # whatever is wrong with a file, the page goes on without it and says so
         return None, f'could not be read ({type(e).__name__}: {e})'
@@ -86,14 +87,15 @@ def root_categories(categories, found:np.ndarray)->np.ndarray: # int64, as from 
     "Root of each category."
     return found if categories is None else categories.root(found.ravel()).reshape(found.shape)
 
-# %% ../nbs/20_qualitative.ipynb #7b281c03
+# %% ../nbs/20_qualitative.ipynb #dc81afed
 def shopper_kinds(queries:Queries)->dict: # -> kind -> bool[n]
     "Kinds of shoppers by what they did so far; a query can be of several."
     h = queries.histories.last(200)
     row, at = h.flat()
     count = lambda rows: np.bincount(rows.astype(np.int64), minlength=len(h))
     n, distinct, bought = h.length, count(np.unique(row * 2**32 + h.items[at]) >> 32), count(row[h.events[at] == 2])
-    return {'comes back to the same items': (n >= 5) & (distinct * 2 <= n), 'looks at one thing after the other': (n >= 5) & (distinct == n),
+    return {'comes back to the same items': (n >= 5) & (distinct * 2 <= n),
+            'looks at one thing after the other': (n >= 5) & (distinct == n),
             'has bought': bought > 0, 'one event': n == 1, 'has a long history': n >= 50}
 
 def pick_shoppers(
@@ -108,7 +110,7 @@ def pick_shoppers(
         if len(free) and len(picked) < n: picked.append((kind, int(rng.choice(free))))
     return picked
 
-# %% ../nbs/20_qualitative.ipynb #302f13b0
+# %% ../nbs/20_qualitative.ipynb #3f7f2fa7
 def item_text(
     categories, vocabulary, # as in `item_categories`
     codes, times,           # as in `item_categories`, int[n]
@@ -127,13 +129,15 @@ def small_table(
     index=True,  # whether the row names say something
 ):
     "A styled table of text that may have several lines a cell."
-    rules = [('td', 'white-space: pre-line; text-align: left; vertical-align: top; line-height: 1.3; font-size: .85em'), ('th', 'text-align: left; vertical-align: top'),
+    rules = [('td', 'white-space: pre-line; text-align: left; vertical-align: top; line-height: 1.3; font-size: .85em'),
+             ('th', 'text-align: left; vertical-align: top'),
              ('caption', 'caption-side: top; text-align: left')]
-    styled = frame.style.format(escape='html').set_caption(caption).set_table_styles([dict(selector=s, props=p) for s, p in rules])
+    styled = frame.style.format(escape='html').set_caption(caption).set_table_styles(
+        [dict(selector=s, props=p) for s, p in rules])
     if styles is not None: styled = styled.apply(lambda _: styles, axis=None)
     return styled if index else styled.hide(axis='index')
 
-# %% ../nbs/20_qualitative.ipynb #52507c63
+# %% ../nbs/20_qualitative.ipynb #adc7dd90
 HISTORY = 'history, newest first'
 
 def shopper_table(
@@ -149,7 +153,8 @@ def shopper_table(
     past, did = (a[history.start[0]:history.end[0]][::-1] for a in (history.items, history.events))
     columns = {HISTORY: [f'{EVENTS[e]} {t}' for e, t in zip(did[:k], item_text(categories, vocabulary, past[:k], time))]}
     columns |= {name: item_text(categories, vocabulary, l, time, set(past.tolist())) for name, l in lists.items()}
-    green = {name: ['background-color: rgba(0, 158, 115, .3)' if 0 <= target == c else '' for c in l] for name, l in lists.items()}
+    green = {name: ['background-color: rgba(0, 158, 115, .3)' if 0 <= target == c else '' for c in l]
+             for name, l in lists.items()}
     frame, styles = (pd.DataFrame({name: [*cells, *[''] * (k - len(cells))] for name, cells in d.items()}, index=range(1, k + 1))
                      for d in (columns, {HISTORY: []} | green))
     return small_table(frame, caption, styles)
@@ -180,12 +185,13 @@ def share_in_own(
     n = np.where(np.isin(np.arange(len(shown)), row), listed.sum(1), 0)
     return np.where(n > 0, own.sum(1) / np.maximum(n, 1), np.nan)
 
-# %% ../nbs/20_qualitative.ipynb #c5c367bd
+# %% ../nbs/20_qualitative.ipynb #fdb49e2a
 def right_and_wrong(a:np.ndarray, b:np.ndarray, names)->pd.DataFrame: # places of the target, int[n] each; (name, name)
     "How often both are right, one of them, or none."
     a, b = a > 0, b > 0
     counts = [[(a & b).sum(), (a & ~b).sum()], [(~a & b).sum(), (~a & ~b).sum()]]
-    return pd.DataFrame(counts, index=[f'{names[0]} right', f'{names[0]} wrong'], columns=[f'{names[1]} right', f'{names[1]} wrong'])
+    return pd.DataFrame(counts, index=[f'{names[0]} right', f'{names[0]} wrong'],
+                        columns=[f'{names[1]} right', f'{names[1]} wrong'])
 
 def right_where_wrong(answers:dict)->pd.DataFrame: # name -> Answers
     "Share of queries where the row's model is right and the column's is wrong."
@@ -197,17 +203,21 @@ def list_overlap(answers:dict)->pd.DataFrame: # name -> Answers
     table = pd.DataFrame(np.nan, index=list(answers), columns=list(answers))
     for a in answers:
         x = answers[a].lists
-        for b in answers: table.loc[a, b] = ((x[:, :, None] == answers[b].lists[:, None, :]).any(2) & (x >= 0)).sum() / max((x >= 0).sum(), 1)
+        for b in answers:
+            table.loc[a, b] = (((x[:, :, None] == answers[b].lists[:, None, :]).any(2) & (x >= 0)).sum()
+                               / max((x >= 0).sum(), 1))
     return table
 
-# %% ../nbs/20_qualitative.ipynb #0392f957
+# %% ../nbs/20_qualitative.ipynb #fd5d4739
 def item_similarity(
     model,            # fitted recommender
     codes:np.ndarray, # item codes, int[n]
 ):                    # float32[n, n_items], or None where a model has no notion of similar items
     "How similar a model finds items to all others."
     if hasattr(model, 'similarity'): return model.similarity[codes].toarray().astype(np.float32)
-    factors = model.module.items.weight.detach().cpu().numpy() if hasattr(model, 'module') and hasattr(model.module, 'items') else getattr(model, 'item_factors', None)
+    factors = (model.module.items.weight.detach().cpu().numpy()
+               if hasattr(model, 'module') and hasattr(model.module, 'items')
+               else getattr(model, 'item_factors', None))
     if factors is None: return None
     unit = factors / np.maximum(np.linalg.norm(factors, axis=1, keepdims=True), 1e-12)
     return (unit[codes] @ unit.T).astype(np.float32)

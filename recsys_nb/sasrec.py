@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['ROW', 'training_pieces', 'pack_rows', 'packed_batch', 'PackedHistories', 'HistoryData', 'PooledDropout', 'Block',
            'SASRecModule', 'training_step', 'configure_optimizers', 'encode_histories', 'validation_step', 'SASRec',
-           'fit', 'quiet', 'Curve', 'save', 'load']
+           'choose_bonus', 'fit', 'quiet', 'Curve', 'save', 'load']
 
-# %% ../nbs/12_sasrec.ipynb #d52c0b0f
-import hashlib, json, logging, math, shutil, time, warnings
+# %% ../nbs/12_sasrec.ipynb #0ec883e3
+import hashlib, json, logging, math, shutil, sys, time, warnings
 from pathlib import Path
 from .data import * # first: it says how torch's threads wait
 import numpy as np, pandas as pd, torch, lightning as L
@@ -39,9 +39,10 @@ def training_pieces(
     order = rng.permutation(len(begin))
     return (start[which] + begin)[order], length[order]
 
-# %% ../nbs/12_sasrec.ipynb #7ad691cd
+# %% ../nbs/12_sasrec.ipynb #6eddcdb3
 ROW = 64 # events in a packed row
 
+# %% ../nbs/12_sasrec.ipynb #1449fdd7
 def pack_rows(
     lengths, # int64[p], at most `row` each
     row=ROW, # length of a row
@@ -53,7 +54,7 @@ def pack_rows(
         rows.append(r); columns.append(c); c += n
     return np.array(rows, np.int64), np.array(columns, np.int64)
 
-# %% ../nbs/12_sasrec.ipynb #674cbe55
+# %% ../nbs/12_sasrec.ipynb #67b3dd50
 def packed_batch(
     histories:Histories,
     start, length, # pieces: flat positions start..start+length-1, int64[p]
@@ -65,23 +66,27 @@ def packed_batch(
     piece = np.repeat(np.arange(len(start)), length)
     position = np.arange(len(piece)) - np.repeat(np.cumsum(length) - length, length)
     at, place = start[piece] + position, (row[piece], column[piece] + position)
-    batch = {name: np.full((rows, width), fill, np.int64) for name, fill in (('item', 0), ('target', -1), ('position', 0), ('piece', -1))}
+    batch = {name: np.full((rows, width), fill, np.int64)
+             for name, fill in (('item', 0), ('target', -1), ('position', 0), ('piece', -1))}
     batch['item'][place], batch['position'][place], batch['piece'][place] = histories.items[at], position, piece
     batch['target'][place] = histories.items[np.minimum(at + 1, len(histories.items) - 1)]
     return {name: torch.from_numpy(m) for name, m in batch.items()}
 
-# %% ../nbs/12_sasrec.ipynb #34604392
+# %% ../nbs/12_sasrec.ipynb #d934533e
 class PackedHistories(torch.utils.data.IterableDataset):
     "One epoch of packed batches."
-    def __init__(self, histories, max_len, rows, seed): self.histories, self.max_len, self.rows, self.seed = histories, max_len, rows, seed
+    def __init__(self, histories, max_len, rows, seed):
+        self.histories, self.max_len, self.rows, self.seed = histories, max_len, rows, seed
 
     def __iter__(self):
         start, length = training_pieces(self.histories, self.max_len, np.random.default_rng(self.seed))
         row, column = pack_rows(length)
         edges = np.searchsorted(row, np.arange(0, row[-1] + 1 + self.rows, self.rows)) if len(row) else [0]
         for a, b in zip(edges[:-1], edges[1:]):
-            if b > a: yield packed_batch(self.histories, start[a:b], length[a:b], row[a:b] - row[a] // self.rows * self.rows, column[a:b], self.rows)
+            if b > a: yield packed_batch(self.histories, start[a:b], length[a:b],
+                                         row[a:b] - row[a] // self.rows * self.rows, column[a:b], self.rows)
 
+# %% ../nbs/12_sasrec.ipynb #7956bde3
 class HistoryData(L.LightningDataModule):
     "Histories to train on and queries to validate on."
     def __init__(self, histories, valid=None, max_len=50, rows=64, seed=0, queries=20_000):
@@ -95,12 +100,13 @@ class HistoryData(L.LightningDataModule):
         return torch.utils.data.DataLoader(dataset, batch_size=None)
 
     def val_dataloader(self):
-        parts = [(self.valid.histories[slice(a, a + 512)], torch.from_numpy(self.valid.targets[a:a + 512]).long()) for a in range(0, len(self.valid), 512)]
+        parts = [(self.valid.histories[slice(a, a + 512)], torch.from_numpy(self.valid.targets[a:a + 512]).long())
+                 for a in range(0, len(self.valid), 512)]
         return torch.utils.data.DataLoader(parts, batch_size=None, collate_fn=lambda x: x)
 
-# %% ../nbs/12_sasrec.ipynb #534128f6
+# %% ../nbs/12_sasrec.ipynb #c5c07bfb
 class PooledDropout(nn.Module):
-    "Dropout whose masks are random places of one pool: drawing a random number for every value takes a fifth of a step on a processor."
+    "Dropout whose masks are random places of one pool: drawing every value anew takes a fifth of a step on a processor."
     def __init__(self, p, size=1 << 22):
         super().__init__()
         self.p, self.size, self.pool = p, size, None
@@ -130,17 +136,19 @@ class Block(nn.Module):
         x = x + self.drop(self.out(y.transpose(1, 2).reshape(r, w, d)))
         return x + self.drop(self.feed_forward(self.norm2(x)))
 
-# %% ../nbs/12_sasrec.ipynb #b6ccba95
+# %% ../nbs/12_sasrec.ipynb #0663ab7c
 class SASRecModule(L.LightningModule):
     "Self-attentive sequential recommendation (Kang & McAuley, 2018)."
-    def __init__(self, n_items:int, hidden_dim=64, blocks=2, heads=2, max_len=50, dropout=.2, negatives=1024, temperature=.05, learning_rate=3e-3,
-                 embedding_learning_rate=1e-2, weight_decay=1e-6, warmup_steps=50, total_steps=1000, seed=0):
+    def __init__(self, n_items:int, hidden_dim=64, blocks=2, heads=2, max_len=50, dropout=.2, negatives=1024,
+                 temperature=.05, learning_rate=3e-3, embedding_learning_rate=1e-2, weight_decay=1e-6,
+                 warmup_steps=50, total_steps=1000, seed=0):
         super().__init__()
         self.save_hyperparameters()
         self.items, self.positions = nn.Embedding(n_items, hidden_dim), nn.Embedding(max_len, hidden_dim)
         self.blocks = nn.ModuleList(Block(hidden_dim, heads, dropout) for _ in range(blocks))
         self.norm, self.drop = nn.LayerNorm(hidden_dim), PooledDropout(dropout)
-        self.register_buffer('draw', torch.full((n_items,), 1 / n_items), persistent=False) # probability of each item as a negative
+        # probability of each item as a negative
+        self.register_buffer('draw', torch.full((n_items,), 1 / n_items), persistent=False)
         for p in (self.items.weight, self.positions.weight): nn.init.normal_(p, std=.02)
 
     def embed(self, items): # int64[...] -> [..., d]
@@ -156,7 +164,7 @@ class SASRecModule(L.LightningModule):
         x = self.norm(x)
         return F.normalize(x, dim=-1) / self.hparams.temperature if self.hparams.temperature else x
 
-# %% ../nbs/12_sasrec.ipynb #10184070
+# %% ../nbs/12_sasrec.ipynb #a5158806
 def training_step(self, batch, index):
     "Mean loss over the targets of a batch; empty places weigh nothing, so that shapes never change."
     x, target = self(batch).flatten(0, 1), batch['target'].flatten()
@@ -164,25 +172,29 @@ def training_step(self, batch, index):
     n_items = self.hparams.n_items
     if 0 < self.hparams.negatives < n_items:
         item, log_weight = shared_negatives(self.draw, self.hparams.negatives)
-        loss = sampled_softmax_loss(x, self.embed(target), self.embed(item.clamp(max=n_items - 1)), log_weight, accidental_hits(item, target))
+        loss = sampled_softmax_loss(x, self.embed(target), self.embed(item.clamp(max=n_items - 1)), log_weight,
+                                    accidental_hits(item, target))
     else: loss = F.cross_entropy(x @ self.embed(torch.arange(n_items, device=x.device)).T, target, reduction='none')
     loss = (loss * weight).sum() / weight.sum()
     if not torch.isfinite(loss): raise FloatingPointError(f'the loss is {loss.item()} at step {self.global_step}')
     self.log('train_loss', loss, on_step=False, on_epoch=True, batch_size=int(weight.sum()))
     return loss
 
+# %% ../nbs/12_sasrec.ipynb #e9054266
 def configure_optimizers(self):
     "AdamW with warm-up and cosine decay; the embedding, whose rows are seen rarely, learns faster."
     h = self.hparams
     rest = [p for n, p in self.named_parameters() if n != 'items.weight']
-    groups = [dict(params=[self.items.weight], lr=h.embedding_learning_rate, weight_decay=0.), dict(params=rest, lr=h.learning_rate)]
+    groups = [dict(params=[self.items.weight], lr=h.embedding_learning_rate, weight_decay=0.),
+              dict(params=rest, lr=h.learning_rate)]
     optimizer = torch.optim.AdamW(groups, betas=(.9, .98), weight_decay=h.weight_decay, fused=True)
     def rate(step):
         if step < h.warmup_steps: return (step + 1) / h.warmup_steps
         return .02 + .98 * .5 * (1 + math.cos(math.pi * min(1, (step - h.warmup_steps) / max(1, h.total_steps - h.warmup_steps))))
-    return dict(optimizer=optimizer, lr_scheduler=dict(scheduler=torch.optim.lr_scheduler.LambdaLR(optimizer, rate), interval='step'))
+    return dict(optimizer=optimizer, lr_scheduler=dict(
+        scheduler=torch.optim.lr_scheduler.LambdaLR(optimizer, rate), interval='step'))
 
-# %% ../nbs/12_sasrec.ipynb #735d9b7d
+# %% ../nbs/12_sasrec.ipynb #be1d8201
 @torch.inference_mode()
 def encode_histories(self, histories, rows=64): # Histories with at least one event each -> [n, d]
     "What should come next after each history."
@@ -191,6 +203,7 @@ def encode_histories(self, histories, rows=64): # Histories with at least one ev
     order = np.argsort(-h.length, kind='stable') # neighbours of one length fill rows well
     start, length = h.start[order], h.length[order]
     row, column = pack_rows(length)
+    rows = min(rows, int(row[-1]) + 1) if len(row) else rows # one history is one row
     out = torch.empty(len(h), self.hparams.hidden_dim)
     edges = np.searchsorted(row, np.arange(0, (row[-1] if len(row) else -1) + 1 + rows, rows))
     for a, b in zip(edges[:-1], edges[1:]):
@@ -201,6 +214,7 @@ def encode_histories(self, histories, rows=64): # Histories with at least one ev
         out[torch.from_numpy(order[a:b])] = x[row[a:b] - first, column[a:b] + length[a:b] - 1].float().cpu()
     return out
 
+# %% ../nbs/12_sasrec.ipynb #a933f0f3
 def validation_step(self, batch, index):
     "HitRate@10 by counting: a target is found when fewer than ten other items score as high."
     histories, target = batch
@@ -211,36 +225,56 @@ def validation_step(self, batch, index):
 SASRecModule.training_step, SASRecModule.configure_optimizers = training_step, configure_optimizers
 SASRecModule.encode_histories, SASRecModule.validation_step = encode_histories, validation_step
 
-# %% ../nbs/12_sasrec.ipynb #a1749d58
+# %% ../nbs/12_sasrec.ipynb #cc4be316
 class SASRec(Recommender):
     "SASRec behind the common interface; keyword arguments are those of `SASRecModule`."
-    def __init__(self, epochs=10, patience=3, batch_rows=64, seed=0, **config):
-        self.epochs, self.patience, self.batch_rows, self.seed, self.config = epochs, patience, batch_rows, seed, config
-
-    def scores(self, histories): # -> float32[n, n_items]
-        return self.module.encode_histories(histories) @ self._table.T
+    def __init__(self, epochs=10, patience=3, batch_rows=64, seed=0, repeat_bonus=0., **config):
+        self.epochs, self.patience, self.batch_rows, self.seed, self.repeat_bonus, self.config = (
+            epochs, patience, batch_rows, seed, repeat_bonus, config)
 
     @torch.inference_mode()
     def recommend(self, histories, k):
-        n = self.module.hparams.n_items
-        self._table = self.module.embed(torch.arange(n, device=self.module.device)).cpu()
-        known = np.flatnonzero(histories.length > 0)
-        items, scores = np.tile(np.full(k, -1, np.int32), (len(histories), 1)), np.full((len(histories), k), -np.inf, np.float32)
-        x = self.module.encode_histories(histories[known])
-        items[known], scores[known] = blocked_top_k(lambda part: x[part] @ self._table.T, len(known), k, n)
-        cold = histories.length == 0
+        n, known, cold = self.module.hparams.n_items, np.flatnonzero(histories.length > 0), histories.length == 0
+        items, scores = np.full((len(histories), k), -1, np.int32), np.full((len(histories), k), -np.inf, np.float32)
+        asked, x = histories[known], self.module.encode_histories(histories[known])
+        table = self.module.embed(torch.arange(n, device=self.module.device)).cpu().T
+        def score(part):
+            s = x[part] @ table
+            if self.repeat_bonus: row, item, _ = last_places(asked[part]); s[row, item] += self.repeat_bonus
+            return s
+        items[known], scores[known] = blocked_top_k(score, len(known), k, n)
         items[cold, :n], scores[cold, :n] = self.popular[:k], -np.arange(1, min(k, n) + 1, dtype=np.float32)
         return items, scores
 
-# %% ../nbs/12_sasrec.ipynb #7d8b4784
-def fit(self, log, valid=None, folder=None, key='', resume=True, progress=False, stop_after=None):
-    """Train on an encoded log. With `valid` (Queries) the best epoch by HitRate@10 is kept; `stop_after` ends after so many epochs of the same schedule.
-    `folder` takes checkpoints and TensorBoard logs, `key` names this training in it. Sets `history`: one row an epoch."""
-    quiet()
+# %% ../nbs/12_sasrec.ipynb #057373e9
+def choose_bonus(self, queries, grid=(0, 1, 2, 3, 4, 6, 8, 10, 13, 16))->pd.Series: # validation Queries; -> HitRate@10 by bonus
+    "Set the bonus for items of the history that is best on validation queries."
+    rates = {}
+    for self.repeat_bonus in map(float, grid):
+        rates[self.repeat_bonus] = (hit_matrix(*self.recommend(queries.histories, 11), queries).any(1).mean()
+                                    if len(queries) else 0.)
+    self.repeat_bonus = max(rates, key=rates.get)
+    return pd.Series(rates)
+SASRec.choose_bonus = choose_bonus
+
+# %% ../nbs/12_sasrec.ipynb #f93ad0a6
+def fit(
+    self,
+    log,             # encoded log
+    valid=None,      # validation Queries: the best epoch by HitRate@10 is kept
+    folder=None,     # where checkpoints and TensorBoard logs go; nowhere when None
+    key='',          # names this training in the folder
+    resume=True,     # go on from the last checkpoint of this key
+    progress=None,   # show a bar; by default in a terminal only
+    stop_after=None, # end after so many epochs of the same schedule
+):
+    "Train; sets `module`, and `history` with one row an epoch."
+    quiet(); progress = sys.stdout.isatty() if progress is None else progress
     L.seed_everything(self.seed, verbose=False)
     histories = histories_from_log(log)[0]
     self.popular, self.best_epoch = popularity_order(log, 'view'), None
-    data = HistoryData(histories, valid if valid is not None and len(valid) else None, self.config.get('max_len', 50), self.batch_rows, self.seed)
+    data = HistoryData(histories, valid if valid is not None and len(valid) else None,
+                       self.config.get('max_len', 50), self.batch_rows, self.seed)
     events = int(np.maximum(histories.length - 1, 0).sum())
     steps = max(1, math.ceil(events / (.9 * ROW * self.batch_rows)))
     self.module = SASRecModule(n_items(log), total_steps=steps * self.epochs, seed=self.seed, **self.config)
@@ -252,12 +286,15 @@ def fit(self, log, valid=None, folder=None, key='', resume=True, progress=False,
     return self
 SASRec.fit = fit
 
+# %% ../nbs/12_sasrec.ipynb #2c2643d6
 def quiet():
     "No tips, no chatter: a report is no place for them."
-    warnings.filterwarnings('ignore', module='lightning'); warnings.filterwarnings('ignore', message='.*(num_workers|sched|log_every_n_steps|Checkpoint directory|weights_only).*')
+    warnings.filterwarnings('ignore', module='lightning')
+    warnings.filterwarnings(
+        'ignore', message='.*(num_workers|sched|log_every_n_steps|Checkpoint directory|weights_only).*')
     for name in ('lightning.pytorch', 'lightning.fabric', 'lightning'): logging.getLogger(name).setLevel(logging.ERROR)
 
-# %% ../nbs/12_sasrec.ipynb #8cefb926
+# %% ../nbs/12_sasrec.ipynb #b7eb5fc6
 class Curve(L.Callback):
     "Keeps one row an epoch, and gives each epoch its own random numbers, so that a resumed training repeats an unbroken one."
     def __init__(self, seed): self.seed, self.rows = seed, []
@@ -270,12 +307,16 @@ class Curve(L.Callback):
             if isinstance(m, PooledDropout): m.refill()
         self.start = time.perf_counter()
 
+    def on_train_batch_start(self, trainer, module, batch, index): torch.manual_seed(self.seed * 10_007 + trainer.global_step)
+
     def on_train_epoch_end(self, trainer, module):
         m = trainer.callback_metrics
         number = lambda name: float(m[name]) if name in m else float('nan')
-        self.rows = [*self.rows, dict(epoch=trainer.current_epoch + 1, train_loss=number('train_loss'), hit_rate=number('hit_rate'), seconds=time.perf_counter() - self.start)]
+        self.rows = [*self.rows, dict(
+            epoch=trainer.current_epoch + 1, train_loss=number('train_loss'), hit_rate=number('hit_rate'),
+            seconds=time.perf_counter() - self.start)]
 
-# %% ../nbs/12_sasrec.ipynb #c745f4e3
+# %% ../nbs/12_sasrec.ipynb #30361ffd
 def _train(self, data, folder, key, resume, progress, epochs):
     "Run Lightning's trainer, keep the best epoch, and forget the checkpoints of a finished training."
     folder = Path(folder) if folder else None
@@ -285,8 +326,10 @@ def _train(self, data, folder, key, resume, progress, epochs):
     if place: callbacks.append(ModelCheckpoint(place, filename='best', save_last=True, enable_version_counter=False,
                                                **(dict(monitor='hit_rate', mode='max') if validate else {})))
     logger = TensorBoardLogger(folder/'tensorboard', name='', version=key) if folder else False
-    trainer = L.Trainer(max_epochs=epochs, callbacks=callbacks, logger=logger, enable_checkpointing=bool(place), enable_progress_bar=progress, enable_model_summary=False,
-                        gradient_clip_val=1., num_sanity_val_steps=0, reload_dataloaders_every_n_epochs=1, log_every_n_steps=10, limit_val_batches=None if validate else 0)
+    trainer = L.Trainer(max_epochs=epochs, callbacks=callbacks, logger=logger, enable_checkpointing=bool(place),
+                        enable_progress_bar=progress, enable_model_summary=False, gradient_clip_val=1.,
+                        num_sanity_val_steps=0, reload_dataloaders_every_n_epochs=1, log_every_n_steps=10,
+                        limit_val_batches=None if validate else 0)
     last = place/'last.ckpt' if place else None
     trainer.fit(self.module, datamodule=data, ckpt_path=last if resume and last and last.exists() else None, weights_only=True)
     self.history = pd.DataFrame(curve.rows)
@@ -296,13 +339,17 @@ def _train(self, data, folder, key, resume, progress, epochs):
     if place: shutil.rmtree(place, ignore_errors=True)
 SASRec._train = _train
 
-# %% ../nbs/12_sasrec.ipynb #71c4dc00
+# %% ../nbs/12_sasrec.ipynb #9e89c699
 def save(self, folder):
     "Keep the fitted model in a folder."
-    state = dict(state=self.module.state_dict(), hparams={k: v for k, v in self.module.hparams.items()}, popular=torch.from_numpy(self.popular))
+    state = dict(state=self.module.state_dict(), hparams={k: v for k, v in self.module.hparams.items()},
+                 popular=torch.from_numpy(self.popular))
     atomic(Path(folder)/'model.ckpt', lambda p: torch.save(state, p))
-    write_text(Path(folder)/'model.json', json.dumps({'class': 'sasrec.SASRec', 'epochs': self.epochs, 'patience': self.patience, 'batch_rows': self.batch_rows, 'seed': self.seed}))
+    write_text(Path(folder)/'model.json', json.dumps({
+        'class': 'sasrec.SASRec', 'epochs': self.epochs, 'patience': self.patience, 'batch_rows': self.batch_rows,
+        'seed': self.seed, 'repeat_bonus': self.repeat_bonus}))
 
+# %% ../nbs/12_sasrec.ipynb #f4c19571
 def load(folder):
     "The model that `save` kept."
     plain = json.loads((Path(folder)/'model.json').read_text())

@@ -21,40 +21,48 @@ from types import SimpleNamespace
 import numpy as np, pandas as pd, pyarrow as pa, pyarrow.csv as pacsv
 from .data import *
 
-# %% ../nbs/01_shop.ipynb #34a93b17
+# %% ../nbs/01_shop.ipynb #7b0c79c5
 REAL = { # figure: (value, where it comes from)
-    'view, % of events': (96.67, 'published'), 'addtocart, % of events': (2.52, 'published'), 'transaction, % of events': (.81, 'published'),
+    'view, % of events': (96.67, 'published'), 'addtocart, % of events': (2.52, 'published'),
+    'transaction, % of events': (.81, 'published'),
     'events a visitor': (1.958, 'published'), 'visitors with one event, %': (71, 'published'),
     'visitors with 10 events or more, %': (1.60, 'visitors'), 'visitors who put into the cart, %': (2.90, 'visitors'),
     'visitors who buy, %': (.78, 'visitors'), 'carts after a view of the item, %': (64.5, 'visitors'),
     'purchases after a cart of the item, %': (89.1, 'visitors'), 'events a session': (1.506, 'visitors'),
     'seconds between events of a session, median': (64, 'visitors'), 'visitors back on another day, %': (10.7, 'visitors'),
-    'next view repeats an item of the session, %': (37.4, 'sessions'), 'next view repeats the previous item, %': (20.1, 'sessions'),
-    'new item has the category of the item before, %': (69.9, 'lastweek'), 'new item has the root category of the item before, %': (91.0, 'lastweek'),
+    'next view repeats an item of the session, %': (37.4, 'sessions'),
+    'next view repeats the previous item, %': (20.1, 'sessions'),
+    'new item has the category of the item before, %': (69.9, 'lastweek'),
+    'new item has the root category of the item before, %': (91.0, 'lastweek'),
     'events on the top 1 % of items, %': (11.4, 'sessions'), 'events on the top 10 % of items, %': (42.2, 'sessions'),
-    'Gini of item popularity': (.523, 'sessions'), 'events from 00 to 06 UTC, %': (31.6, 'visitors'), 'events on Saturday and Sunday, %': (22.7, 'visitors'),
+    'Gini of item popularity': (.523, 'sessions'), 'events from 00 to 06 UTC, %': (31.6, 'visitors'),
+    'events on Saturday and Sunday, %': (22.7, 'visitors'),
     'events of the last 7 days on items not seen before, %': (float('nan'), 'no slice is dense enough')}
 
-# %% ../nbs/01_shop.ipynb #6ca646f9
-AT_LEAST = {1: 1, 2: .2885, 3: .150, 4: .0935, 5: .0648, 10: .0163, 20: .0050, 50: .00095, 8000: 2.5e-7} # share of visitors with n events or more
-HOURS = np.array([5.07, 5.31, 5.82, 5.59, 5.48, 4.34, 2.56, 1.74, .99, .63, .88, 1.03, 1.04, 1.97, 3.43, 4.83, 5.75, 6.73, 6.32, 5.77, 6.44, 6.71, 6.27, 5.31])
+# %% ../nbs/01_shop.ipynb #c16dd36c
+# share of visitors with n events or more
+AT_LEAST = {1: 1, 2: .2885, 3: .150, 4: .0935, 5: .0648, 10: .0163, 20: .0050, 50: .00095, 8000: 2.5e-7}
+HOURS = np.array([5.07, 5.31, 5.82, 5.59, 5.48, 4.34, 2.56, 1.74, .99, .63, .88, 1.03,
+                  1.04, 1.97, 3.43, 4.83, 5.75, 6.73, 6.32, 5.77, 6.44, 6.71, 6.27, 5.31])
 WEEKDAYS = np.array([17.1, 16.8, 14.6, 16.1, 12.7, 11.4, 11.3])
 LEVELS = np.array([25, 174, 702, 665, 103]) # categories at each depth of the real tree, the two deepest levels as one
 REAL_SIZE = dict(visitors=1_407_580, items=235_061, days=138)
 DAY, FIRST_DAY = 86_400_000, 1_430_611_200_000 # milliseconds; 2015-05-03 00:00 UTC
 
-# %% ../nbs/01_shop.ipynb #9a8be2b7
+# %% ../nbs/01_shop.ipynb #07e1a2e8
 BEHAVIOUR = dict(
     stay_first=.57, stay=.83,                      # the next event is in the same session: after its first event, later
-    prev_second=.31, prev=.10, older=.275,         # in a session: same item again (second event, later ones), an older one of the session
+    prev_second=.31, prev=.10,                     # in a session: same item again (second event, later ones),
+    older=.275,                                    # an older one of the session
     back_prev=.36, back_older=.13,                 # the first event of a later session: the last item again, an older one
     home_category=.3, home_root=.3,                # otherwise: the category of the very first item, its root, else anything
     next=.60, category=.14, root=.20)              # exploring in a session: the next stage, the category, its root, else anything
 INTENT = dict(visitors=.068, power=.5,             # share of keen visitors, and how it grows with their number of events
     cart_first=.076, view_to_cart=.18, cart_to_buy=.33, view_to_buy=.011) # what the keen do
-STAGE, LATER, MOVES, DRIFT = 8, .3, .1, ([300, 235_061], [.9, 1.5]) # items a stage; share that is new later; share that changes category; spread of popularity by size
+# items a stage; share that is new later; share that changes category; spread of popularity by size
+STAGE, LATER, MOVES, DRIFT = 8, .3, .1, ([300, 235_061], [.9, 1.5])
 
-# %% ../nbs/01_shop.ipynb #6e19aca5
+# %% ../nbs/01_shop.ipynb #d6c569d4
 def grow_tree(
     rng:np.random.Generator, # source of randomness
     items:int,               # items in the shop
@@ -66,7 +74,8 @@ def grow_tree(
     level = np.r_[np.zeros(roots, int), 1 + np.searchsorted(edges, (np.arange(n - roots) + .5) / (n - roots))]
     parent, root = np.full(n, -1), np.arange(n)
     for l in range(1, level.max() + 1):
-        above, here = np.flatnonzero(level < l) if not (level == l - 1).any() else np.flatnonzero(level == l - 1), np.flatnonzero(level == l)
+        above, here = (np.flatnonzero(level < l) if not (level == l - 1).any() else np.flatnonzero(level == l - 1),
+                       np.flatnonzero(level == l))
         parent[here] = rng.choice(above, len(here)); root[here] = root[parent[here]]
     return rng.permutation(n + n // 50)[:n], parent, root
 
@@ -130,15 +139,16 @@ def make_catalogue(
     return Catalogue(rng.permutation(2 * items)[:items], birth, weight, stage, ids[np.repeat(sold, stages)],
                      stage_ranges(stages, root[sold]), tree, days)
 
-# %% ../nbs/01_shop.ipynb #b4e6f8b3
+# %% ../nbs/01_shop.ipynb #b3137fcd
 def visitor_sizes(
     rng:np.random.Generator, # source of randomness
     visitors:int,            # number of visitors
-    days:int,                # length of the log: nobody has more than 58 events a day on average, which ends the tail near 8,000 in the real time
+    days:int,                # length of the log
 )->np.ndarray:               # events of each visitor, int64[visitors], largest first
     "How many events each visitor has."
     n, share = np.array(list(AT_LEAST)), np.array(list(AT_LEAST.values()))
     size = np.exp(np.interp(-np.log(1 - rng.random(visitors)), -np.log(share), np.log(n)))
+    # nobody has more than 58 events a day on average, which ends the tail near 8,000 in the real time
     return np.sort(np.minimum(size, 58 * days).astype(int))[::-1]
 
 # %% ../nbs/01_shop.ipynb #90bad433
@@ -301,7 +311,7 @@ def simulate_events(
 # %% ../nbs/01_shop.ipynb #d214c759
 def snapshot_days(days): return np.arange(min(7, days // 4), days, 7) # in a short log they begin earlier
 
-# %% ../nbs/01_shop.ipynb #32561541
+# %% ../nbs/01_shop.ipynb #79b51b8f
 def category_rows(
     rng:np.random.Generator, # source of randomness
     c:Catalogue,             # what is sold
@@ -315,16 +325,19 @@ def category_rows(
     now, other = c.categoryid[c.stage], c.categoryid[rng.integers(0, len(c.categoryid), n)]
     rows = [(first, np.where(moved, other, now), 'categoryid', slice(None)), (later, now, 'categoryid', moved),
             (first, np.ones(n, int), 'available', slice(None)), (later, np.zeros(n, int), 'available', gone)]
-    return pd.concat([pd.DataFrame({'week': w[m], 'itemid': c.itemid[m], 'property': p, 'value': x[m].astype(str)}) for w, x, p, m in rows])
+    return pd.concat([pd.DataFrame({'week': w[m], 'itemid': c.itemid[m], 'property': p, 'value': x[m].astype(str)})
+                      for w, x, p, m in rows])
 
-# %% ../nbs/01_shop.ipynb #a881e603
+# %% ../nbs/01_shop.ipynb #8d11dabc
 def other_rows(rng, c, n):
     "Arrow table of n properties that nobody needs."
     names = pa.array([str(p) for p in rng.permutation(1200)[:1000]])
-    words = pa.array([f'n{x}.000 {y}' if x % 2 else f'{y} {x * 7919}' for x, y in zip(rng.integers(0, 5000, 4000).tolist(), rng.integers(0, 10**6, 4000).tolist())])
+    words = pa.array([f'n{x}.000 {y}' if x % 2 else f'{y} {x * 7919}'
+                      for x, y in zip(rng.integers(0, 5000, 4000).tolist(), rng.integers(0, 10**6, 4000).tolist())])
     weeks = FIRST_DAY + snapshot_days(c.days) * DAY + 3 * 3_600_000
     return pa.table(dict(timestamp=weeks[rng.integers(0, len(weeks), n)], itemid=c.itemid[rng.integers(0, len(c.itemid), n)],
-                         property=names.take(pa.array(rng.integers(0, 1000, n))), value=words.take(pa.array(rng.integers(0, 4000, n)))))
+                         property=names.take(pa.array(rng.integers(0, 1000, n))),
+                         value=words.take(pa.array(rng.integers(0, 4000, n)))))
 
 # %% ../nbs/01_shop.ipynb #eb19d80b
 def write_csv(
@@ -337,7 +350,7 @@ def write_csv(
             if i == 0: f.write((','.join(table.column_names) + '\n').encode())
             pacsv.write_csv(table, f, pacsv.WriteOptions(include_header=False, quoting_style='none'))
 
-# %% ../nbs/01_shop.ipynb #acf919e2
+# %% ../nbs/01_shop.ipynb #43399c23
 def write_properties(rng, c, folder, rows): # rows: about how many an item, in both files
     "Write both property files, half of the rows each."
     known = category_rows(rng, c)
@@ -346,7 +359,8 @@ def write_properties(rng, c, folder, rows): # rows: about how many an item, in b
     rest, half = max(0, rows * len(c.itemid) - len(known)), len(known) // 2
     for part, own in enumerate((known[:half], known[half:])):
         sizes = [min(10**6, rest // 2 - at) for at in range(0, rest // 2, 10**6)]
-        tables = (t for many in ([pa.Table.from_pandas(own, preserve_index=False)], (other_rows(rng, c, n) for n in sizes)) for t in many)
+        tables = (t for many in ([pa.Table.from_pandas(own, preserve_index=False)], (other_rows(rng, c, n) for n in sizes))
+                  for t in many)
         write_csv(Path(folder)/f'item_properties_part{part + 1}.csv', tables)
 
 # %% ../nbs/01_shop.ipynb #e1e8af81
@@ -368,8 +382,10 @@ def simulate_shop(
     write_csv(folder/'category_tree.csv', [pa.Table.from_pandas(c.tree, preserve_index=False)])
     return folder
 
-# %% ../nbs/01_shop.ipynb #e84d4271
-PROFILES = dict(tiny=dict(visitors=16_000, items=300, days=28), default=dict(visitors=60_000, items=2_000, days=60), full=REAL_SIZE)
+# %% ../nbs/01_shop.ipynb #fff5a5cd
+PROFILES = dict(tiny=dict(visitors=16_000, items=300, days=28),
+                default=dict(visitors=60_000, items=2_000, days=60),
+                full=REAL_SIZE)
 LIMITS = dict(visitors=(1, 10**8), items=(1, 10**7), days=(1, 3650), seed=(0, 2**32 - 1))
 VERSION = 1 # raise when the same arguments give another shop: old ones in data/ are then not used
 
@@ -405,14 +421,15 @@ def data_folder()->Path:
     here = Path.cwd()
     return next((p for p in (here, *here.parents) if (p/'settings.ini').exists()), here)/'data'
 
-# %% ../nbs/01_shop.ipynb #0c71e0ec
+# %% ../nbs/01_shop.ipynb #a77532af
 def open_data(
     data:str, # a folder, a zip, or `simulated:...`
 )->Path:      # folder or zip in RetailRocket's layout
     "Where the events are; a simulated shop is made on its first use and kept in `data/`."
     size = parse_simulated(data)
     if size is None:
-        if not Path(data).exists(): raise DataError(f'{data} does not exist, expected a folder, a zip, or simulated:{"|".join(PROFILES)}')
+        if not Path(data).exists():
+            raise DataError(f'{data} does not exist, expected a folder, a zip, or simulated:{"|".join(PROFILES)}')
         return Path(data)
     folder = data_folder()/f'simulated-{size.key}'
     if folder.exists(): return folder
@@ -434,7 +451,7 @@ def load_categories(data:str): # as in `open_data`; `Categories`, or None
     "Read the categories of a real or simulated shop."
     return read_categories(open_data(data), cache=data_folder()/'cache')
 
-# %% ../nbs/01_shop.ipynb #8b35cd3a
+# %% ../nbs/01_shop.ipynb #4b69999f
 def planted_catalogue(data:str)->Catalogue: # `simulated:...`
     "The catalogue of a simulated shop."
     size = parse_simulated(data)
@@ -450,7 +467,8 @@ def planted_successors(
     lo, n = p.first[after], p.first[after + 1] - p.first[after]
     row = np.repeat(np.arange(len(lo)), n)
     to = lo[row] + np.arange(len(row)) - np.repeat(np.cumsum(n) - n, n)
-    return pd.DataFrame({'itemid': c.itemid[row], 'successor': c.itemid[to], 'share': c.weight[to] / (p.stages[after + 1] - p.stages[after])[row]})
+    return pd.DataFrame({'itemid': c.itemid[row], 'successor': c.itemid[to],
+                         'share': c.weight[to] / (p.stages[after + 1] - p.stages[after])[row]})
 
 # %% ../nbs/01_shop.ipynb #1cd6eae7
 def slice_tops(
@@ -468,11 +486,11 @@ def slice_tops(
         items[j, :len(top)], shares[j, :len(top)] = first[low[b]] + top, w[top] / w.sum()
     return items[back], shares[back]
 
-# %% ../nbs/01_shop.ipynb #75bf4c7a
+# %% ../nbs/01_shop.ipynb #4f044b0e
 def repeat_triples(
     h,              # Histories: items, times (ms), start, end
     longest:int=30, # events that are looked back on
-)->tuple:           # query, item code, chance: one entry for each event of a history; and the chance that the session goes on, float64[queries]
+)->tuple: # query, item code, chance: one entry for each event of a history; the chance that the session goes on, float64[queries]
     "How likely each event of a history is repeated next."
     n = np.minimum(h.end - h.start, longest)
     q = np.repeat(np.arange(len(n)), n)
@@ -500,10 +518,14 @@ def best_lists(query, item, score, n, k):
     items[query[keep], rank[keep]], scores[query[keep], rank[keep]] = item[keep], total[keep]
     return items, scores
 
-# %% ../nbs/01_shop.ipynb #fd345495
+# %% ../nbs/01_shop.ipynb #2313ac0f
 class Oracle:
     "Ranks by the probabilities that were planted in a simulated shop."
-    def __init__(self, data:str, directed:bool=True): # `simulated:...`; False: as if the next and the previous stage were the same to it
+    def __init__(
+        self,
+        data:str,           # `simulated:...`
+        directed:bool=True, # False: as if the next and the previous stage were the same to it
+    ):
         self.c, b, half = planted_catalogue(data), BEHAVIOUR, BEHAVIOUR['next'] / 2
         rest = {1: b['category'], 2: b['root'], 3: 1 - b['next'] - b['category'] - b['root']}
         self.chances = {0: b['next'], **rest} if directed else {0: half, 4: half, **rest}
@@ -524,7 +546,8 @@ class Oracle:
         parts = [(q, item, chance)]
         for kind, p in self.chances.items():
             items, shares = slice_tops(self.c, kind, k)
-            parts.append((np.repeat(np.arange(n), k), self.code[items[stage]].ravel(), (explore[:, None] * p * shares[stage]).ravel()))
+            parts.append((np.repeat(np.arange(n), k), self.code[items[stage]].ravel(),
+                          (explore[:, None] * p * shares[stage]).ravel()))
         query, item, score = (np.concatenate(x) for x in zip(*parts))
         known = item >= 0
         return best_lists(query[known], item[known], score[known], n, k)
@@ -568,17 +591,22 @@ def first_time(
     places = events[['visitorid', 'itemid']].assign(place=events.index)
     return rows.merge(places, on=['visitorid', 'itemid'], how='left').place.to_numpy()
 
-# %% ../nbs/01_shop.ipynb #2f0ad4e1
+# %% ../nbs/01_shop.ipynb #701feb95
 def visitor_figures(d):
     "Figures about visitors and event types; `d` from `in_sessions`."
     size, types = np.bincount(np.unique(d.visitorid, return_inverse=True)[1]), d.event.value_counts(normalize=True) * 100
     cart, sale = (d[d.event == e].drop_duplicates(['visitorid', 'itemid']) for e in EVENTS[1:])
     days = d.timestamp.dt.floor('D').groupby(d.visitorid).agg(['first', 'last'])
     already = lambda rows, event: pd.Series(first_time(d[d.event == event], rows) <= rows.index, dtype=float).mean() * 100
-    return {**{f'{e}, % of events': types[e] for e in EVENTS}, 'events a visitor': size.mean(), 'visitors with one event, %': (size == 1).mean() * 100,
-            'visitors with 10 events or more, %': (size >= 10).mean() * 100, 'visitors who put into the cart, %': cart.visitorid.nunique() / len(size) * 100,
-            'visitors who buy, %': sale.visitorid.nunique() / len(size) * 100, 'carts after a view of the item, %': already(cart, 'view'),
-            'purchases after a cart of the item, %': already(sale, 'addtocart'), 'visitors back on another day, %': (days['first'] < days['last']).mean() * 100}
+    return {**{f'{e}, % of events': types[e] for e in EVENTS},
+            'events a visitor': size.mean(),
+            'visitors with one event, %': (size == 1).mean() * 100,
+            'visitors with 10 events or more, %': (size >= 10).mean() * 100,
+            'visitors who put into the cart, %': cart.visitorid.nunique() / len(size) * 100,
+            'visitors who buy, %': sale.visitorid.nunique() / len(size) * 100,
+            'carts after a view of the item, %': already(cart, 'view'),
+            'purchases after a cart of the item, %': already(sale, 'addtocart'),
+            'visitors back on another day, %': (days['first'] < days['last']).mean() * 100}
 
 # %% ../nbs/01_shop.ipynb #3fce5bab
 def session_figures(d, categories=None):
@@ -604,7 +632,7 @@ def gini(
     x = np.sort(np.asarray(counts, float))
     return float(1 - (2 * np.cumsum(x).sum() - x.sum()) / (len(x) * x.sum())) if x.sum() else float('nan')
 
-# %% ../nbs/01_shop.ipynb #60ba9b53
+# %% ../nbs/01_shop.ipynb #2e4d7bd9
 def shop_figures(
     log:pd.DataFrame, # a log
     categories=None,  # its `Categories`, if there are any
@@ -614,10 +642,12 @@ def shop_figures(
     n = log.itemid.value_counts().to_numpy(); n = n[n >= 5] if (n >= 5).any() else n
     top = lambda share: n[:max(1, round(len(n) * share))].sum() / n.sum() * 100
     recent = log.timestamp >= log.timestamp.max() - pd.Timedelta(days=7)
-    figures = {**visitor_figures(d), **session_figures(d, categories), 'events on the top 1 % of items, %': top(.01), 'events on the top 10 % of items, %': top(.1),
+    figures = {**visitor_figures(d), **session_figures(d, categories),
+               'events on the top 1 % of items, %': top(.01), 'events on the top 10 % of items, %': top(.1),
                'Gini of item popularity': gini(n), 'events from 00 to 06 UTC, %': (log.timestamp.dt.hour < 6).mean() * 100,
                'events on Saturday and Sunday, %': (log.timestamp.dt.day_of_week >= 5).mean() * 100,
-               'events of the last 7 days on items not seen before, %': (~log.itemid[recent].isin(log.itemid[~recent])).mean() * 100}
+               'events of the last 7 days on items not seen before, %':
+                   (~log.itemid[recent].isin(log.itemid[~recent])).mean() * 100}
     return pd.Series(figures).reindex(list(REAL))
 
 # %% ../nbs/01_shop.ipynb #88fd1907

@@ -132,7 +132,7 @@ def choose(
     wanted = {m for n in only for m in [n, *needed(n, names)]} or set(names)
     return [n for n in names if n in wanted]
 
-# %% ../nbs/40_study.ipynb #fe17b365
+# %% ../nbs/40_study.ipynb #e9218055
 PROFILES = {
     'tiny': {
         '*': dict(data='simulated:tiny'),
@@ -141,7 +141,7 @@ PROFILES = {
     'default': {
         '*': dict(data='simulated:default'),
         '11_als': dict(trials=6, max_factors=128),
-        '12_sasrec': dict(epochs=10)},
+        '12_sasrec': dict(epochs=8)},
     'full': {
         '*': dict(data='simulated:full'),
         '11_als': dict(trials=25),

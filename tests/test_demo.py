@@ -172,10 +172,10 @@ def test_in_a_browser(state, address):
         page.goto(address)
         page.wait_for_selector('.answer table')
         words, visitor = example_visitors(state)[1]
-        page.get_by_label('Pick a visitor').click()
+        page.get_by_role('combobox', name='Pick a visitor').click()
         page.get_by_role('option', name=words).click()
         page.wait_for_selector(f'text=Visitor {visitor} has')
-        page.get_by_label('Model').click()
+        page.get_by_role('combobox', name='Model').click()
         page.get_by_role('option', name='Item-Item CF').click()
         page.wait_for_selector('text=Top 10 from Item-Item CF')
         box = page.get_by_label('or enter a number')

@@ -44,3 +44,23 @@ def test_direction_is_learned_not_only_company(tmp_path):
 def test_same_seed_same_shop(tmp_path):
     for name in ('a', 'b'): simulate_shop(300, 40, 20, 7, tmp_path/name)
     for path in (tmp_path/'a').iterdir(): assert path.read_bytes() == (tmp_path/'b'/path.name).read_bytes()
+
+
+def test_killed_training_resumes_to_the_same_weights(protocols, tmp_path, monkeypatch):
+    "A training that dies in its third epoch and is started again ends where an unbroken one ends."
+    import torch
+    from recsys_nb.sasrec import Curve
+    fit = lambda folder: SASRec(epochs=4, hidden_dim=16, batch_rows=16).fit(protocols.split.train, protocols.valid, folder, 'key')  # noqa: E731
+    unbroken = fit(tmp_path/'a')
+    start = Curve.on_train_epoch_start
+
+    def die(self, trainer, module):
+        if trainer.current_epoch == 2: raise RuntimeError('killed')
+        start(self, trainer, module)
+    with monkeypatch.context() as m:
+        m.setattr(Curve, 'on_train_epoch_start', die)
+        with pytest.raises(RuntimeError, match='killed'): fit(tmp_path/'b')
+    assert (tmp_path/'b'/'checkpoints'/'key'/'last.ckpt').exists()
+    resumed = fit(tmp_path/'b')
+    assert resumed.history.hit_rate.tolist() == unbroken.history.hit_rate.tolist() and resumed.best_epoch == unbroken.best_epoch
+    for a, b in zip(unbroken.module.parameters(), resumed.module.parameters()): assert torch.equal(a, b)

@@ -1,0 +1,112 @@
+"The command line, good and bad, and two studies with one seed."
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture(scope='module')
+def project(tmp_path_factory):
+    "A copy of the project, so that reports of tests never mix with real ones; data are shared."
+    folder = tmp_path_factory.mktemp('project')
+    shutil.copytree(ROOT/'nbs', folder/'nbs', ignore=shutil.ignore_patterns('.ipynb_checkpoints'))
+    shutil.copy(ROOT/'settings.ini', folder)
+    (ROOT/'data').mkdir(exist_ok=True)
+    (folder/'data').symlink_to(ROOT/'data')
+    return folder
+
+
+def recsys(project, *arguments, timeout=600):
+    "What a command prints and how it ends."
+    done = subprocess.run([str(BIN/'recsys-nb'), *arguments], cwd=project, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL,
+                          env=os.environ | {'PATH': f'{BIN}:{os.environ["PATH"]}', 'COLUMNS': '200'})
+    assert 'Traceback' not in done.stdout + done.stderr, done.stdout + done.stderr
+    return done
+
+
+REFUSED = [  # arguments, what the one sentence must name
+    (['run', '--profile', 'tniy'], 'did you mean tiny'),
+    (['run', '--only', '12_sasrce'], 'did you mean 12_sasrec'),
+    (['run', '-p', '12_sasrec.hiden_dim=128'], 'did you mean hidden_dim'),
+    (['run', '-p', '12_sasrc.hidden_dim=128'], 'did you mean 12_sasrec'),
+    (['run', '-p', 'contxt=window'], 'did you mean context'),
+    (['run', '-p', '12_sasrec.hidden_dim=wide'], 'must be of type int'),
+    (['run', '-p', 'seed'], 'write parameter=value'),
+    (['run', '-p', 'data=elsewhere'], '--data'),
+    (['run', '--data', 'no/such/place'], 'does not exist'),
+    (['run', '--data', 'simulated:tny'], 'tiny'),
+    (['run', '--profile', 'tiny', '-p', 'test_days=400'], 'no event is left to train on'),
+    (['run', '--study', '../elsewhere'], 'use letters'),
+    (['demo', '--study', 'nothing'], 'no study nothing'),
+]
+
+
+@pytest.mark.parametrize('arguments, named', REFUSED, ids=lambda x: ' '.join(x) if isinstance(x, list) else None)
+def test_refused_before_anything_runs(project, arguments, named):
+    done = recsys(project, *arguments)
+    assert done.returncode == 2 and named in ' '.join(done.stderr.split()), done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_help_explains_every_option(project):
+    text = recsys(project, 'run', '--help').stdout
+    for option in ('--data', '--study', '--profile', '--parameter', '--only', '--force'): assert option in text
+
+
+def test_bad_data_is_one_sentence(project, tmp_path):
+    (tmp_path/'events.csv').write_text('timestamp,visitorid,event,itemid,transactionid\n1430622004384,abc,view,1,\n')
+    done = recsys(project, 'run', '--data', str(tmp_path))
+    assert done.returncode == 2 and "line 2, column visitorid: found 'abc', expected an integer" in done.stderr
+
+
+QUICK = ['--profile', 'tiny', '--only', '30_comparison', '-p', '12_sasrec.epochs=1', '-p', '11_als.trials=1', '-p', '12_sasrec.published=false']
+
+
+@pytest.fixture(scope='module')
+def twice(project):
+    "The model notebooks and the comparison, run twice with the same seed."
+    return [(recsys(project, 'run', '--study', name, *QUICK), project/'reports'/name) for name in ('one', 'two')]
+
+
+def test_same_seed_same_numbers(twice):
+    for done, _ in twice: assert done.returncode == 0, done.stdout + done.stderr
+    (_, one), (_, two) = twice
+    results = sorted(p.relative_to(one) for pattern in ('results/*/metrics.json', 'results/*/ranks.parquet', 'comparison.csv') for p in one.glob(pattern))
+    assert len(results) >= 11
+    for path in results: assert (one/path).read_bytes() == (two/path).read_bytes(), f'{path} differs between two runs'
+
+
+def test_what_a_study_writes(twice):
+    folder = twice[0][1]
+    manifest = json.loads((folder/'manifest.json').read_text())
+    assert {'commit', 'dirty'} <= set(manifest['git']) and manifest['notebooks']['12_sasrec']['parameters']['epochs'] == 1
+    table = pd.read_csv(folder/'comparison.csv')
+    assert list(table.columns) == ['protocol', 'slice', 'model', 'metric', 'k', 'value', 'low', 'high', 'n']
+    assert {'Popularity', 'History', 'Item-Item CF', 'ALS', 'SASRec'} <= set(table.model)
+    assert {'next-item', 'purchases', 'as-published'} == set(table.protocol)
+    assert {'all', 'repeat', 'explore', 'short', 'long', 'head', 'tail', 'new', 'returning'} <= set(table['slice'])
+    assert set(table.k) == {1, 5, 10, 20}
+    for page in ('index.html', '12_sasrec.html', 'comparison.html', 'comparison.md'):
+        text = (folder/page).read_text()
+        assert str(ROOT) not in text and str(Path.home()) + '/' not in text and 'src="http' not in text and '<link' not in text
+        assert len(text) < 3_000_000
+
+
+def test_rerun_skips_what_did_not_change(project, twice):
+    done = recsys(project, 'run', '--study', 'one', *QUICK)
+    assert done.returncode == 0 and done.stdout.count('skipped') == 4
+
+
+def test_a_failing_notebook_leaves_a_row(project, twice):
+    done = recsys(project, 'run', '--study', 'one', '--profile', 'tiny', '--only', '30_comparison', '-p', '12_sasrec.heads=3', '-p', '11_als.trials=1', '-p', '12_sasrec.published=false')
+    assert done.returncode == 1 and '12_sasrec  failed' in done.stdout
+    assert 'failed or not run' in (project/'reports/one/comparison.md').read_text()
+    assert 'failed' in (project/'reports/one/12_sasrec.html').read_text()
