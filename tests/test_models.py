@@ -38,7 +38,7 @@ def test_direction_is_learned_not_only_company(tmp_path):
     shuffled = type(h)(np.concatenate(rows).astype(np.int32), h.times[:sum(map(len, rows))] * 0, np.zeros(sum(map(len, rows)), np.int8),
                        np.cumsum([0, *map(len, rows[:-1])]), np.cumsum([*map(len, rows)]))
     found = [(model.recommend(x, 10)[0] == queries.targets[:, None]).any(1).mean() for x in (h, shuffled)]
-    assert found[0] > found[1] + .02
+    assert found[0] > found[1] + .1
 
 
 def test_same_seed_same_shop(tmp_path):
