@@ -104,9 +104,9 @@ class HistoryData(L.LightningDataModule):
                  for a in range(0, len(self.valid), 512)]
         return torch.utils.data.DataLoader(parts, batch_size=None, collate_fn=lambda x: x)
 
-# %% ../nbs/12_sasrec.ipynb #c5c07bfb
+# %% ../nbs/12_sasrec.ipynb #1db46bae
 class PooledDropout(nn.Module):
-    "Dropout whose masks are random places of one pool: drawing every value anew takes a fifth of a step on a processor."
+    "Dropout whose masks are random places of one pool: drawing every value anew is slow on a processor."
     def __init__(self, p, size=1 << 22):
         super().__init__()
         self.p, self.size, self.pool = p, size, None
