@@ -419,8 +419,17 @@ def read_categories(
              + [f'{orphans} parents are not in the tree and count as roots.'] * bool(orphans))
     return Categories(snapshots, parent, notes)
 
-# %% ../nbs/00_data.ipynb #2b6085fe
-COLOURS = {'Popularity': '#999999', 'History': '#56B4E9', 'Item-Item CF': '#E69F00', 'ALS': '#009E73', 'SASRec': '#D55E00'}
+# %% ../nbs/00_data.ipynb #cf64731e
+# a family shares a hue: nothing or own history grey, neighbours and rules green, factors blue, networks orange, blends purple;
+# families stay apart for readers with any of the three kinds of colour blindness, members by lightness and their names
+COLOURS = {
+    'Popularity': '#6B6B6B', 'Popularity (views)': '#555555', 'Popularity (7 days)': '#404040',
+    'History': '#111111', 'History (counted)': '#2B2B2B',
+    'Item-Item CF': '#B5E6B0', 'Association Rules': '#9FDCA6', 'Markov': '#88D29D', 'Sequential Rules': '#6FC896',
+    'S-KNN': '#55BD90', 'VS-KNN': '#45B58C', 'STAN': '#32AC87', 'VSTAN': '#22A584', 'History + STAN': '#149E80',
+    'History + Walk': '#0A9A7C',
+    'EASE': '#86BFF0', 'BPR': '#3F8FDD', 'ALS': '#0062A8',
+    'GRU4Rec': '#F5C26B', 'BERT4Rec': '#E69F00', 'SASRec': '#D55E00', 'SASRec (large)': '#A33C00', 'Hybrid': '#4B0B6B'}
 # Okabe-Ito first, then Tol: safe for colour-blind readers
 SPARE = ['#0072B2', '#CC79A7', '#F0E442', '#882255', '#44AA99', '#332288', '#AA4499', '#117733']
 
@@ -429,7 +438,7 @@ def colour(model:str)->str:
     "The model's colour, the same on every page."
     return COLOURS.get(model) or SPARE[int(hashlib.md5(model.encode()).hexdigest(), 16) % len(SPARE)]
 
-# %% ../nbs/00_data.ipynb #a5fcf606
+# %% ../nbs/00_data.ipynb #370ff48a
 def use_style():
     "Matplotlib as this project draws: light, legible, no clutter."
     plt.rcParams.update({
@@ -437,7 +446,7 @@ def use_style():
         'axes.spines.top': False, 'axes.spines.right': False,
         'axes.titlelocation': 'left', 'axes.titlesize': 11, 'axes.titleweight': 'bold',
         'axes.grid': True, 'grid.alpha': .25, 'font.size': 9, 'legend.frameon': False,
-        'axes.prop_cycle': plt.cycler(color=[COLOURS['SASRec'], SPARE[0], *list(COLOURS.values())[1:4], *SPARE[1:]])})
+        'axes.prop_cycle': plt.cycler(color=[COLOURS['SASRec'], SPARE[0], '#56B4E9', '#E69F00', '#009E73', *SPARE[1:]])})
 
 # %% ../nbs/00_data.ipynb #c4876d11
 def show_figure(fig, alt:str): # figure; what it shows, in words
