@@ -6,10 +6,11 @@
 __all__ = ['METRICS', 'KS', 'TESTS', 'SLICES', 'hit_matrix', 'metrics_at', 'drawn', 'visitor_sums', 'resampled',
            'ratio_intervals', 'intervals', 'difference_tests', 'paired_test', 'holm', 'library_name', 'Recommender',
            'load_model', 'blocked_top_k', 'Evaluation', 'evaluate', 'check_lists', 'metric_table', 'ranks_table',
-           'hits_from_ranks', 'write_result', 'evaluate_shared', 'evaluate_published', 'result_table', 'show_metrics']
+           'hits_from_ranks', 'write_result', 'accepted', 'study_parameters', 'evaluate_shared', 'evaluate_published',
+           'result_table', 'show_metrics']
 
-# %% ../nbs/04_metrics.ipynb #10b5e764
-import importlib, json, time
+# %% ../nbs/04_metrics.ipynb #e2d7637c
+import importlib, inspect, json, time
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -331,6 +332,25 @@ def write_result(
     write_text(folder/'metrics.json', json.dumps(
         {'model': name, 'parameters': parameters, 'size': model.size(), 'items': len(vocabulary), 'protocols': protocols}, indent=1))
     return table
+
+# %% ../nbs/04_metrics.ipynb #ab6a0626
+def accepted(cls, parameters:dict)->dict: # a recommender's class; any names with values
+    "Those parameters that the class takes, directly or through a class that it passes them on to."
+    names = set(inspect.signature(cls.Module).parameters) - {'n_items', 'total_steps'} if hasattr(cls, 'Module') else set()
+    for c in cls.__mro__:
+        if '__init__' not in vars(c): continue
+        taken = inspect.signature(c.__init__).parameters
+        names |= set(taken)
+        if not any(p.kind is p.VAR_KEYWORD for p in taken.values()): break
+    return {k: v for k, v in parameters.items() if k in names}
+
+# %% ../nbs/04_metrics.ipynb #dd2d63b8
+def study_parameters(out, model, vocabulary)->dict: # study folder; model name; item ids
+    "What the study chose for a model, with the weights of its calibration; empty where it has no result on these items."
+    path = Path(out)/'results'/model
+    if not (path/'vocabulary.npy').exists() or not np.array_equal(np.load(path/'vocabulary.npy'), vocabulary): return {}
+    kept, found = (json.loads((path/f).read_text()) if (path/f).exists() else {} for f in ('model.json', 'metrics.json'))
+    return found.get('parameters', {}) | ({'weights': kept['weights']} if found and 'weights' in kept else {})
 
 # %% ../nbs/04_metrics.ipynb #68fc922c
 def evaluate_shared(model, protocols:Protocols)->dict: # -> protocol -> Evaluation

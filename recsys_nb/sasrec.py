@@ -6,7 +6,8 @@
 __all__ = ['ROW', 'GAPS', 'HEAD_START', 'training_pieces', 'pack_rows', 'packed_batch', 'PackedHistories', 'HistoryData',
            'PooledDropout', 'Block', 'GatedBlock', 'SASRecModule', 'same_piece', 'last_seen', 'CopyHead', 'copies',
            'competitors', 'training_step', 'configure_optimizers', 'encode_histories', 'validation_step', 'svd_vectors',
-           'SASRec', 'scorer', 'calibrate', 'steps', 'training_data', 'fit', 'quiet', 'Curve', 'save', 'load']
+           'SASRec', 'scorer', 'calibrate', 'steps', 'training_data', 'fit', 'quiet', 'Curve', 'save', 'load',
+           'keep_tuned', 'kept_tuned']
 
 # %% ../nbs/12_sasrec.ipynb #30bd020c
 import hashlib, json, logging, math, shutil, sys, time, warnings
@@ -359,7 +360,7 @@ class SASRec(Recommender):
         items[cold, :n], scores[cold, :n] = self.popular[:k], -np.arange(1, min(k, n) + 1, dtype=np.float32)
         return items, scores
 
-# %% ../nbs/12_sasrec.ipynb #e5896763
+# %% ../nbs/12_sasrec.ipynb #b53319ef
 def scorer(self, histories): # none of them empty
     "A function slice -> float32[b, n_items]; and the entries of the history: row, item, age, count, copy logit."
     copied, recent = [], histories.last(self.module.hparams.max_len)
@@ -371,13 +372,14 @@ def scorer(self, histories): # none of them empty
         copy[np.argsort(key)] = value[np.argsort(r * 2**32 + i)] # the same entries in both
     table = self.module.embed(torch.arange(self.module.hparams.n_items, device=self.module.device)).detach().float().cpu().T.contiguous()
     first = np.searchsorted(row, np.arange(len(histories) + 1))
+    if self.weights: busy = torch.from_numpy(self.demand @ np.asarray(self.weights['feature'][3:], np.float32))
     def score(part):
         s, own = x[part] @ table, slice(first[part.start], first[part.stop])
         at = row[own] - part.start, item[own]
         inside = s[at].numpy()
         if not self.weights: s[at] = torch.from_numpy(inside + copy[own]); return s
         f, a, c = (np.asarray(self.weights[w], np.float32) for w in ('feature', 'age', 'count'))
-        s *= float(f[0])
+        s *= float(f[0]); s += busy
         s[at] = torch.from_numpy(f[1] * inside + f[2] * copy[own] + a[np.minimum(age[own], AGES - 1) + 1]
                                  + c[np.minimum(count[own], COUNTS)])
         return s
@@ -385,7 +387,7 @@ def scorer(self, histories): # none of them empty
 
 SASRec.scorer = scorer
 
-# %% ../nbs/12_sasrec.ipynb #7230023a
+# %% ../nbs/12_sasrec.ipynb #b8110137
 def calibrate(self, queries, k=100, most=20_000): # validation Queries of one target; new items that compete; queries used
     "Fit the weights of repeats and new items."
     queries = part_of(queries[queries.histories.length > 0], most)
@@ -402,9 +404,10 @@ def calibrate(self, queries, k=100, most=20_000): # validation Queries of one ta
     value = np.concatenate([np.take_along_axis(score(slice(a, b)).numpy(), np.maximum(c.items[a:b], 0), 1)
                             for a in range(0, len(queries), 256) for b in [min(a + 256, len(queries))]])
     c.features = np.stack([value, value, np.zeros_like(value)], -1) * np.stack([c.age == 0, c.age > 0, c.age > 0], -1)
+    c.features = np.concatenate([c.features, self.demand[np.maximum(c.items, 0)] * (c.age == 0)[..., None]], -1)
     place = row[new], locate(c, row[new], item[new])
     c.features[(*place, 2)] = copy[new]; c.features[(*place, 1)] -= copy[new]
-    fitted = fit_listwise(c, queries.targets, [1., 1., 1.])
+    fitted = fit_listwise(c, queries.targets, [1., 1., 1.] + [0.] * len(DEMAND_DAYS))
     self.weights = {name: [round(float(v), 5) for v in w] for name, w in fitted.items()}
     return self
 SASRec.calibrate = calibrate
@@ -420,7 +423,7 @@ def training_data(self, histories, valid):
 
 SASRec.steps, SASRec.training_data = steps, training_data
 
-# %% ../nbs/12_sasrec.ipynb #08771c87
+# %% ../nbs/12_sasrec.ipynb #6111a0c7
 def fit(
     self,
     log,             # encoded log
@@ -435,7 +438,7 @@ def fit(
     quiet(); progress = sys.stdout.isatty() if progress is None else progress
     L.seed_everything(self.seed, verbose=False)
     histories, counts = histories_from_log(log)[0], np.bincount(item_codes(log), minlength=n_items(log))
-    self.popular, self.best_epoch = popularity_order(log, 'view'), None
+    self.popular, self.demand, self.best_epoch = popularity_order(log, 'view'), demand(log), None
     data = self.training_data(histories, valid if valid is not None and len(valid) else None)
     self.module = self.Module(n_items(log), total_steps=self.steps(histories) * self.epochs, seed=self.seed, **self.config)
     self.module.set_draw(counts)
@@ -502,25 +505,39 @@ def _train(self, data, folder, key, resume, progress, epochs):
     if place: shutil.rmtree(place, ignore_errors=True)
 SASRec._train = _train
 
-# %% ../nbs/12_sasrec.ipynb #4eae1c39
+# %% ../nbs/12_sasrec.ipynb #651fa7e9
 def save(self, folder):
     "Keep the fitted model in a folder."
     state = dict(state=self.module.state_dict(), hparams={k: v for k, v in self.module.hparams.items()},
-                 popular=torch.from_numpy(self.popular))
+                 popular=torch.from_numpy(self.popular), demand=torch.from_numpy(self.demand))
     atomic(Path(folder)/'model.ckpt', lambda p: torch.save(state, p))
-    plain = {k: v for k, v in vars(self).items() if k not in ('module', 'popular', 'history', 'best_epoch')}
+    plain = {k: v for k, v in vars(self).items() if k not in ('module', 'popular', 'demand', 'history', 'best_epoch')}
     write_text(Path(folder)/'model.json', json.dumps({'class': library_name(type(self))} | plain))
 
-# %% ../nbs/12_sasrec.ipynb #b249c97a
+# %% ../nbs/12_sasrec.ipynb #660c3db4
 def load(cls, folder):
     "The model that `save` kept."
     plain = json.loads((Path(folder)/'model.json').read_text())
     kept, self = torch.load(Path(folder)/'model.ckpt', weights_only=True), cls.__new__(cls)
     vars(self).update({k: v for k, v in plain.items() if k != 'class'})
-    self.module, self.popular = cls.Module(**kept['hparams']), kept['popular'].numpy()
+    self.module, self.popular, self.demand = cls.Module(**kept['hparams']), kept['popular'].numpy(), kept['demand'].numpy()
     self.module.load_state_dict(kept['state'])
     self.module.eval()
     return self
 
 # %% ../nbs/12_sasrec.ipynb #f002e31f
 SASRec.save, SASRec.load = save, classmethod(load)
+
+# %% ../nbs/12_sasrec.ipynb #516d5934
+def keep_tuned(model, folder, windows:list): # results folder; fingerprint, test_days, valid_days, context, min_history, min_item_events
+    "Keep the model fitted on train alone, and what it was fitted on."
+    model.save(Path(folder)/'train')
+    history = getattr(model, 'history', pd.DataFrame())
+    seconds = float(history.seconds.sum()) if len(history) else 0.
+    write_text(Path(folder)/'train'/'windows.json', json.dumps(dict(windows=windows, seconds=seconds)))
+
+def kept_tuned(folder, windows:list)->tuple: # -> model, seconds of its training; None, 0 where there is none for these windows
+    "The model that `keep_tuned` kept."
+    path = Path(folder)/'train'/'windows.json'
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    return (load_model(path.parent), kept['seconds']) if kept.get('windows') == windows else (None, 0.)

@@ -115,12 +115,13 @@ def study_notebooks(
     paths = sorted(p for p in (root/'nbs').glob('[0-8][0-9]_*.ipynb') if p.stem != '40_study')
     return {n.name: n for n in map(read_notebook, paths) if n.parameters}
 
-# %% ../nbs/40_study.ipynb #57a19408
-NEEDS = {'2': '1', '3': '1'} # first digit of a notebook -> first digit of the notebooks whose results it reads
+# %% ../nbs/40_study.ipynb #e1f1c659
+NEEDS = {'18': '1', '2': '1', '3': '1'} # how a notebook's name begins -> how the names of those begin whose results it reads
 
 def needed(name:str, names)->list: # a notebook; all of them
     "The notebooks whose results a notebook reads."
-    return [n for n in names if n[0] == NEEDS.get(name[0])]
+    begin = next((read for reader, read in NEEDS.items() if name.startswith(reader)), None)
+    return [n for n in names if begin and n.startswith(begin) and n < name]
 
 def choose(
     only,  # notebooks asked for; all when empty

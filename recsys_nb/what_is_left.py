@@ -4,10 +4,9 @@
 
 # %% auto #0
 __all__ = ['STEPS', 'PLAIN', 'SIMPLE', 'recoded', 'translated', 'frozen', 'buyers_next', 'ratio_interval', 'found', 'steps_table',
-           'steps_rows', 'biggest_move', 'left_text', 'accepted', 'study_parameters', 'draw_steps']
+           'steps_rows', 'biggest_move', 'left_text', 'draw_steps']
 
-# %% ../nbs/32_what_is_left.ipynb #e9b404d3
-import inspect, json
+# %% ../nbs/32_what_is_left.ipynb #7105914f
 from dataclasses import replace
 from pathlib import Path
 from .data import *
@@ -176,25 +175,6 @@ SIMPLE = {'Popularity (views)': (Popularity, dict(event='view')), 'History': (Hi
           'History (counted)': (CountedHistory, {}), 'Item-Item CF': (ItemItemCF, dict(decay=.7)),
           'Sequential Rules': (SequentialRules, {}), 'STAN': (STAN, {}), 'History + STAN': (HistorySTAN, {}),
           'History + Walk': (HistoryWalk, {})}
-
-# %% ../nbs/32_what_is_left.ipynb #ab6a0626
-def accepted(cls, parameters:dict)->dict: # a recommender's class; any names with values
-    "Those parameters that the class takes, directly or through a class that it passes them on to."
-    names = set(inspect.signature(cls.Module).parameters) - {'n_items', 'total_steps'} if hasattr(cls, 'Module') else set()
-    for c in cls.__mro__:
-        if '__init__' not in vars(c): continue
-        taken = inspect.signature(c.__init__).parameters
-        names |= set(taken)
-        if not any(p.kind is p.VAR_KEYWORD for p in taken.values()): break
-    return {k: v for k, v in parameters.items() if k in names}
-
-# %% ../nbs/32_what_is_left.ipynb #dd2d63b8
-def study_parameters(out, model, vocabulary)->dict: # study folder; model name; item ids
-    "What the study chose for a model, with the weights of its calibration; empty where it has no result on these items."
-    path = Path(out)/'results'/model
-    if not (path/'vocabulary.npy').exists() or not np.array_equal(np.load(path/'vocabulary.npy'), vocabulary): return {}
-    kept, found = (json.loads((path/f).read_text()) if (path/f).exists() else {} for f in ('model.json', 'metrics.json'))
-    return found.get('parameters', {}) | ({'weights': kept['weights']} if found and 'weights' in kept else {})
 
 # %% ../nbs/32_what_is_left.ipynb #77e331a1
 def draw_steps(table, ax): # see `steps_table`
