@@ -97,13 +97,13 @@ def listwise_scores(candidates:Candidates, weights:dict)->np.ndarray: # float32[
     s = candidates.features @ weights['feature'] + weights['age'][candidates.age] + weights['count'][candidates.count]
     return np.where(candidates.items >= 0, s, -np.inf).astype(np.float32)
 
-# %% ../nbs/07_blend.ipynb #36485fb7
+# %% ../nbs/07_blend.ipynb #67a1e305
 def fit_listwise(
     candidates:Candidates,
     target,       # item that came next, int32[n]
     start=None,   # weights of the features to begin with, float[f]
     pull=1.,      # strength of the pull towards zero, of all ages and counts together
-    steps=60,     # L-BFGS iterations
+    steps=25,     # L-BFGS iterations
 )->dict:          # feature float32[f], age float32[AGES + 1], count float32[COUNTS + 1]
     "Weights that make the targets most likely, among the queries whose target is a candidate."
     f = candidates.features.shape[-1]

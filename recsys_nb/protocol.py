@@ -354,7 +354,7 @@ def query_slices(
     if queries.events is not None: slices |= {f'target {e}': queries.events == i for i, e in enumerate(EVENTS)}
     return slices
 
-# %% ../nbs/03_protocol.ipynb #be2c877d
+# %% ../nbs/03_protocol.ipynb #82bdb540
 @dataclass
 class Protocols:
     "One split and everything that is asked on it."
@@ -363,9 +363,6 @@ class Protocols:
     test: Queries      # next-item on the test window
     purchases: Queries # purchases in the test window
     groups: dict       # see `item_groups`, of train and valid
-
-    @property
-    def head(self): return self.groups # the older name
 
 # %% ../nbs/03_protocol.ipynb #7d6b0cd8
 def make_protocols(log, test_days=7, valid_days=7, context='all', min_history=1, min_item_events=5)->Protocols:

@@ -342,13 +342,14 @@ def svd_vectors(
         vectors[:, :m] += v.T * np.sqrt(size)
     return F.normalize(torch.from_numpy(vectors.astype(np.float32)), dim=-1) * .02 * math.sqrt(d)
 
-# %% ../nbs/12_sasrec.ipynb #68a350ea
+# %% ../nbs/12_sasrec.ipynb #f103ee4b
 class SASRec(Recommender):
     "SASRec behind the common interface; keyword arguments are those of its `Module`."
     Module = SASRecModule
     def __init__(self, epochs=4, patience=3, batch_rows=64, seed=0, weights=None, **config):
         self.epochs, self.patience, self.batch_rows, self.seed, self.weights, self.config = (
             epochs, patience, batch_rows, seed, weights, config)
+        self.enough = None # epochs that a training without validation queries is to end after
 
     def size(self): return sum(p.numel() for p in self.module.parameters())
 
@@ -423,7 +424,7 @@ def training_data(self, histories, valid):
 
 SASRec.steps, SASRec.training_data = steps, training_data
 
-# %% ../nbs/12_sasrec.ipynb #6111a0c7
+# %% ../nbs/12_sasrec.ipynb #47a080b1
 def fit(
     self,
     log,             # encoded log
@@ -448,6 +449,7 @@ def fit(
     self.history = pd.DataFrame(columns=['epoch', 'train_loss', 'hit_rate', 'seconds'])
     learn = (histories.length > 1).any() and (stop_after or self.epochs)
     if learn: self._train(data, folder, key, resume, progress, stop_after or self.epochs)
+    self.enough = self.best_epoch or stop_after or self.epochs
     self.module.eval()
     return self
 SASRec.fit = fit

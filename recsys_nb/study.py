@@ -133,20 +133,29 @@ def choose(
     wanted = {m for n in only for m in [n, *needed(n, names)]} or set(names)
     return [n for n in names if n in wanted]
 
-# %% ../nbs/40_study.ipynb #e9218055
+# %% ../nbs/40_study.ipynb #9c29b9d1
 PROFILES = {
     'tiny': {
-        '*': dict(data='simulated:tiny'),
-        '11_als': dict(trials=2, max_factors=32, max_iterations=15, tune_queries=1000),
+        '*': dict(data='simulated:tiny', trials=2, tune_queries=1000),
+        '11_als': dict(max_factors=32, max_iterations=15),
         '12_sasrec': dict(epochs=4)},
     'default': {
-        '*': dict(data='simulated:default'),
-        '11_als': dict(trials=6, max_factors=128),
-        '12_sasrec': dict(epochs=8)},
+        '*': dict(data='simulated:default', trials=2),
+        '11_als': dict(max_factors=128),
+        '12_sasrec': dict(epochs=3),
+        '16_gru4rec': dict(epochs=3),
+        '17_bert4rec': dict(epochs=4),
+        '18_hybrid': dict(most=20_000),
+        '31_ablation': dict(epochs=3, only=''),
+        '33_order': dict(retrain=3)},
     'full': {
-        '*': dict(data='simulated:full'),
-        '11_als': dict(trials=25),
-        '12_sasrec': dict(epochs=20)},
+        '*': dict(data='simulated:full', trials=25),
+        '12_sasrec': dict(epochs=8, large_epochs=6),
+        '16_gru4rec': dict(epochs=8),
+        '17_bert4rec': dict(epochs=16, shorter=2),
+        '18_hybrid': dict(most=20_000),
+        '31_ablation': dict(epochs=3, only=''),
+        '33_order': dict(retrain=3)},
 }
 
 # %% ../nbs/40_study.ipynb #15c44215
@@ -586,8 +595,8 @@ def export_notebook(
     failed = f"This notebook failed in {entry['error']}" if entry['status'] == 'failed' else ''
     write_page(study, name, nb.title, body, toc=toc, notebook=name, failed=failed, finding=study.finding(name), **links)
 
-# %% ../nbs/40_study.ipynb #d33c204e
-COLUMNS = {'HitRate@10': ('HitRate', '10'), 'NDCG@10': ('NDCG', '10'), 'MRR@10': ('MRR', '10')}
+# %% ../nbs/40_study.ipynb #5919e1d3
+COLUMNS = {'HitRate@10': ('HitRate', '10'), 'HitRate@20': ('HitRate', '20'), 'MRR@20': ('MRR', '20'), 'NDCG@10': ('NDCG', '10')}
 
 def _cell(row, best):
     "A number, its interval, and whether no other model's is larger."

@@ -180,7 +180,7 @@ def study(path, cache):
     for filtered in (True, False): published_baselines(p.split, filtered)
     published_sasrec(p.split)
     for q in (p.test, p.valid, p.purchases):
-        assert len(is_repeat(q)) == len(q) and all(len(s) == len(q) for s in query_slices(q, p.head).values())
+        assert len(is_repeat(q)) == len(q) and all(len(s) == len(q) for s in query_slices(q, p.groups).values())
     return facts | dict(test=len(p.test), valid=len(p.valid), purchases=len(p.purchases))
 
 

@@ -1,11 +1,13 @@
 "On the simulated shop, whose order is planted, SASRec must find more than Item-Item CF, and that more than Popularity."
+import math
+
 import numpy as np
 import pytest
 
 from recsys_nb.baselines import ItemItemCF, Popularity
 from recsys_nb.metrics import evaluate, metrics_at
 from recsys_nb.protocol import histories_from_lists, make_protocols
-from recsys_nb.sasrec import SASRec
+from recsys_nb.sasrec import SASRec, SASRecModule, pack_rows, packed_batch
 from recsys_nb.shop import load_log, oracle_hit_rate, simulate_shop
 
 
@@ -38,6 +40,82 @@ def test_direction_is_learned_not_only_company(tmp_path):
     shuffled = histories_from_lists(rows)
     found = [(model.recommend(x, 10)[0] == queries.targets[:, None]).any(1).mean() for x in (h, shuffled)]
     assert found[0] > found[1] + .1
+
+
+def reference_forward(w, items, heads, temperature):
+    "SASRec on one history, [length, d] with one answer a place: a loop over places and heads, an explicit causal mask, no library layer."
+    def norm(x, name): return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5) * w[f'{name}.weight'] + w[f'{name}.bias']
+    def linear(x, name): return x @ w[f'{name}.weight'].T + w[f'{name}.bias']
+    def gelu(x): return x * .5 * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
+    e, (n, d) = w['items.weight'], (len(items), w['items.weight'].shape[1])
+    e = e / np.linalg.norm(e, axis=1, keepdims=True)
+    x = e[items] * math.sqrt(d) + w['positions.weight'][:n]
+    mask = np.array([[0. if j <= i else -np.inf for j in range(n)] for i in range(n)])
+    for b in (f'blocks.{i}' for i in range(99) if f'blocks.{i}.qkv.weight' in w):
+        q, k, v = np.split(linear(norm(x, f'{b}.norm1'), f'{b}.qkv'), 3, axis=1)
+        seen = np.zeros_like(x)
+        for part in np.split(np.arange(d), heads):
+            scores = q[:, part] @ k[:, part].T / math.sqrt(len(part)) + mask
+            weights = np.exp(scores - scores.max(1, keepdims=True))
+            seen[:, part] = weights / weights.sum(1, keepdims=True) @ v[:, part]
+        x = x + linear(seen, f'{b}.out')
+        x = x + linear(gelu(linear(norm(x, f'{b}.norm2'), f'{b}.feed_forward.0')), f'{b}.feed_forward.2')
+    x = norm(x, 'norm')
+    return x / np.linalg.norm(x, axis=1, keepdims=True) / temperature, e
+
+
+def reference_copies(w, x, items, temperature):
+    "What the copy head adds to each distinct item of one history when its last place asks: a loop over places."
+    d, n, added = x.shape[1], len(items), {}
+    unit = x * temperature * math.sqrt(d)
+    query = unit[-1] @ w['copier.query.weight'].T + w['copier.query.bias']
+    for j, item in enumerate(items): # a later place of the same item overwrites an earlier one
+        key = unit[j] @ w['copier.key.weight'].T + w['copier.key.bias']
+        often = min(list(items).count(item), 8)
+        added[item] = query @ key / math.sqrt(len(query)) + 10 * (w['copier.ago'][n - 1 - j] + w['copier.often.weight'][often - 1, 0])
+    return added
+
+
+def test_forward_against_a_reference_with_an_explicit_mask():
+    "Packed histories of many lengths, two heads, a copy head with weights that are not zero: every logit agrees."
+    import torch
+    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+    lists = [rng.integers(0, 30, n).tolist() for n in (1, 2, 3, 7, 12, 12, 19, 20, 27, 1)] # the longest is cut to 20
+    module = SASRecModule(30, hidden_dim=16, heads=2, max_len=20)
+    for p in module.parameters(): torch.nn.init.normal_(p, std=.3)
+    w, copied = {name: p.detach().double().numpy() for name, p in module.named_parameters()}, []
+    with torch.inference_mode():
+        found = (module.encode_histories(histories_from_lists(lists), rows=2, copied=copied) @ module.embed(torch.arange(30)).T).numpy()
+    for row, item, value in copied: found[row, item] += value
+    for got, items in zip(found, lists):
+        items = items[-20:]
+        x, e = reference_forward(w, items, 2, module.hparams.temperature)
+        expected = e @ x[-1]
+        for item, value in reference_copies(w, x, items, module.hparams.temperature).items(): expected[item] += value
+        np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_loss_is_the_cross_entropy_of_the_logits():
+    "With all items as negatives, the training loss is the mean cross-entropy of the reference's logits, copies included."
+    import torch
+    torch.manual_seed(1)
+    lists = [np.random.default_rng(i).integers(0, 12, n) for i, n in enumerate((2, 5, 9))]
+    module = SASRecModule(12, hidden_dim=16, heads=2, max_len=20, dropout=0., negatives=0)
+    for p in module.parameters(): torch.nn.init.normal_(p, std=.3)
+    h = histories_from_lists(lists)
+    length = h.length - 1
+    batch = packed_batch(h, h.start, length, *pack_rows(length), 1)
+    module.log = lambda *a, **k: None
+    loss = module.training_step(batch, 0).item()
+    w, terms = {name: p.detach().double().numpy() for name, p in module.named_parameters()}, []
+    for items in lists:
+        for t in range(1, len(items)):
+            x, e = reference_forward(w, items[:t], 2, module.hparams.temperature)
+            logits = e @ x[-1]
+            for item, value in reference_copies(w, x, items[:t], module.hparams.temperature).items(): logits[item] += value
+            terms.append(np.log(np.exp(logits - logits.max()).sum()) + logits.max() - logits[items[t]])
+    assert loss == pytest.approx(np.mean(terms), rel=.02) # the fast loss multiplies in bfloat16
 
 
 def test_same_seed_same_shop(tmp_path):

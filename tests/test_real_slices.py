@@ -89,3 +89,17 @@ def test_as_published_baselines_against_a_plain_implementation():
         e = evaluate_published(model.fit(fitted), queries, fitted)
         hit_rate, precision, recall, *_ = metrics_at(e.hits, np.diff(queries.target_start), 10).mean(0)
         np.testing.assert_allclose((hit_rate, precision, recall), theirs, atol=1e-12)
+
+
+def test_no_training_on_sessions(tmp_path):
+    "Counting alone, at its defaults, reaches what the study promises of it; neighbours alone do not."
+    from recsys_nb.metrics import METRICS, hit_matrix, metrics_at
+    from recsys_nb.neighbours import STAN, HistoryWalk
+    p = make_protocols(read_log(SLICES/'sessions/archive.zip', cache=tmp_path)[0], context='window', min_history=2, min_item_events=1)
+    found = {}
+    for model in (HistoryWalk(), STAN()):
+        hits = hit_matrix(*model.fit(p.split.fit).recommend(p.test.histories, 21), p.test)
+        m = metrics_at(hits, np.diff(p.test.target_start), 20).mean(0)
+        found[type(model).__name__] = m[METRICS.index('HitRate')], m[METRICS.index('MRR')]
+    assert found['HistoryWalk'][0] > .575 and found['HistoryWalk'][1] > .295, found
+    assert found['STAN'][0] < found['HistoryWalk'][0], found
