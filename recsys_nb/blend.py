@@ -97,26 +97,27 @@ def listwise_scores(candidates:Candidates, weights:dict)->np.ndarray: # float32[
     s = candidates.features @ weights['feature'] + weights['age'][candidates.age] + weights['count'][candidates.count]
     return np.where(candidates.items >= 0, s, -np.inf).astype(np.float32)
 
-# %% ../nbs/07_blend.ipynb #67a1e305
+# %% ../nbs/07_blend.ipynb #19a1f3a0
 def fit_listwise(
     candidates:Candidates,
     target,       # item that came next, int32[n]
     start=None,   # weights of the features to begin with, float[f]
     pull=1.,      # strength of the pull towards zero, of all ages and counts together
-    steps=25,     # L-BFGS iterations
+    steps=100,    # L-BFGS iterations, at most
 )->dict:          # feature float32[f], age float32[AGES + 1], count float32[COUNTS + 1]
     "Weights that make the targets most likely, among the queries whose target is a candidate."
     f = candidates.features.shape[-1]
     w = torch.zeros(f) if start is None else torch.tensor(start, dtype=torch.float32)
-    weights = dict(feature=w, age=torch.zeros(AGES + 1), count=torch.zeros(COUNTS + 1))
+    scale = torch.from_numpy(candidates.features[candidates.items >= 0].std(0)).clamp(min=1e-3) if candidates.items.size else torch.ones(f)
+    weights = dict(feature=w * scale, age=torch.zeros(AGES + 1), count=torch.zeros(COUNTS + 1))
     hit = candidates.items == target[:, None]
     ok = hit.any(1)
-    if not ok.any(): return {k: v.numpy() for k, v in weights.items()}
-    place, x = torch.from_numpy(hit[ok].argmax(1)), torch.from_numpy(candidates.features[ok])
+    if not ok.any(): return {k: (v / scale if k == 'feature' else v).numpy() for k, v in weights.items()}
+    place, x = torch.from_numpy(hit[ok].argmax(1)), torch.from_numpy(candidates.features[ok]) / scale # alike, or the search stops early
     age, count = (torch.from_numpy(m[ok]).int() for m in (candidates.age, candidates.count))
     empty = torch.from_numpy(candidates.items[ok] < 0)
     for v in weights.values(): v.requires_grad_()
-    optimizer = torch.optim.LBFGS(weights.values(), max_iter=steps, line_search_fn='strong_wolfe')
+    optimizer = torch.optim.LBFGS(weights.values(), max_iter=steps, tolerance_change=1e-6, line_search_fn='strong_wolfe')
     def loss():
         optimizer.zero_grad()
         table = [torch.cat([torch.zeros(1), weights[k][1:]])[:, None] for k in ('age', 'count')] # 0: not in the history
@@ -126,4 +127,4 @@ def fit_listwise(
         value.backward()
         return value
     optimizer.step(loss)
-    return {k: v.detach().numpy() for k, v in weights.items()}
+    return {k: (v / scale if k == 'feature' else v).detach().numpy() for k, v in weights.items()}

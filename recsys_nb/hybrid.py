@@ -57,11 +57,11 @@ def candidates(self, histories)->Candidates:
 
 Hybrid.candidates = candidates
 
-# %% ../nbs/18_hybrid.ipynb #9347ce04
+# %% ../nbs/18_hybrid.ipynb #721d302a
 def learn(self, queries, most=20_000): # validation Queries of one target; how many are used
     "Fit the weights; the parts must not have seen these queries' targets."
     queries = part_of(queries, most)
-    found = fit_listwise(self.candidates(queries.histories), queries.targets)
+    found = fit_listwise(self.candidates(queries.histories), queries.targets, steps=30) # from nothing, it is there long before
     self.weights = {name: w.round(5).tolist() for name, w in found.items()}
     return self
 

@@ -388,8 +388,8 @@ def scorer(self, histories): # none of them empty
 
 SASRec.scorer = scorer
 
-# %% ../nbs/12_sasrec.ipynb #b8110137
-def calibrate(self, queries, k=100, most=20_000): # validation Queries of one target; new items that compete; queries used
+# %% ../nbs/12_sasrec.ipynb #3aa78bbf
+def calibrate(self, queries, k=100, most=10_000): # validation Queries of one target; new items that compete; queries used
     "Fit the weights of repeats and new items."
     queries = part_of(queries[queries.histories.length > 0], most)
     self.weights = None
