@@ -342,7 +342,7 @@ def ratios(table, metric='HitRate', k=10)->pd.DataFrame: # see `result_table`; i
     frame = pd.DataFrame(rows, ['neural', f'{metric}@{k}', 'without training', f'its {metric}@{k}']).T
     return frame.assign(ratio=[a / b if b else np.nan for _, a, _, b in rows.values()])
 
-# %% ../nbs/30_comparison.ipynb #fb9025d3
+# %% ../nbs/30_comparison.ipynb #b06f43ae
 def write_comparison(
     out,      # study folder
     table,    # see `result_table`
@@ -353,7 +353,7 @@ def write_comparison(
     "Write comparison.csv (one number a row), comparison.html and comparison.md."
     names = {'next-item': 'Next item', 'purchases': 'Purchases of buyers',
              'as-published': 'As published (rows answer different questions)'}
-    write_text(Path(out)/'comparison.csv', table.to_csv(index=False))
+    write_text(Path(out)/'comparison.csv', table.to_csv(index=False, float_format='%.7g'))
     body = ''.join(f'<h2>{names[p]}</h2>{t.to_html(border=0)}' for p, t in tables.items())
     said = ''.join(f'<p>{html.escape(s)}</p>' for s in (answer, *more))
     write_text(Path(out)/'comparison.html',
