@@ -300,7 +300,7 @@ def make_demo(state:DemoState)->gr.Blocks: # from `load_demo`
         gr.api(show, api_name='recommend', api_description='The answer for a visitor, given as text, and a model, as HTML.')
     return app.queue(max_size=32, default_concurrency_limit=2)
 
-# %% ../nbs/21_demo.ipynb #542fdd08
+# %% ../nbs/21_demo.ipynb #3c1d1360
 def launch_app(app, port=None, inline=False, block=False):
     "Start an app on 127.0.0.1 and nowhere else; returns its address."
     theme = gr.themes.Default(primary_hue='emerald', font=['system-ui', 'sans-serif'], font_mono=['ui-monospace', 'monospace'])
@@ -310,8 +310,10 @@ def launch_app(app, port=None, inline=False, block=False):
                            theme=theme, css=CSS,
                            app_kwargs=dict(middleware=[Middleware(StayHome)], docs_url=None, redoc_url=None, openapi_url=None))
     if block:
-        print(f'The demo is at {url}, on this machine only. Ctrl-C ends it.', flush=True)
-        app.block_thread()
+        try:
+            print(f'The demo is at {url}, on this machine only. Ctrl-C ends it.', flush=True)
+            app.block_thread()
+        except KeyboardInterrupt: app.close(verbose=False) # it may come before gradio listens for it; its server would go on
     return url
 
 def launch_demo(

@@ -22,6 +22,8 @@ WRONG = {'': 'Enter the number', '   ': 'Enter the number', 'shoes': 'digits onl
          '٣': 'digits only', '9' * 19: 'at most 18', '9' * 5000: '5,000 characters', 'x' * 100_000: '100,000 characters', '<b>1</b>': 'digits only',
          '${1+1}': 'digits only', '\x00': 'digits only', "1' OR 1=1": 'digits only', '../../etc/passwd': 'digits only'}
 
+pytestmark = pytest.mark.xdist_group('demo')
+
 
 @pytest.fixture(scope='session')
 def fit_log():
@@ -155,7 +157,7 @@ def test_runs_until_interrupted(study):
         line = next(line for line in p.stdout if 'http' in line)
         assert re.search(r'http://127\.0\.0\.1:\d+/', line) and p.poll() is None
         p.send_signal(signal.SIGINT)
-        p.wait(15)
+        p.wait(60)
     finally: p.kill()
 
 
