@@ -133,7 +133,7 @@ def choose(
     wanted = {m for n in only for m in [n, *needed(n, names)]} or set(names)
     return [n for n in names if n in wanted]
 
-# %% ../nbs/40_study.ipynb #2452c8fe
+# %% ../nbs/40_study.ipynb #47274b96
 _MODELS = { # what the notebooks' own defaults, made for a log of a few thousand events, are too short for
     '12_sasrec': dict(epochs=3), '16_gru4rec': dict(epochs=3), '17_bert4rec': dict(epochs=4), '18_hybrid': dict(most=20_000)}
 
@@ -144,7 +144,7 @@ PROFILES = {
         '17_bert4rec': dict(epochs=1, shorter=0),
         '31_ablation': dict(epochs=1, only='no copy head, random start'),
         '34_certainty': dict(seeds=2, windows=1),
-        '35_leakage': dict(configurations=2)},
+        '35_leakage': dict(configurations=2, loo_queries=2000, models='Popularity, Item-Item CF, STAN, SASRec')},
     'default': {'*': dict(data='simulated:default', trials=2), '11_als': dict(max_factors=128)} | _MODELS | {
         '31_ablation': dict(epochs=3)},
     'report': {'*': dict(data='simulated:default', trials=2), '11_als': dict(max_factors=128)} | _MODELS | {

@@ -6,4 +6,4 @@ for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS'): os.e
 
 def pytest_collection_modifyitems(items):
     "The longest first, so that no process waits for it alone at the end."
-    items.sort(key=lambda item: 'test_study' not in item.nodeid)
+    items.sort(key=lambda item: 'test_studies' not in item.nodeid)

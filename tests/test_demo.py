@@ -22,8 +22,6 @@ WRONG = {'': 'Enter the number', '   ': 'Enter the number', 'shoes': 'digits onl
          '٣': 'digits only', '9' * 19: 'at most 18', '9' * 5000: '5,000 characters', 'x' * 100_000: '100,000 characters', '<b>1</b>': 'digits only',
          '${1+1}': 'digits only', '\x00': 'digits only', "1' OR 1=1": 'digits only', '../../etc/passwd': 'digits only'}
 
-pytestmark = pytest.mark.xdist_group('demo')
-
 
 @pytest.fixture(scope='session')
 def fit_log():
@@ -152,7 +150,9 @@ def test_refuses_in_one_sentence(study):
 
 def test_runs_until_interrupted(study):
     code = f'from recsys_nb.demo import launch_demo; launch_demo({str(study)!r}, {DATA!r})'
-    p = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent)
+    # a shell that starts tests in the background makes its children deaf to Ctrl-C
+    p = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent,
+                         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     try:
         line = next(line for line in p.stdout if 'http' in line)
         assert re.search(r'http://127\.0\.0\.1:\d+/', line) and p.poll() is None

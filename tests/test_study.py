@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 
 ROOT = Path(__file__).parent.parent
-pytestmark = pytest.mark.xdist_group('study') # its studies take minutes: made once, in one process
 BIN = Path(sys.executable).parent
 
 
@@ -74,15 +73,14 @@ RANDOM = ['11_als', '12_sasrec', '15_bpr', '16_gru4rec', '17_bert4rec']
 MODELS = len(list((ROOT/'nbs').glob('1*.ipynb')))
 
 
-@pytest.fixture(scope='module')
-def twice(project):
+def run_twice(project):
     "The model notebooks and the comparison, and those that draw random numbers once more with the same seed."
     again = [x for n in RANDOM for x in ('--only', n)]
     return [(recsys(project, 'run', '--study', 'one', *QUICK, '--only', '30_comparison'), project/'reports/one'),
             (recsys(project, 'run', '--study', 'two', *QUICK, *again), project/'reports/two')]
 
 
-def test_same_seed_same_numbers(twice):
+def same_seed_same_numbers(twice):
     for done, _ in twice: assert done.returncode == 0, done.stdout + done.stderr
     (_, one), (_, two) = twice
     results = sorted(p.relative_to(two) for pattern in ('results/*/metrics.json', 'results/*/ranks.parquet') for p in two.glob(pattern))
@@ -90,7 +88,7 @@ def test_same_seed_same_numbers(twice):
     for path in results: assert (one/path).read_bytes() == (two/path).read_bytes(), f'{path} differs between two runs'
 
 
-def test_what_a_study_writes(twice):
+def what_a_study_writes(twice):
     folder = twice[0][1]
     manifest = json.loads((folder/'manifest.json').read_text())
     assert {'commit', 'dirty'} <= set(manifest['git']) and manifest['notebooks']['12_sasrec']['parameters']['epochs'] == 1
@@ -106,13 +104,22 @@ def test_what_a_study_writes(twice):
         assert len(text) < 3_000_000
 
 
-def test_rerun_skips_what_did_not_change(project, twice):
+def rerun_skips_what_did_not_change(project):
     done = recsys(project, 'run', '--study', 'one', *QUICK, '--only', '30_comparison')
     assert done.returncode == 0 and done.stdout.count('skipped') == MODELS + 1
 
 
-def test_a_failing_notebook_leaves_a_row(project, twice):
+def a_failing_notebook_leaves_a_row(project):
     done = recsys(project, 'run', '--study', 'one', *QUICK, '--only', '30_comparison', '-p', '12_sasrec.heads=3')
     assert done.returncode == 1 and '12_sasrec  failed' in done.stdout
     assert 'failed or not run' in (project/'reports/one/comparison.md').read_text()
     assert 'failed' in (project/'reports/one/12_sasrec.html').read_text()
+
+
+def test_studies(project):
+    "One test, since the two studies take minutes and must not be made once for each process."
+    twice = run_twice(project)
+    same_seed_same_numbers(twice)
+    what_a_study_writes(twice)
+    rerun_skips_what_did_not_change(project)
+    a_failing_notebook_leaves_a_row(project)
