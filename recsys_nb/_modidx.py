@@ -543,6 +543,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'recsys_nb.sasrec.load': ('sasrec.html#load', 'recsys_nb/sasrec.py'),
                                   'recsys_nb.sasrec.pack_rows': ('sasrec.html#pack_rows', 'recsys_nb/sasrec.py'),
                                   'recsys_nb.sasrec.packed_batch': ('sasrec.html#packed_batch', 'recsys_nb/sasrec.py'),
+                                  'recsys_nb.sasrec.packed_batches': ('sasrec.html#packed_batches', 'recsys_nb/sasrec.py'),
                                   'recsys_nb.sasrec.quiet': ('sasrec.html#quiet', 'recsys_nb/sasrec.py'),
                                   'recsys_nb.sasrec.same_piece': ('sasrec.html#same_piece', 'recsys_nb/sasrec.py'),
                                   'recsys_nb.sasrec.save': ('sasrec.html#save', 'recsys_nb/sasrec.py'),

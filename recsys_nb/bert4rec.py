@@ -6,7 +6,7 @@
 __all__ = ['READING', 'hide', 'cloze_pieces', 'ClozePieces', 'ClozeData', 'BERT4RecModule', 'training_step', 'encode_histories',
            'BERT4Rec', 'training_data', 'steps']
 
-# %% ../nbs/17_bert4rec.ipynb #baa1a32a
+# %% ../nbs/17_bert4rec.ipynb #35897b33
 import math
 from dataclasses import replace
 from .data import * # first: it says how torch's threads wait
@@ -16,7 +16,7 @@ from torch import nn
 from .protocol import *
 from .metrics import *
 from .losses import *
-from .sasrec import (ROW, Block, HistoryData, PooledDropout, SASRec, SASRecModule, pack_rows, packed_batch,
+from .sasrec import (ROW, Block, HistoryData, PooledDropout, SASRec, SASRecModule, pack_rows, packed_batch, packed_batches,
                               training_pieces)
 
 # %% ../nbs/17_bert4rec.ipynb #897573be
@@ -127,7 +127,7 @@ def training_step(self, batch, index):
     self.log('train_loss', loss, on_step=False, on_epoch=True, batch_size=asked)
     return loss
 
-# %% ../nbs/17_bert4rec.ipynb #4d6c19a6
+# %% ../nbs/17_bert4rec.ipynb #0b265066
 @torch.inference_mode()
 def encode_histories(self, histories, rows=64, copied=None): # Histories with at least one event each -> [n, d]
     "What should come next after each history."
@@ -135,18 +135,12 @@ def encode_histories(self, histories, rows=64, copied=None): # Histories with at
     h = histories.last(self.hparams.max_len - 1)
     # room for the hidden place after the last history
     h = replace(h, items=np.append(h.items, 0), events=np.append(h.events, 0), times=np.zeros(len(h.items) + 1, np.int64))
-    order = np.argsort(-h.length, kind='stable')
-    start, length = h.start[order], h.length[order] + 1
-    row, column = pack_rows(length)
-    rows = min(rows, int(row[-1]) + 1) if len(row) else rows # one history is one row
     out = torch.empty(len(h), self.hparams.hidden_dim)
-    edges = np.searchsorted(row, np.arange(0, (row[-1] if len(row) else -1) + 1 + rows, rows))
-    for a, b in zip(edges[:-1], edges[1:]):
-        if b == a: continue
-        r = row[a:b] - row[a] // rows * rows
-        batch = hide(packed_batch(h, start[a:b], length[a:b], r, column[a:b], rows), length[a:b], np.ones(b - a, bool), 0., np.random)
+    for which, r, c, size in packed_batches(h.length + 1, rows):
+        length = h.length[which] + 1
+        batch = hide(packed_batch(h, h.start[which], length, r, c, size), length, np.ones(len(which), bool), 0., np.random)
         x = self({k: v.to(self.device) for k, v in batch.items()})
-        out[torch.from_numpy(order[a:b])] = x[r, column[a:b] + length[a:b] - 1].float().cpu()
+        out[torch.from_numpy(which)] = x[r, c + length - 1].float().cpu()
     return out
 
 # %% ../nbs/17_bert4rec.ipynb #82181b5d

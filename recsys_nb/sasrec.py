@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['ROW', 'GAPS', 'HEAD_START', 'training_pieces', 'pack_rows', 'packed_batch', 'PackedHistories', 'HistoryData',
            'PooledDropout', 'Block', 'GatedBlock', 'SASRecModule', 'same_piece', 'last_seen', 'CopyHead', 'copies',
-           'competitors', 'training_step', 'configure_optimizers', 'encode_histories', 'validation_step', 'svd_vectors',
-           'SASRec', 'scorer', 'calibrate', 'steps', 'training_data', 'fit', 'quiet', 'Curve', 'save', 'load',
-           'keep_tuned', 'kept_tuned']
+           'competitors', 'training_step', 'configure_optimizers', 'packed_batches', 'encode_histories',
+           'validation_step', 'svd_vectors', 'SASRec', 'scorer', 'calibrate', 'steps', 'training_data', 'fit', 'quiet',
+           'Curve', 'save', 'load', 'keep_tuned', 'kept_tuned']
 
 # %% ../nbs/12_sasrec.ipynb #30bd020c
 import hashlib, json, logging, math, shutil, sys, time, warnings
@@ -282,29 +282,36 @@ def configure_optimizers(self):
     return dict(optimizer=optimizer, lr_scheduler=dict(
         scheduler=torch.optim.lr_scheduler.LambdaLR(optimizer, rate), interval='step'))
 
-# %% ../nbs/12_sasrec.ipynb #3477053b
+# %% ../nbs/12_sasrec.ipynb #8b44bd08
+def packed_batches(
+    length:np.ndarray, # how long each history is, int[n]
+    rows:int,          # rows of a batch, at most
+):                     # yields (which histories, row of each, first column of each, rows)
+    "Lay histories into rows, batch by batch; neighbours of one length fill rows well."
+    order = np.argsort(-length, kind='stable')
+    row, column = pack_rows(length[order])
+    last = int(row[-1]) if len(row) else -1
+    rows = min(rows, last + 1) # one history is one row
+    edges = np.searchsorted(row, np.arange(0, last + 1 + rows, rows)) if rows else []
+    for a, b in zip(edges[:-1], edges[1:]):
+        if b > a: yield order[a:b], row[a:b] % rows, column[a:b], rows
+
+# %% ../nbs/12_sasrec.ipynb #b54a4e22
 @torch.inference_mode()
 def encode_histories(self, histories, rows=64, copied=None): # Histories with at least one event each -> [n, d]
     "What should come next after each history. Appends (row, item, logit) of the items that a copy head scores to the list `copied`."
     self.eval()
     h = histories.last(self.hparams.max_len)
-    order = np.argsort(-h.length, kind='stable') # neighbours of one length fill rows well
-    start, length = h.start[order], h.length[order]
-    row, column = pack_rows(length)
-    rows = min(rows, int(row[-1]) + 1) if len(row) else rows # one history is one row
     out = torch.empty(len(h), self.hparams.hidden_dim)
-    edges = np.searchsorted(row, np.arange(0, (row[-1] if len(row) else -1) + 1 + rows, rows))
-    for a, b in zip(edges[:-1], edges[1:]):
-        if b == a: continue
-        first = row[a] // rows * rows
-        batch = packed_batch(h, start[a:b], length[a:b], row[a:b] - first, column[a:b], rows)
-        x = self({k: v.to(self.device) for k, v in batch.items()})
-        r, c = row[a:b] - first, column[a:b] + length[a:b] - 1
-        out[torch.from_numpy(order[a:b])] = x[r, c].float().cpu()
-        if copied is None or (parts := self.copies(x, {k: v.to(self.device) for k, v in batch.items()})) is None: continue
+    for which, r, c, size in packed_batches(h.length, rows):
+        batch = packed_batch(h, h.start[which], h.length[which], r, c, size)
+        moved = {k: v.to(self.device) for k, v in batch.items()}
+        x, c = self(moved), c + h.length[which] - 1
+        out[torch.from_numpy(which)] = x[r, c].float().cpu()
+        if copied is None or (parts := self.copies(x, moved)) is None: continue
         score, last = (m[r, c].cpu().numpy() for m in parts)
         q, j = last.nonzero()
-        copied.append((order[a:b][q], batch['item'].numpy()[r[q], j], score[q, j]))
+        copied.append((which[q], batch['item'].numpy()[r[q], j], score[q, j]))
     return out
 
 # %% ../nbs/12_sasrec.ipynb #b33e7878
