@@ -1,10 +1,11 @@
 # make study [DATA=path STUDY=name PROFILE=tiny|default|full]   make test   make install   make readme   make clean
+# make peers   make benchmarks [DATA=path]
 PYTHON ?= python3.11
 PROFILE ?= default
 BIN := .venv/bin
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: study test install notebooks readme clean
+.PHONY: study test install notebooks readme clean peers benchmarks
 .DELETE_ON_ERROR:
 
 study: install
@@ -30,6 +31,19 @@ notebooks: install  ## export the library, clean the notebooks
 
 readme: install  ## README.md from nbs/index.ipynb and the committed reports
 	$(BIN)/recsys-nb readme
+
+peers: peers/rectools/.installed peers/recbole/.installed peers/ranx/.installed  ## what 90_benchmarks compares with, each in an environment of its own
+
+peers/rectools/.installed: WITH = "rectools[torch]==0.19.0" torch==2.13.0
+peers/recbole/.installed: WITH = recbole==1.2.1 torch==2.13.0 numpy==1.26.4 pandas==2.1.4 scipy==1.12.0
+peers/ranx/.installed: WITH = ranx==0.3.21
+peers/%/.installed:
+	$(PYTHON) -m venv peers/$*
+	peers/$*/bin/python -m pip install --quiet --disable-pip-version-check $(WITH)
+	touch $@
+
+benchmarks: install  ## every stage against its bar, against peers (make peers) and against the machine
+	$(BIN)/recsys-nb run --only 90_benchmarks --study benchmarks --profile full $(if $(DATA),--data "$(DATA)")
 
 clean:
 	rm -rf .venv data/cache data/simulated-* build *.egg-info

@@ -217,13 +217,18 @@ def user_item_matrix(
     values = np.asarray(weights, np.float32)[histories.events[at]]
     return sp.csr_matrix((values, (row, histories.items[at])), shape=(len(histories), n_items), dtype=np.float32)
 
-# %% ../nbs/10_baselines.ipynb #d0457e27
+# %% ../nbs/10_baselines.ipynb #de24364d
 def keep_largest(m:sp.csr_matrix, k:int)->sp.csr_matrix: # k largest entries of each row
     "Prune the rows of a sparse matrix."
-    row = np.repeat(np.arange(m.shape[0]), np.diff(m.indptr))
-    order = np.lexsort((m.indices, -m.data, row))
-    order = np.sort(order[np.arange(len(row)) - m.indptr[row] < k])
-    return sp.csr_matrix((m.data[order], (row[order], m.indices[order])), shape=m.shape)
+    n = np.diff(m.indptr)
+    crowded = np.flatnonzero(np.repeat(n > k, n)) # entries of rows that have to be sorted; few, as a rule
+    row = np.repeat(np.flatnonzero(n > k), n[n > k])
+    first = np.cumsum(n[n > k]) - n[n > k]
+    order = np.lexsort((m.indices[crowded], -m.data[crowded], row))
+    place = np.arange(len(row)) - np.repeat(first, n[n > k])
+    kept = np.ones(m.nnz, bool)
+    kept[crowded[order[place >= k]]] = False
+    return sp.csr_matrix((m.data[kept], m.indices[kept], np.r_[0, np.cumsum(np.minimum(n, k))]), shape=m.shape)
 
 # %% ../nbs/10_baselines.ipynb #b92f4d88
 def cosine_similarity(

@@ -71,35 +71,33 @@ class ClozePieces(torch.utils.data.IterableDataset):
                                  column[a:b], self.rows)
             yield hide(batch, length[a:b], last_only[a:b], self.probability, rng)
 
-# %% ../nbs/17_bert4rec.ipynb #5fbc9d5f
+# %% ../nbs/17_bert4rec.ipynb #c86e44fa
 class ClozeData(HistoryData):
     "Histories to hide items of, and queries to validate on."
     def __init__(self, histories, valid, max_len, rows, seed, *cloze):
         super().__init__(histories, valid, max_len, rows, seed, queries=5000)
         self.cloze = cloze
 
-    def train_dataloader(self):
-        dataset = ClozePieces(self.histories, self.max_len, self.rows, (self.seed, self.trainer.current_epoch), *self.cloze)
-        return torch.utils.data.DataLoader(dataset, batch_size=None)
+    def batches(self, rows, seed): return ClozePieces(self.histories, self.max_len, rows, seed, *self.cloze)
 
-# %% ../nbs/17_bert4rec.ipynb #f35bc5c6
+# %% ../nbs/17_bert4rec.ipynb #0e50334b
 class BERT4RecModule(L.LightningModule):
     "Bidirectional Transformer trained on hidden items (Sun et al., 2019)."
+    embed, touch, drawn_negatives = SASRecModule.embed, SASRecModule.touch, SASRecModule.drawn_negatives
+    settle, on_train_end = SASRecModule.settle, SASRecModule.on_train_end
+
     def __init__(self, n_items:int, hidden_dim=64, blocks=2, heads=2, max_len=50, dropout=.2, cloze_share=0.,
                  mask_probability=.4, ending_share=.3, svd_start=True, negatives=1024, temperature=.05, learning_rate=3e-3,
                  embedding_learning_rate=1e-2, weight_decay=1e-6, warmup_steps=50, total_steps=1000, seed=0):
         super().__init__()
         self.save_hyperparameters()
-        self.items, self.positions = nn.Embedding(n_items + 1, hidden_dim), nn.Embedding(max_len, hidden_dim) # last item: hidden
+        self.items = nn.Embedding(n_items + 1, hidden_dim, sparse=0 < negatives < n_items) # last item: hidden
+        self.positions, self.touched, self.row_optimizer = nn.Embedding(max_len, hidden_dim), None, None
         self.blocks = nn.ModuleList(Block(hidden_dim, heads, dropout) for _ in range(blocks))
         self.norm, self.drop = nn.LayerNorm(hidden_dim), PooledDropout(dropout)
         # probability of each item as a negative
         self.register_buffer('draw', torch.full((n_items,), 1 / n_items), persistent=False)
         for p in (self.items.weight, self.positions.weight): nn.init.normal_(p, std=.02)
-
-    def embed(self, items): # int64[...] -> [..., d]
-        e = self.items(items)
-        return F.normalize(e, dim=-1) if self.hparams.temperature else e
 
     def forward(self, batch): # -> [rows, width, d], at every place what stands there
         piece, item = batch['piece'], batch['item']
@@ -110,19 +108,20 @@ class BERT4RecModule(L.LightningModule):
         x = self.norm(x)
         return F.normalize(x, dim=-1) / self.hparams.temperature if self.hparams.temperature else x
 
-# %% ../nbs/17_bert4rec.ipynb #d65c168d
+# %% ../nbs/17_bert4rec.ipynb #81710ee9
 def training_step(self, batch, index):
     "Mean cross-entropy over the hidden places of a batch."
     place, n_items = (batch['target'].flatten() >= 0).nonzero().squeeze(1), self.hparams.n_items
     asked = len(place)
     place = F.pad(place, (0, -asked % 256))
-    x, target = self(batch).flatten(0, 1)[place], batch['target'].flatten()[place].clamp(min=0)
-    if 0 < self.hparams.negatives < n_items:
-        item, log_weight = shared_negatives(self.draw, self.hparams.negatives)
+    target, (item, log_weight) = batch['target'].flatten()[place].clamp(min=0), self.drawn_negatives()
+    self.touch(batch['item'].masked_fill(batch['item'] < 0, n_items), target, item)
+    x = self(batch).flatten(0, 1)[place]
+    if self.touched:
         loss = sampled_softmax_loss(x, self.embed(target), self.embed(item.clamp(max=n_items - 1)), log_weight,
                                     accidental_hits(item, target))
     else: loss = F.cross_entropy(x @ self.embed(torch.arange(n_items, device=x.device)).T, target, reduction='none')
-    loss = loss[:asked].mean()
+    loss, self.touched = loss[:asked].mean(), None
     if not torch.isfinite(loss): raise FloatingPointError(f'the loss is {loss.item()} at step {self.global_step}')
     self.log('train_loss', loss, on_step=False, on_epoch=True, batch_size=asked)
     return loss
@@ -143,9 +142,10 @@ def encode_histories(self, histories, rows=64, copied=None): # Histories with at
         out[torch.from_numpy(which)] = x[r, c + length - 1].float().cpu()
     return out
 
-# %% ../nbs/17_bert4rec.ipynb #82181b5d
+# %% ../nbs/17_bert4rec.ipynb #9e835816
 BERT4RecModule.training_step, BERT4RecModule.encode_histories = training_step, encode_histories
-for _name in ('configure_optimizers', 'validation_step', 'set_draw'): setattr(BERT4RecModule, _name, getattr(SASRecModule, _name))
+for _name in ('configure_optimizers', 'configure_gradient_clipping', 'validation_step', 'set_draw'):
+    setattr(BERT4RecModule, _name, getattr(SASRecModule, _name))
 
 # %% ../nbs/17_bert4rec.ipynb #808ab196
 class BERT4Rec(SASRec):

@@ -6,10 +6,11 @@
 __all__ = ['DEMAND_DAYS', 'AGES', 'COUNTS', 'demand', 'Candidates', 'union', 'locate', 'log_share', 'model_features',
            'listwise_scores', 'fit_listwise']
 
-# %% ../nbs/07_blend.ipynb #7a8c59c0
+# %% ../nbs/07_blend.ipynb #92029ab5
 from dataclasses import dataclass
 from .data import *
-import numpy as np, pandas as pd, torch
+import numpy as np, pandas as pd
+from scipy.optimize import minimize
 from .protocol import *
 
 # %% ../nbs/07_blend.ipynb #65c7c8cc
@@ -97,34 +98,38 @@ def listwise_scores(candidates:Candidates, weights:dict)->np.ndarray: # float32[
     s = candidates.features @ weights['feature'] + weights['age'][candidates.age] + weights['count'][candidates.count]
     return np.where(candidates.items >= 0, s, -np.inf).astype(np.float32)
 
-# %% ../nbs/07_blend.ipynb #19a1f3a0
+# %% ../nbs/07_blend.ipynb #7b1008cf
+def _listwise_loss(v, x, inside, age, count, empty, place, pull, cuts):
+    "Mean negative logarithm of the targets' chances with the pull, and its gradient; few candidates have an age, so those are added apart."
+    feature, ages, counts = np.split(v, cuts)
+    s, n = x @ feature, np.arange(len(x))
+    s[inside] += ages[age - 1] + counts[count - 1]
+    s[empty] = -np.inf
+    p = np.exp(s - s.max(1, keepdims=True)); total = p.sum(1)
+    value = np.mean(np.log(total) + s.max(1) - s[n, place]) + pull * (ages @ ages + counts @ counts) / len(x) / 2
+    p /= total[:, None]; p[n, place] -= 1; p /= len(x)
+    grads = [p.ravel() @ x.reshape(-1, x.shape[-1])] + [np.bincount(at - 1, p[inside], len(w)) + pull * w / len(x)
+                                                       for at, w in ((age, ages), (count, counts))]
+    return value, np.concatenate(grads)
+
+# %% ../nbs/07_blend.ipynb #5f8c24d9
 def fit_listwise(
     candidates:Candidates,
     target,       # item that came next, int32[n]
     start=None,   # weights of the features to begin with, float[f]
     pull=1.,      # strength of the pull towards zero, of all ages and counts together
-    steps=100,    # L-BFGS iterations, at most
+    steps=200,    # L-BFGS iterations, at most
 )->dict:          # feature float32[f], age float32[AGES + 1], count float32[COUNTS + 1]
     "Weights that make the targets most likely, among the queries whose target is a candidate."
     f = candidates.features.shape[-1]
-    w = torch.zeros(f) if start is None else torch.tensor(start, dtype=torch.float32)
-    scale = torch.from_numpy(candidates.features[candidates.items >= 0].std(0)).clamp(min=1e-3) if candidates.items.size else torch.ones(f)
-    weights = dict(feature=w * scale, age=torch.zeros(AGES + 1), count=torch.zeros(COUNTS + 1))
+    w = np.zeros(f) if start is None else np.array(start, float)
+    scale = np.maximum(candidates.features[candidates.items >= 0].std(0), 1e-3).astype(float) if candidates.items.size else np.ones(f)
+    v, cuts = np.concatenate([w * scale, np.zeros(AGES + COUNTS)]), [f, f + AGES] # age 0 and count 0, not in the history, stay 0
     hit = candidates.items == target[:, None]
     ok = hit.any(1)
-    if not ok.any(): return {k: (v / scale if k == 'feature' else v).numpy() for k, v in weights.items()}
-    place, x = torch.from_numpy(hit[ok].argmax(1)), torch.from_numpy(candidates.features[ok]) / scale # alike, or the search stops early
-    age, count = (torch.from_numpy(m[ok]).int() for m in (candidates.age, candidates.count))
-    empty = torch.from_numpy(candidates.items[ok] < 0)
-    for v in weights.values(): v.requires_grad_()
-    optimizer = torch.optim.LBFGS(weights.values(), max_iter=steps, tolerance_change=1e-6, line_search_fn='strong_wolfe')
-    def loss():
-        optimizer.zero_grad()
-        table = [torch.cat([torch.zeros(1), weights[k][1:]])[:, None] for k in ('age', 'count')] # 0: not in the history
-        s = x @ weights['feature'] + torch.nn.functional.embedding(age, table[0])[..., 0] + torch.nn.functional.embedding(count, table[1])[..., 0]
-        value = torch.nn.functional.cross_entropy(s.masked_fill(empty, -torch.inf), place)
-        value = value + pull * (weights['age'].square().sum() + weights['count'].square().sum()) / len(place) / 2
-        value.backward()
-        return value
-    optimizer.step(loss)
-    return {k: (v / scale if k == 'feature' else v).detach().numpy() for k, v in weights.items()}
+    if ok.any():
+        x, inside = candidates.features[ok] / scale, np.nonzero(candidates.age[ok])
+        v = minimize(_listwise_loss, v, jac=True, method='L-BFGS-B', options=dict(maxiter=steps, ftol=1e-10, gtol=1e-6), args=(
+            x, inside, candidates.age[ok][inside], candidates.count[ok][inside], candidates.items[ok] < 0, hit[ok].argmax(1), pull, cuts)).x
+    feature, age, count = np.split(v, cuts)
+    return {name: x.astype(np.float32) for name, x in dict(feature=feature / scale, age=np.r_[0, age], count=np.r_[0, count]).items()}

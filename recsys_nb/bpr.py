@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['BPR', 'unit_vectors', 'recommend']
 
-# %% ../nbs/15_bpr.ipynb #e5607d31
+# %% ../nbs/15_bpr.ipynb #369ba8af
 from .data import *
-import numpy as np, pandas as pd
+import numpy as np, pandas as pd, torch
 from implicit.cpu.bpr import BayesianPersonalizedRanking
 from .protocol import *
 from .metrics import *
+from .retrieval import *
 from .baselines import *
-from .ease import recent_items
 
 # %% ../nbs/15_bpr.ipynb #303a4cfe
 class BPR(Recommender):
@@ -34,7 +34,7 @@ class BPR(Recommender):
         self.item_factors[np.bincount(x.indices, minlength=x.shape[1]) == 0] = 0
         return self
 
-# %% ../nbs/15_bpr.ipynb #c2949b91
+# %% ../nbs/15_bpr.ipynb #8a1d8702
 def unit_vectors(self)->np.ndarray: # float32[n_items, factors + 1]
     "Vectors of all items, of length one; zero where nothing was learned."
     norm = np.linalg.norm(self.item_factors, axis=1, keepdims=True)
@@ -42,16 +42,15 @@ def unit_vectors(self)->np.ndarray: # float32[n_items, factors + 1]
 
 def recommend(self, histories, k):
     "Lists by the weighted mean cosine with the items of the history, plus a bonus for these items."
-    items, rank = self.unit_vectors(), np.argsort(self.popular).astype(np.float32)
-    transposed = np.ascontiguousarray(items.T)
-    def score(part):
-        recent = recent_items(histories[part], len(items), self.decay)
-        mean = recent @ items / np.maximum(np.asarray(recent.sum(1)).reshape(-1, 1), 1e-9)
-        s = mean @ transposed
-        s[~mean.any(1)] = -1 - rank # empty, or only items without a vector
-        row = np.repeat(np.arange(len(s)), np.diff(recent.indptr))
-        s[row, recent.indices] += self.repeat_bonus * recent.data
-        return s
-    return blocked_top_k(score, len(histories), k, len(items))
+    items, recent = self.unit_vectors(), recent_items(histories, len(self.item_factors), self.decay)
+    mean = (recent @ items / np.maximum(np.asarray(recent.sum(1)).reshape(-1, 1), 1e-9)).astype(np.float32)
+    row, cold = np.repeat(np.arange(len(mean)), np.diff(recent.indptr)), np.flatnonzero(~mean.any(1)) # empty, or only items without a vector
+    own = (mean[row] * items[recent.indices]).sum(1) + self.repeat_bonus * recent.data
+    lists, scores = product_top_k(torch.from_numpy(mean), torch.from_numpy(items), None, (row, recent.indices, own), k)
+    if len(cold):
+        rank = np.argsort(self.popular).astype(np.float32)
+        def score(part): return self.repeat_bonus * recent[cold[part]].toarray() - 1 - rank
+        lists[cold], scores[cold] = blocked_top_k(score, len(cold), k, len(items))
+    return lists, scores
 
 BPR.unit_vectors, BPR.recommend = unit_vectors, recommend

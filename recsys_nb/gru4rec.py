@@ -28,23 +28,22 @@ def by_step(
     turn[longest_first] = torch.arange(len(turn), device=turn.device)
     return place[(position * len(turn) + turn[piece]).argsort()], torch.bincount(position)
 
-# %% ../nbs/16_gru4rec.ipynb #376a81ec
+# %% ../nbs/16_gru4rec.ipynb #0299a2ec
 class GRU4RecModule(L.LightningModule):
     "Recurrent session model (Hidasi & Karatzoglou, 2018) with one embedding for input and output."
+    embed, touch, drawn_negatives = SASRecModule.embed, SASRecModule.touch, SASRecModule.drawn_negatives
+    settle, on_train_end = SASRecModule.settle, SASRecModule.on_train_end
+
     def __init__(self, n_items:int, hidden_dim=128, max_len=50, dropout=.3, loss='cross-entropy', penalty=0., negatives=1024,
                  alpha=.5, temperature=.07, svd_start=True, learning_rate=3e-3, embedding_learning_rate=1e-2, weight_decay=1e-6,
                  warmup_steps=50, total_steps=1000, seed=0):
         super().__init__()
         self.save_hyperparameters()
-        self.items, self.gru = nn.Embedding(n_items, hidden_dim), nn.GRU(hidden_dim, hidden_dim)
-        self.drop = PooledDropout(dropout, 1 << 21)
+        self.items, self.gru = nn.Embedding(n_items, hidden_dim, sparse=0 < negatives < n_items), nn.GRU(hidden_dim, hidden_dim)
+        self.drop, self.touched, self.row_optimizer = PooledDropout(dropout, 1 << 21), None, None
         # probability of each item as a negative
         self.register_buffer('draw', torch.full((n_items,), 1 / n_items), persistent=False)
         nn.init.normal_(self.items.weight, std=.02)
-
-    def embed(self, items): # int64[...] -> [..., d]
-        e = self.items(items)
-        return F.normalize(e, dim=-1) if self.hparams.temperature else e
 
     def forward(self, batch): # -> [rows, width, d], at every place what should come next
         place, still_going = by_step(batch)
@@ -81,14 +80,14 @@ def item_losses(
     scores = (x @ at_negative.T).index_put(hits, torch.tensor(-torch.inf, device=x.device))
     return bpr_max((x * at_target).sum(-1), scores.masked_fill(log_weight == -torch.inf, -torch.inf), penalty)
 
-# %% ../nbs/16_gru4rec.ipynb #1dcbab54
+# %% ../nbs/16_gru4rec.ipynb #7f981396
 def training_step(self, batch, index):
     "Mean loss over the targets of a batch."
-    x, target, h = self(batch).flatten(0, 1), batch['target'].flatten(), self.hparams
+    target, h, (item, log_weight) = batch['target'].flatten(), self.hparams, self.drawn_negatives()
     weight, target = (target >= 0).float(), target.clamp(min=0)
-    if 0 < h.negatives < h.n_items: item, log_weight = shared_negatives(self.draw, h.negatives)
-    else: item, log_weight = torch.arange(h.n_items, device=x.device), torch.zeros(h.n_items, device=x.device)
-    loss = item_losses(x, target, item, log_weight, self.embed, h.n_items, h.loss, h.penalty)
+    self.touch(batch['item'], target, item)
+    loss = item_losses(self(batch).flatten(0, 1), target, item, log_weight, self.embed, h.n_items, h.loss, h.penalty)
+    self.touched = None
     loss = (loss * weight).sum() / weight.sum()
     if not torch.isfinite(loss): raise FloatingPointError(f'the loss is {loss.item()} at step {self.global_step}')
     self.log('train_loss', loss, on_step=False, on_epoch=True, batch_size=int(weight.sum()))
@@ -103,7 +102,7 @@ def set_draw(self, counts): # training events of each item, int64[n_items]
 
 GRU4RecModule.training_step, GRU4RecModule.set_draw = training_step, set_draw
 
-# %% ../nbs/16_gru4rec.ipynb #d629216e
+# %% ../nbs/16_gru4rec.ipynb #ee7f1ebd
 class GRU4Rec(SASRec):
     "GRU4Rec behind the common interface; keyword arguments are those of `GRU4RecModule`."
     Module = GRU4RecModule
@@ -111,5 +110,6 @@ class GRU4Rec(SASRec):
 def copies(self, x, batch):
     "No copy head: nothing is added to the logits of the history."
 
-GRU4RecModule.copies, GRU4RecModule.configure_optimizers = copies, SASRecModule.configure_optimizers
-GRU4RecModule.encode_histories, GRU4RecModule.validation_step = SASRecModule.encode_histories, SASRecModule.validation_step
+GRU4RecModule.copies = copies
+for _name in ('configure_optimizers', 'configure_gradient_clipping', 'encode_histories', 'validation_step'):
+    setattr(GRU4RecModule, _name, getattr(SASRecModule, _name))

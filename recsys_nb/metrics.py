@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['METRICS', 'KS', 'TESTS', 'SLICES', 'hit_matrix', 'metrics_at', 'drawn', 'visitor_sums', 'resampled',
            'ratio_intervals', 'intervals', 'difference_tests', 'paired_test', 'holm', 'library_name', 'Recommender',
-           'load_model', 'blocked_top_k', 'Evaluation', 'evaluate', 'check_lists', 'metric_table', 'ranks_table',
-           'hits_from_ranks', 'write_result', 'accepted', 'study_parameters', 'evaluate_shared', 'evaluate_published',
-           'result_table', 'show_metrics']
+           'load_model', 'top_k', 'blocked_top_k', 'Evaluation', 'evaluate', 'check_lists', 'metric_table',
+           'ranks_table', 'hits_from_ranks', 'write_result', 'accepted', 'study_parameters', 'evaluate_shared',
+           'evaluate_published', 'result_table', 'show_metrics']
 
 # %% ../nbs/04_metrics.ipynb #e2d7637c
 import importlib, inspect, json, time
@@ -214,7 +214,23 @@ def load_model(folder): # results folder of a model
     if not issubclass(cls, Recommender): raise ValueError(f'{name!r} is no recommender')
     return cls.load(folder)
 
-# %% ../nbs/04_metrics.ipynb #46f3e82a
+# %% ../nbs/04_metrics.ipynb #74af690a
+def top_k(
+    scores, # float[b, n], tensor
+    k:int,  # at most n
+)->tuple:   # values [b, k], places int64[b, k], best first
+    "What `scores.topk(k)` gives, sooner where n is large."
+    groups = scores.shape[1] // 16
+    if groups < 4 * k: return tuple(scores.topk(k))
+    inside = 16 * groups
+    best = scores[:, :inside].unflatten(1, (16, groups)).amax(1).topk(k).indices
+    places = (best[:, None] + groups * torch.arange(16)[:, None]).flatten(1)
+    rest = torch.arange(inside, scores.shape[1]).expand(len(scores), -1)
+    places = torch.cat([places, rest], 1)
+    values, at = scores.gather(1, places).topk(k)
+    return values, places.gather(1, at)
+
+# %% ../nbs/04_metrics.ipynb #58608423
 def blocked_top_k(
     score,        # function slice -> scores of these queries for all items, float32[b, n_items], array or tensor
     n:int,        # number of queries
@@ -226,7 +242,7 @@ def blocked_top_k(
     items, scores = np.full((n, k), -1, np.int32), np.full((n, k), -np.inf, np.float32)
     m = min(k, n_items)
     for a in range(0, n, block):
-        best, at = torch.as_tensor(score(slice(a, min(a + block, n)))).topk(m, dim=1)
+        best, at = top_k(torch.as_tensor(score(slice(a, min(a + block, n)))), m)
         scores[a:a + block, :m] = best.numpy()
         items[a:a + block, :m] = np.where(np.isfinite(scores[a:a + block, :m]), at.numpy(), -1)
     return items, scores

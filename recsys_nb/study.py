@@ -89,7 +89,7 @@ def read_parameters(
         found[name] = Parameter(name, known[0] if known else 'str', optional, default, comment)
     return found
 
-# %% ../nbs/40_study.ipynb #069c65f1
+# %% ../nbs/40_study.ipynb #ac462de4
 @dataclass
 class Notebook:
     "What the runner knows of a notebook."
@@ -112,10 +112,10 @@ def study_notebooks(
     root:Path, # project folder
 )->dict:       # name -> Notebook, in the order they run
     "The notebooks that take part in a study."
-    paths = sorted(p for p in (root/'nbs').glob('[0-8][0-9]_*.ipynb') if p.stem != '40_study')
+    paths = sorted(p for p in (root/'nbs').glob('[0-9][0-9]_*.ipynb') if p.stem != '40_study')
     return {n.name: n for n in map(read_notebook, paths) if n.parameters}
 
-# %% ../nbs/40_study.ipynb #e1f1c659
+# %% ../nbs/40_study.ipynb #d023baf8
 NEEDS = {'18': '1', '2': '1', '3': '1'} # how a notebook's name begins -> how the names of those begin whose results it reads
 
 def needed(name:str, names)->list: # a notebook; all of them
@@ -124,16 +124,16 @@ def needed(name:str, names)->list: # a notebook; all of them
     return [n for n in names if begin and n.startswith(begin) and n < name]
 
 def choose(
-    only,  # notebooks asked for; all when empty
+    only,  # notebooks asked for; all below 90 when empty
     names, # notebooks there are
 )->list:   # in the order they run
     "The notebooks to run: those asked for and what they need."
     for n in only:
         if n not in names: raise StudyError(f'there is no notebook {n}: {near(n, names)}')
-    wanted = {m for n in only for m in [n, *needed(n, names)]} or set(names)
+    wanted = {m for n in only for m in [n, *needed(n, names)]} or {n for n in names if n < '9'}
     return [n for n in names if n in wanted]
 
-# %% ../nbs/40_study.ipynb #47274b96
+# %% ../nbs/40_study.ipynb #4c9d1352
 _MODELS = { # what the notebooks' own defaults, made for a log of a few thousand events, are too short for
     '12_sasrec': dict(epochs=3), '16_gru4rec': dict(epochs=3), '17_bert4rec': dict(epochs=4), '18_hybrid': dict(most=20_000)}
 
@@ -151,11 +151,19 @@ PROFILES = {
         '12_sasrec': dict(epochs=3, large_epochs=4),
         '31_ablation': dict(epochs=3, only=''),
         '33_order': dict(retrain=3)},
-    'full': {'*': dict(data='simulated:full', trials=25)} | _MODELS | {
-        '12_sasrec': dict(epochs=8, large_epochs=6),
-        '16_gru4rec': dict(epochs=8),
-        '17_bert4rec': dict(epochs=16, shorter=2),
-        '31_ablation': dict(epochs=3, only='')},
+    'full': {'*': dict(data='simulated:full', trials=25, tune_events=100_000, tune_queries=2000)} | _MODELS | {
+        '11_als': dict(max_factors=96, max_iterations=15),
+        '12_sasrec': dict(epochs=2, large_epochs=1, published_epochs=1),
+        '14_ease': dict(neighbours=30),
+        '16_gru4rec': dict(epochs=2),
+        '17_bert4rec': dict(epochs=2, shorter=0),
+        '18_hybrid': dict(most=10_000),
+        '31_ablation': dict(epochs=1, only='no copy head, random start', judged=4000),
+        '32_what_is_left': dict(published_epochs=2, epochs=2, most_queries=5000),
+        '33_order': dict(order_queries=2000),
+        '34_certainty': dict(seeds=2, seeded='SASRec', windows=1, rolling='Popularity, History, Item-Item CF, STAN, SASRec', rolling_epochs=1),
+        '35_leakage': dict(models='Popularity, Item-Item CF, STAN, SASRec', epochs=1, configurations=2, loo_queries=5000),
+        '90_benchmarks': dict(full='simulated:full', property_rows=20_000_000, widths='64,128', repeats=3, batches=5, epochs=2, growth=3)},
 }
 
 # %% ../nbs/40_study.ipynb #15c44215
@@ -417,20 +425,26 @@ def _engine(seen):
             seen.client.execute()
     papermill_engines.register('recsys_nb', Engine)
 
-# %% ../nbs/40_study.ipynb #9df4664b
+# %% ../nbs/40_study.ipynb #053f4ac9
 def _end_kernel(seen):
     "Kill the kernel and what it started."
     with contextlib.suppress(AttributeError, ProcessLookupError, PermissionError):
         os.killpg(os.getpgid(seen.client.km.provisioner.process.pid), signal.SIGKILL)
+
+def _look_at_memory(seen):
+    "Note the most memory that the kernel has had so far."
+    with contextlib.suppress(AttributeError, OSError, StopIteration):
+        status = Path(f'/proc/{seen.client.km.provisioner.process.pid}/status').read_text()
+        seen.peak = next(int(line.split()[1]) // 1024 for line in status.splitlines() if line.startswith('VmHWM'))
 
 def execute(
     notebook:str,              # path of the .ipynb, relative to the current folder, as is
     output:str,                # path of the executed notebook
     values:dict,               # parameter -> value
     tick=lambda cell, n: None, # called five times a second with the cell that runs, and how many there are
-)->str:                        # '' or the error in one line
+)->tuple:                      # '' or the error in one line; the kernel's peak of memory in MB, None where the system does not say
     "Run a notebook; when interrupted, end its kernel first."
-    seen = SimpleNamespace(cell=0, cells=0, client=None, error=None)
+    seen = SimpleNamespace(cell=0, cells=0, client=None, error=None, peak=None)
     def work():
         import papermill
         _engine(seen)
@@ -440,11 +454,11 @@ def execute(
     thread = threading.Thread(target=work, daemon=True)
     try:
         thread.start()
-        while thread.is_alive(): thread.join(0.2); tick(seen.cell, seen.cells)
+        while thread.is_alive(): thread.join(0.2); _look_at_memory(seen); tick(seen.cell, seen.cells)
     except KeyboardInterrupt: _end_kernel(seen); thread.join(10); raise
-    if not (e := seen.error): return ''
+    if not (e := seen.error): return '', seen.peak
     text = f'{e.ename}: {e.evalue}' if hasattr(e, 'ename') else f'{type(e).__name__}: {e}'
-    return scrub(f'cell {seen.cell}: {text.strip()}'.splitlines()[0])[:300]
+    return scrub(f'cell {seen.cell}: {text.strip()}'.splitlines()[0])[:300], seen.peak
 
 # %% ../nbs/40_study.ipynb #8a8b91f5
 def cell_kind(source:str)->str: # Python
@@ -708,7 +722,7 @@ def forget(study, name:str): # from `Study`; notebook
     others = {f for n, e in study.manifest['notebooks'].items() if n != name for f in e['files']}
     for f in set(files) - others: (study.folder/f).unlink(missing_ok=True)
 
-# %% ../nbs/40_study.ipynb #0cf2876e
+# %% ../nbs/40_study.ipynb #062c0a73
 def save_study(study): # from `Study`
     "Write the manifest and the index as they are now."
     write_text(study.folder/'manifest.json', scrub(json.dumps(study.manifest, indent=1)) + '\n')
@@ -732,7 +746,7 @@ def run_notebook(
     began, start = time.time(), time.monotonic()
     try:
         with progress(study, name) as tick:
-            entry['error'] = execute(f'{name}.ipynb', os.path.relpath(path), values, tick)
+            entry['error'], entry['peak_mb'] = execute(f'{name}.ipynb', os.path.relpath(path), values, tick)
         entry['status'] = 'failed' if entry['error'] else 'done'
     except KeyboardInterrupt: entry['status'] = 'interrupted'; raise
     finally:

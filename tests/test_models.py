@@ -147,7 +147,8 @@ def test_killed_training_resumes_to_the_same_weights(protocols, tmp_path, monkey
 def test_als_is_implicit(seed):
     "Factors, folded-in histories, scores and lists on a random log equal implicit's own `recommend`, with and without repeats."
     import pandas as pd
-    from recsys_nb.als import ALS
+    from implicit.cpu.als import AlternatingLeastSquares
+    from recsys_nb.als import ALS, distinct_rows
     from recsys_nb.baselines import user_item_matrix
     from recsys_nb.data import EVENTS
     from recsys_nb.protocol import encode, histories_from_log
@@ -158,10 +159,41 @@ def test_als_is_implicit(seed):
     matrix = user_item_matrix(histories, 120, (1., 3., 5.))
     for repeats in (True, False):
         ours = ALS(factors=16, iterations=8, alpha=4., repeats=repeats, seed=seed).fit(log)
-        theirs = ours.solver()
+        theirs = AlternatingLeastSquares(factors=16, regularization=ours.regularization, iterations=8, alpha=4.)
+        kinds = distinct_rows(ours.confidences(histories, 120))[0]  # implicit begins where ours begins: alike visitors with one vector
+        theirs.item_factors, theirs.user_factors = ours.start(120).numpy(), np.zeros((len(histories), 16), np.float32)
+        theirs.item_factors[matrix.getnnz(0) == 0] = 0
+        for kind, start in zip(kinds, ours.start(len(kinds)).numpy()):
+            theirs.user_factors[(matrix.toarray() == matrix[kind].toarray()).all(1)] = start
         theirs.fit(matrix, show_progress=False)
+        np.testing.assert_allclose(ours.item_factors, theirs.item_factors, atol=2e-3)
+        ours.item_factors = theirs.item_factors  # from here on the same, so that lists can be held to four digits
         items, scores = theirs.recommend(np.arange(len(histories)), matrix, N=20, recalculate_user=True, filter_already_liked_items=not repeats)
         lists, values = ours.recommend(histories, 20)
         np.testing.assert_allclose(values, scores, atol=1e-4)
         swapped = lists != items  # only where two scores are the same to the last digits
         assert swapped.mean() < .01 and np.abs(values - scores)[swapped].max(initial=0) < 1e-4
+
+
+def test_two_processes_train_as_well_as_one():
+    "Two processes on a processor (gloo) share the batches, and end as good as one."
+    from recsys_nb.data import EVENTS
+    from recsys_nb.protocol import encode, histories_from_lists
+    from recsys_nb.sasrec import SASRec
+    import pandas as pd
+    rng = np.random.default_rng(0)
+    walks = [[(first + i) % 40 for i in range(rng.integers(3, 6))] for first in rng.integers(0, 40, 600)]
+    events = pd.DataFrame([(v, i) for v, w in enumerate(walks) for i in w], columns=['visitorid', 'itemid'])
+    events['timestamp'] = pd.to_datetime(np.arange(len(events)), unit='s', utc=True).as_unit('ms')
+    log = encode(events.assign(event=pd.Categorical(['view'] * len(events), EVENTS)), np.arange(40))
+    ask, following = histories_from_lists([[i, (i + 1) % 40] for i in range(40)]), (np.arange(40) + 2) % 40
+
+    def found(**lightning):
+        config = dict(epochs=12, batch_rows=4, hidden_dim=16, dropout=0., warmup_steps=5, copy_head=False, negatives=30)
+        model = SASRec(**config).fit(log, lightning=lightning)
+        assert len(model.history) == 12 and np.isfinite(model.history.train_loss).all()
+        return (model.recommend(ask, 1)[0][:, 0] == following).mean(), model
+    one, first = found()
+    two, second = found(devices=2, strategy='ddp_spawn', accelerator='cpu')
+    assert one > .9 and two > one - .05
+    assert first.history.train_loss.iloc[-1] == pytest.approx(second.history.train_loss.iloc[-1], rel=.25)
