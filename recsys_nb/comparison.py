@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['FAMILIES', 'MODELS', 'TRANSFORMERS', 'PROTOCOLS', 'ORIGINAL', 'EXPECTED', 'NOTEBOOKS', 'HEADLINE', 'FEW', 'ASKED',
-           'BUYERS', 'model_order', 'best_of', 'expected_models', 'read_timing', 'read_size', 'read_ranks',
+           'BUYERS', 'INDEXED', 'model_order', 'best_of', 'expected_models', 'read_timing', 'read_size', 'read_ranks',
            'query_metric', 'Answered', 'same_queries', 'against', 'against_best', 'not_better_than', 'cell',
-           'comparison_rows', 'shared_answer', 'verdict', 'by_slice', 'winners_text', 'draw_heatmap', 'worth_naming',
-           'by_history', 'published_table', 'ratios', 'write_comparison']
+           'comparison_rows', 'shared_answer', 'verdict', 'best_and_tied', 'slice_masks', 'by_slice', 'winners_text',
+           'draw_heatmap', 'worth_naming', 'by_history', 'published_table', 'ratios', 'tie_table', 'write_comparison']
 
 # %% ../nbs/30_comparison.ipynb #8880a41b
 import html, json
@@ -259,22 +259,33 @@ def verdict(out, models, protocol, metric='HitRate', k=10)->str: # study folder;
     return f'On {protocol} ({n:,} queries, {metric}@{k}): {"; ".join(text) or "neither Popularity nor History was run"}.' + _transformers(
         groups[0], metric, k)
 
-# %% ../nbs/30_comparison.ipynb #e5ec7f09
-def by_slice(answered:Answered, metric='HitRate', k=10, least=FEW)->tuple: # -> value, best, tied: models x slices
-    "A metric on each slice of at least `least` queries (equal slices once), which model is best, and which the test can't tell from it."
-    values, q = answered.values(metric, k), answered.queries
-    masks = {s: q[s].fillna(False).to_numpy(bool) for s in SLICES if s in q}
-    masks = {s: m for s, m in masks.items() if m.sum() >= least}
-    masks = {s: m for i, (s, m) in enumerate(masks.items()) if not any((m == o).all() for o in list(masks.values())[:i])}
-    value = pd.DataFrame({f'{s} ({m.sum():,})': values[m].mean() for s, m in masks.items()}, values.columns)
+# %% ../nbs/30_comparison.ipynb #3f391c40
+def best_and_tied(
+    values:pd.DataFrame, # a metric of each query, a column a model
+    visitors,            # visitorids, int64[n]
+    masks:dict,          # slice -> bool[n]
+)->tuple:                # value, best, tied: models x slices
+    "A metric on each slice, which model is best, and which the paired test can't tell from it."
+    value = pd.DataFrame({s: values[m].mean() for s, m in masks.items()}, values.columns)
     if not len(value.columns): return value, value, value
-    best, visitors = value.idxmax(), q.visitorid.to_numpy()
+    best = value.idxmax()
     top = np.concatenate([visitor_sums(values.sub(values[b], axis=0).to_numpy(), visitors, [m])
                           for b, m in zip(best, masks.values())], 1)
-    p = difference_tests(top, visitor_sums(np.ones((len(q), 1)), visitors, masks.values()))['p']
+    p = difference_tests(top, visitor_sums(np.ones((len(values), 1)), visitors, masks.values()))['p']
     is_best = pd.DataFrame({s: value.index == b for s, b in best.items()}, value.index)
     p = np.stack([holm(np.where(b, np.nan, x)) for b, x in zip(is_best.to_numpy().T, p)], 1)
     return value, is_best, is_best | (p > .05)
+
+def slice_masks(q:pd.DataFrame, least=FEW)->dict: # queries, see `ranks_table`
+    "The slices of at least so many queries: name -> bool[n]."
+    masks = {s: q[s].fillna(False).to_numpy(bool) for s in SLICES if s in q}
+    return {s: m for s, m in masks.items() if m.sum() >= least}
+
+def by_slice(answered:Answered, metric='HitRate', k=10, least=FEW)->tuple: # -> value, best, tied: models x slices
+    "`best_and_tied` on every slice, equal slices once, named with their number of queries."
+    masks = slice_masks(answered.queries, least)
+    masks = {f'{s} ({m.sum():,})': m for i, (s, m) in enumerate(masks.items()) if not any((m == o).all() for o in list(masks.values())[:i])}
+    return best_and_tied(answered.values(metric, k), answered.queries.visitorid.to_numpy(), masks)
 
 # %% ../nbs/30_comparison.ipynb #d187fd59
 def winners_text(best, tied)->str: # see `by_slice`
@@ -341,6 +352,25 @@ def ratios(table, metric='HitRate', k=10)->pd.DataFrame: # see `result_table`; i
         if a and b: rows[f'{protocol}, same queries for all'] = a, value[a], b, value[b]
     frame = pd.DataFrame(rows, ['neural', f'{metric}@{k}', 'without training', f'its {metric}@{k}']).T
     return frame.assign(ratio=[a / b if b else np.nan for _, a, _, b in rows.values()])
+
+# %% ../nbs/30_comparison.ipynb #e871eb1d
+INDEXED = {'next-item': HEADLINE, 'purchases': (('HitRate', 10), ('Recall', 10), ('Precision', 10), ('NDCG', 10)),
+           'as-published': (('HitRate', 10), ('Precision', 10), ('Recall', 10), ('NDCG', 10))}
+
+def tie_table(
+    out,         # study folder
+    models,      # names of models with results
+    least=FEW,   # queries that a slice needs
+)->pd.DataFrame: # protocol, slice, metric, k, model, mark: best or tied
+    "The best model of each slice and metric, and those that the paired test can't tell from it."
+    rows = []
+    for protocol, shown in INDEXED.items():
+        for group in [g for g in same_queries(out, models, protocol) if len(g.hits) > 1]:
+            masks, visitors = slice_masks(group.queries, least), group.queries.visitorid.to_numpy()
+            for metric, k in shown:
+                _, best, tied = best_and_tied(group.values(metric, k), visitors, masks)
+                rows += [(protocol, s, metric, k, m, 'best' if best.at[m, s] else 'tied') for s in best for m in best.index[tied[s]]]
+    return pd.DataFrame(rows, columns=['protocol', 'slice', 'metric', 'k', 'model', 'mark'])
 
 # %% ../nbs/30_comparison.ipynb #b06f43ae
 def write_comparison(

@@ -52,7 +52,7 @@ def test_readme_is_the_index_notebook(tmp_path):
 def test_parameters_cell(path):
     "One tagged cell, not exported, every line annotated and commented."
     tagged = [c for c in nbformat.read(path, 4).cells if 'parameters' in c.metadata.get('tags', [])]
-    if path.name[:2] == '40': return
+    if path.name[:2] in ('38', '39', '40'): return # the runner's own: no part of a study
     assert len(tagged) == 1
     for line in tagged[0].source.splitlines(): assert ':' in line.split('=')[0] and '  # ' in line, line
     assert '#| export' not in tagged[0].source

@@ -46,6 +46,9 @@ REFUSED = [  # arguments, what the one sentence must name
     (['run', '--profile', 'tiny', '-p', 'test_days=400'], 'no event is left to train on'),
     (['run', '--study', '../elsewhere'], 'use letters'),
     (['demo', '--study', 'nothing'], 'no study nothing'),
+    (['open', 'nothing'], 'no study nothing'),
+    (['diff', 'nothing', 'one'], 'no study nothing'),
+    (['run', '--quiet', '--verbose'], 'contradict'),
 ]
 
 
@@ -109,6 +112,13 @@ def rerun_skips_what_did_not_change(project):
     assert done.returncode == 0 and done.stdout.count('skipped') == MODELS + 1
 
 
+def the_difference_of_two_studies(project):
+    done = recsys(project, 'diff', 'one', 'two')
+    assert done.returncode == 0 and 'Different are notebooks.' in done.stdout, done.stdout
+    page = (project/'reports/two/diff.html').read_text()
+    assert 'one against two' in page and '30_comparison' in page
+
+
 def a_failing_notebook_leaves_a_row(project):
     done = recsys(project, 'run', '--study', 'one', *QUICK, '--only', '30_comparison', '-p', '12_sasrec.heads=3')
     assert done.returncode == 1 and '12_sasrec  failed' in done.stdout
@@ -122,4 +132,32 @@ def test_studies(project):
     same_seed_same_numbers(twice)
     what_a_study_writes(twice)
     rerun_skips_what_did_not_change(project)
+    the_difference_of_two_studies(project)
     a_failing_notebook_leaves_a_row(project)
+
+
+def test_what_the_shell_completes(project):
+    def complete(line):
+        done = subprocess.run([str(BIN/'recsys-nb')], cwd=project, capture_output=True, text=True, timeout=60,
+                              env=os.environ | {'_RECSYS_NB_COMPLETE': 'complete_bash', 'COMP_WORDS': line, 'COMP_CWORD': str(len(line.split(' ')) - 1)})
+        return done.stdout.split()
+    assert complete('recsys-nb run --profile ti') == ['tiny'] and complete('recsys-nb run --only 12') == ['12_sasrec']
+    assert '12_sasrec.hidden_dim=' in complete('recsys-nb run -p 12_sasrec.h') and 'diff' in complete('recsys-nb d')
+
+
+def test_a_terminal_gets_a_line_a_notebook(project):
+    "On a pseudo-terminal the board is drawn, and stays at the end; what was a line of it before is gone."
+    import pty
+    leader, follower = pty.openpty()
+    p = subprocess.Popen([str(BIN/'recsys-nb'), 'run', '--profile', 'tiny', '--study', 'terminal', '--only', '06_tuning'], cwd=project, stdout=follower, stderr=follower,
+                         stdin=follower, close_fds=True, env=os.environ | {'COLUMNS': '100', 'LINES': '30', 'TERM': 'xterm'})
+    os.close(follower)
+    told = b''
+    while True:
+        try: part = os.read(leader, 4096)
+        except OSError: break
+        if not part: break
+        told += part
+    assert p.wait(60) == 0, told.decode()
+    text = told.decode()
+    assert 'cell ' in text and '▸' in text and '✓' in text.splitlines()[-2] and 'done' in text.splitlines()[-2] and 'reports/terminal/index.html' in text.splitlines()[-1]
