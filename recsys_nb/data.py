@@ -89,19 +89,19 @@ def _undamaged(source, name):
 # %% ../nbs/00_data.ipynb #23c139df
 FORMAT = 4 # raise when what is cached changes its meaning
 
-# %% ../nbs/00_data.ipynb #18240d65
+# %% ../nbs/00_data.ipynb #5a198678
 def fingerprint(
     source:Source, # where the files are
     *names:str,    # files to cover, all when empty
 )->str:            # 16 hexadecimal digits
     "Hash of the contents of a source's files, which are read side by side."
     def of(name):
-        h = hashlib.blake2b(digest_size=16)
+        h = hashlib.sha256() # processors have instructions for it: twice as fast as BLAKE2 there
         with _undamaged(source, name), source.open(name) as f:
             while chunk := f.read(1 << 20): h.update(chunk)
         return name.encode() + h.digest()
     with ThreadPoolExecutor() as pool: parts = pool.map(of, [n for n in names or source.members if n in source.members])
-    return hashlib.blake2b(str(FORMAT).encode() + b''.join(parts), digest_size=8).hexdigest()
+    return hashlib.sha256(str(FORMAT).encode() + b''.join(parts)).hexdigest()[:16]
 
 # %% ../nbs/00_data.ipynb #04bd3afa
 EVENTS = ('view', 'addtocart', 'transaction')

@@ -475,20 +475,21 @@ def write_index(study): # from `Study`
     cards = {n: _card(study, n) for n in study.notebooks if n < '9' or study.entry(n)}
     write_overview(study, cards, ', '.join(n for n, c in cards.items() if n[0] == '1' and c['status'] != 'done'))
 
-# %% ../nbs/40_study.ipynb #9eb5f5b0
+# %% ../nbs/40_study.ipynb #2611cb96
 MARKS = dict(waiting=('·', 'dim'), running=('▸', 'bold'), done=('✓', 'green'), skipped=('–', 'dim'), failed=('✗', 'red'), interrupted=('✗', 'red'))
 
 def board(study)->Table: # from `Study`
     "A line a notebook, as many as the terminal has room for."
-    grid, names = Table.grid(padding=(0, 1)), list(study.rows)
-    for wrap in (True, True, True, False): grid.add_column(no_wrap=True, overflow='ellipsis' if not wrap else 'fold')
+    grid, names = Table.grid(padding=(0, 1), expand=True), list(study.rows)
+    for width in (1, max(map(len, names), default=1), 11): grid.add_column(no_wrap=True, min_width=width)
+    grid.add_column(no_wrap=True, overflow='ellipsis', ratio=1)
     room = max(4, study.console.height - 2)
     now = max((i for i, n in enumerate(names) if study.rows[n][0] != 'waiting'), default=0)
     first = max(0, min(now - room + 4, len(names) - room))
     for name in names[first:first + room]:
         state, text = study.rows[name]
         mark, style = MARKS[state]
-        grid.add_row(mark, name, state, Text(text.replace('\n', ' '), overflow='ellipsis', no_wrap=True), style=style)
+        grid.add_row(mark, name, state, Text(text.replace('\n', ' ')), style=style)
     return grid
 
 def tell(
