@@ -165,18 +165,24 @@ def page_css()->str:
     dark = f'@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}'
     return f'{light}\n{dark}\n.highlight {{ background: none !important; }}\n{own_file("page.css")}'
 
-# %% ../nbs/38_report.ipynb #18c807b3
+# %% ../nbs/38_report.ipynb #39780fc0
 def write_page(
     study,            # has folder and manifest
     name:str,         # file name without .html
     title:str,
     body:str,         # HTML
     script='page.js', # file in nbs/_report, the page's only script
+    finding='',       # one line, shown below the title
     **values,         # what else page.html.j2 shows
 ):
     "Put a body into the page that all have in common."
     from markupsafe import Markup
     data, text = study.manifest['data'], own_file(script)
+    if finding: # what was found comes right after what was asked
+        said = f'<p class="finding"><b>Finding.</b> {html.escape(finding)}</p>'
+        title_end = re.search(r'</h1>\s*(<blockquote>.*?</blockquote>)?', body, re.S)
+        at = title_end.end() if title_end else 0
+        body = body[:at] + said + body[at:]
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     page = template('page.html.j2', title=title, study=study.manifest['study'], data=data['name'], simulated=data['simulated'],
                     body=Markup(body), css=Markup(page_css()), script=Markup(text), digest=Markup(digest), **values)
