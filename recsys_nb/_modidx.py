@@ -199,6 +199,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'recsys_nb.data.save_finding': ('data.html#save_finding', 'recsys_nb/data.py'),
                                 'recsys_nb.data.show_figure': ('data.html#show_figure', 'recsys_nb/data.py'),
                                 'recsys_nb.data.use_style': ('data.html#use_style', 'recsys_nb/data.py'),
+                                'recsys_nb.data.watched': ('data.html#watched', 'recsys_nb/data.py'),
                                 'recsys_nb.data.write_parquet': ('data.html#write_parquet', 'recsys_nb/data.py'),
                                 'recsys_nb.data.write_text': ('data.html#write_text', 'recsys_nb/data.py')},
             'recsys_nb.demo': { 'recsys_nb.demo.Answer': ('demo.html#answer', 'recsys_nb/demo.py'),

@@ -5,14 +5,15 @@
 # %% auto #0
 __all__ = ['FILES', 'FORMAT', 'EVENTS', 'COLUMNS', 'EARLIEST', 'LATEST', 'PROPERTIES', 'COLOURS', 'SPARE', 'DataError', 'bad',
            'Source', 'open_source', 'fingerprint', 'LogReport', 'read_log', 'atomic', 'write_text', 'write_parquet',
-           'read_parquet', 'Categories', 'read_categories', 'colour', 'use_style', 'show_figure', 'save_finding']
+           'read_parquet', 'Categories', 'read_categories', 'colour', 'watched', 'use_style', 'show_figure',
+           'save_finding']
 
 # %% ../nbs/00_data.ipynb #01104edd
 import os
 for _name, _value in (('OPENBLAS_NUM_THREADS', '1'), ('GOMP_SPINCOUNT', '2000')): os.environ.setdefault(_name, _value)
 
-# %% ../nbs/00_data.ipynb #029764c0
-import csv, hashlib, html, io, json, os, re, zipfile
+# %% ../nbs/00_data.ipynb #c544573e
+import csv, hashlib, html, io, json, os, re, sys, zipfile
 from base64 import b64encode
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -437,6 +438,11 @@ SPARE = ['#0072B2', '#CC79A7', '#F0E442', '#882255', '#44AA99', '#332288', '#AA4
 def colour(model:str)->str:
     "The model's colour, the same on every page."
     return COLOURS.get(model) or SPARE[int(hashlib.md5(model.encode()).hexdigest(), 16) % len(SPARE)]
+
+# %% ../nbs/00_data.ipynb #755ba71d
+def watched()->bool:
+    "Whether somebody waits in front of a notebook or a terminal."
+    return not os.environ.get('TQDM_DISABLE') and ('ipykernel' in sys.modules or sys.stderr.isatty())
 
 # %% ../nbs/00_data.ipynb #370ff48a
 def use_style():

@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['Hopeless', 'DONE', 'GIVEN_UP', 'judge', 'part_of', 'latest', 'tune', 'search', 'show_search']
 
-# %% ../nbs/06_tuning.ipynb #99abe321
+# %% ../nbs/06_tuning.ipynb #9f492a18
 import hashlib, inspect, json, time, warnings
 from pathlib import Path
 from .data import *
 import numpy as np, pandas as pd, optuna
 import matplotlib.pyplot as plt
+from tqdm.auto import tqdm
 from .protocol import *
 from .metrics import *
 
@@ -29,7 +30,7 @@ def latest(log, n:int): # encoded log; number of events, 0: all
     "The last `n` events of a log: on a large one, trials learn from these, and the chosen configuration from all."
     return log.iloc[-n:] if n else log
 
-# %% ../nbs/06_tuning.ipynb #413a692b
+# %% ../nbs/06_tuning.ipynb #ee3a2f95
 Hopeless, DONE, GIVEN_UP = optuna.TrialPruned, optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED
 
 def tune(
@@ -53,10 +54,13 @@ def tune(
             if trial.should_prune(): raise Hopeless
         return score(**suggest(trial), **({'report': report} if 'report' in inspect.signature(score).parameters else {}))
     finished = lambda: len(study.get_trials(deepcopy=False, states=[DONE, GIVEN_UP]))
+    bar = tqdm(total=trials, initial=min(trials, finished()), desc='trials', disable=not watched(), leave=False)
     while (n := finished()) < trials:
         study.sampler = optuna.samplers.TPESampler(seed=seed * 1000 + n, n_startup_trials=4) # random at first
         if first and not n: study.enqueue_trial(first, skip_if_exists=True)
         study.optimize(objective, n_trials=1)
+        bar.update()
+    bar.close()
     return study
 
 # %% ../nbs/06_tuning.ipynb #210682a1
