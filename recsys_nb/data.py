@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FILES', 'FORMAT', 'EVENTS', 'COLUMNS', 'EARLIEST', 'LATEST', 'PROPERTIES', 'COLOURS', 'SPARE', 'DataError', 'bad',
            'Source', 'open_source', 'fingerprint', 'LogReport', 'read_log', 'atomic', 'write_text', 'write_parquet',
-           'read_parquet', 'Categories', 'read_categories', 'colour', 'watched', 'use_style', 'show_figure',
+           'read_parquet', 'Categories', 'read_categories', 'colour', 'attended', 'use_style', 'show_figure',
            'save_finding']
 
 # %% ../nbs/00_data.ipynb #01104edd
@@ -439,8 +439,8 @@ def colour(model:str)->str:
     "The model's colour, the same on every page."
     return COLOURS.get(model) or SPARE[int(hashlib.md5(model.encode()).hexdigest(), 16) % len(SPARE)]
 
-# %% ../nbs/00_data.ipynb #755ba71d
-def watched()->bool:
+# %% ../nbs/00_data.ipynb #269444e4
+def attended()->bool:
     "Whether somebody waits in front of a notebook or a terminal."
     return not os.environ.get('TQDM_DISABLE') and ('ipykernel' in sys.modules or sys.stderr.isatty())
 

@@ -491,7 +491,7 @@ def training_data(self, histories, valid):
 
 SASRec.steps, SASRec.training_data = steps, training_data
 
-# %% ../nbs/12_sasrec.ipynb #91c42356
+# %% ../nbs/12_sasrec.ipynb #b5c83f15
 def fit(
     self,
     log,             # encoded log
@@ -499,13 +499,13 @@ def fit(
     folder=None,     # where checkpoints and TensorBoard logs go; nowhere when None
     key='',          # names this training in the folder
     resume=True,     # go on from the last checkpoint of this key
-    progress=True,   # show a bar where somebody waits, see `watched`
+    progress=True,   # show a bar where somebody waits, see `attended`
     stop_after=None, # end after so many epochs of the same schedule
     watch=None,      # called with validation HitRate@10 and the epoch after each epoch; what it raises ends the training
     lightning=None,  # more arguments of Lightning's Trainer, a dict: devices, strategy, precision, ...
 ):
     "Train; sets `module`, and `history` with one row an epoch."
-    quiet(); progress = progress and watched()
+    quiet(); progress = progress and attended()
     L.seed_everything(self.seed, verbose=False)
     histories, counts = histories_from_log(log)[0], np.bincount(item_codes(log), minlength=n_items(log))
     self.popular, self.demand, self.best_epoch = popularity_order(log, 'view'), demand(log), None

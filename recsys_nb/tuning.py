@@ -30,7 +30,7 @@ def latest(log, n:int): # encoded log; number of events, 0: all
     "The last `n` events of a log: on a large one, trials learn from these, and the chosen configuration from all."
     return log.iloc[-n:] if n else log
 
-# %% ../nbs/06_tuning.ipynb #ee3a2f95
+# %% ../nbs/06_tuning.ipynb #a9fcbb92
 Hopeless, DONE, GIVEN_UP = optuna.TrialPruned, optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED
 
 def tune(
@@ -54,7 +54,7 @@ def tune(
             if trial.should_prune(): raise Hopeless
         return score(**suggest(trial), **({'report': report} if 'report' in inspect.signature(score).parameters else {}))
     finished = lambda: len(study.get_trials(deepcopy=False, states=[DONE, GIVEN_UP]))
-    bar = tqdm(total=trials, initial=min(trials, finished()), desc='trials', disable=not watched(), leave=False)
+    bar = tqdm(total=trials, initial=min(trials, finished()), desc='trials', disable=not attended(), leave=False)
     while (n := finished()) < trials:
         study.sampler = optuna.samplers.TPESampler(seed=seed * 1000 + n, n_startup_trials=4) # random at first
         if first and not n: study.enqueue_trial(first, skip_if_exists=True)
