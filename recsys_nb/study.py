@@ -399,12 +399,13 @@ def _engine(seen):
             seen.client.execute()
     papermill_engines.register('recsys_nb', Engine)
 
-# %% ../nbs/40_study.ipynb #c1938eb1
+# %% ../nbs/40_study.ipynb #78bdfc97
 def _end_kernel(seen):
     "Kill the kernel and what it started."
     with contextlib.suppress(AttributeError, ProcessLookupError, PermissionError):
         os.killpg(os.getpgid(seen.client.km.provisioner.process.pid), signal.SIGKILL)
 
+# %% ../nbs/40_study.ipynb #ae4350a7
 def _look_at_memory(seen):
     "Note the most memory that the kernel has had so far."
     with contextlib.suppress(AttributeError, OSError, StopIteration):
@@ -668,11 +669,12 @@ def alone(root:Path, study:str): # project folder; name of a study
         except OSError: raise StudyError(f'the study {study} is being run by another process: wait for its end, or name this one with --study') from None
         yield
 
-# %% ../nbs/40_study.ipynb #7ee87e16
+# %% ../nbs/40_study.ipynb #bf00e283
 def screen()->Console:
     "Where to tell how it goes; lines of a log file are not cut."
     return Console() if sys.stdout.isatty() else Console(width=200)
 
+# %% ../nbs/40_study.ipynb #e37a63fb
 def run_study(
     data:str='',            # folder, zip or simulated:...; the profile's when empty
     study:str='',           # name; see `study_name`
@@ -715,7 +717,7 @@ def given(notebook:str, data:dict, study:str)->dict: # notebook; from `describe_
     "The two parameters that the runner sets itself."
     return dict(data=data['folder' if notebook < '01' else 'source'], out=f'../reports/{study}')
 
-# %% ../nbs/40_study.ipynb #1cb25776
+# %% ../nbs/40_study.ipynb #31c01b8a
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
                   help='Run the recommender study, look at its reports, try its demo.')
 
@@ -736,6 +738,7 @@ def complete_setting(incomplete:str)->list: # what was typed so far
     found = [(f'{n.name}.{p.name}=', p.help) for n in study_notebooks(find_root()).values() for p in n.parameters.values() if p.name not in ('data', 'out')]
     return [f for f in found if f[0].startswith(incomplete)]
 
+# %% ../nbs/40_study.ipynb #425e47f0
 @contextlib.contextmanager
 def refusing():
     "Say a refusal in one sentence, and end with status 2."
@@ -874,7 +877,7 @@ def fetch(
                'and pass it as recsys-nb run --data archive.zip', err=True)
     raise typer.Exit(1)
 
-# %% ../nbs/40_study.ipynb #5835df6d
+# %% ../nbs/40_study.ipynb #3f2114fa
 def studies(root:Path)->dict: # project folder
     "Studies that have a manifest: name -> manifest."
     return {p.parent.name: read_manifest(p.parent) for p in sorted((root/'reports').glob('*/manifest.json'))}
@@ -896,6 +899,7 @@ def runs():
         table.add_row(name, m['data']['name'], m['profile'], counts, when, f'reports/{name}/index.html')
     screen().print(table)
 
+# %% ../nbs/40_study.ipynb #d0d4f6b9
 @app.command('open')
 def open_study(
     study: str = typer.Argument(help='Name of a study, see recsys-nb runs.', autocompletion=complete_study),
@@ -907,6 +911,7 @@ def open_study(
     typer.echo(os.path.relpath(page))
     typer.launch(page.as_uri())
 
+# %% ../nbs/40_study.ipynb #f4ea7b9c
 @app.command('diff')
 def diff_studies(
     first: str = typer.Argument(help='The study to compare with.', autocompletion=complete_study),
@@ -929,6 +934,7 @@ def diff_studies(
     console.print(answer, markup=False, highlight=False, soft_wrap=True)
     console.print(os.path.relpath(page), markup=False, highlight=False, soft_wrap=True)
 
+# %% ../nbs/40_study.ipynb #be2c0056
 @app.command()
 def demo(
     study: str = typer.Option('default', help='Whose models and events to show.', autocompletion=complete_study),
