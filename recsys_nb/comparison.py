@@ -6,15 +6,17 @@
 __all__ = ['FAMILIES', 'MODELS', 'TRANSFORMERS', 'PROTOCOLS', 'ORIGINAL', 'EXPECTED', 'NOTEBOOKS', 'HEADLINE', 'FEW', 'ASKED',
            'BUYERS', 'INDEXED', 'model_order', 'best_of', 'expected_models', 'read_timing', 'read_size', 'read_ranks',
            'query_metric', 'Answered', 'same_queries', 'against', 'against_best', 'not_better_than', 'cell',
-           'comparison_rows', 'shared_answer', 'verdict', 'best_and_tied', 'slice_masks', 'by_slice', 'winners_text',
-           'draw_heatmap', 'worth_naming', 'by_history', 'published_table', 'ratios', 'tie_table', 'write_comparison']
+           'comparison_rows', 'shared_answer', 'verdict', 'by_k', 'told_apart', 'groups_of', 'best_and_tied',
+           'slice_masks', 'by_slice', 'winners_text', 'draw_heatmap', 'worth_naming', 'by_history', 'published_table',
+           'ratios', 'tie_table', 'write_comparison']
 
-# %% ../nbs/30_comparison.ipynb #8880a41b
+# %% ../nbs/30_comparison.ipynb #f1223399
 import html, json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 import numpy as np, pandas as pd
+from scipy.stats import t as student
 import matplotlib.pyplot as plt
 from .data import *
 from .metrics import *
@@ -258,6 +260,36 @@ def verdict(out, models, protocol, metric='HitRate', k=10)->str: # study folder;
                     else f'not better than {reference}: {_listed(others)}')
     return f'On {protocol} ({n:,} queries, {metric}@{k}): {"; ".join(text) or "neither Popularity nor History was run"}.' + _transformers(
         groups[0], metric, k)
+
+# %% ../nbs/30_comparison.ipynb #b0c610b0
+def by_k(ranks, ks=range(1, 21), metric='HitRate')->np.ndarray: # see `read_ranks`; float64[len(ks)]
+    "A metric at every length of the list."
+    hits, targets = hits_from_ranks(ranks.ranks), ranks.targets.to_numpy()
+    return np.array([metrics_at(hits, targets, k)[:, METRICS.index(metric)].mean() if len(ranks) else np.nan for k in ks])
+
+# %% ../nbs/30_comparison.ipynb #8ecd06c1
+def told_apart(answered:Answered, metric='HitRate', k=10, level=.05)->pd.DataFrame: # bool, model by model, best first
+    "Which pairs of models the paired tests tell apart."
+    values = answered.values(metric, k)
+    names = values.mean().sort_values(ascending=False, kind='stable').index
+    first, second = np.triu_indices(len(names), 1)
+    x = values[names].to_numpy()
+    sums = visitor_sums(np.c_[x[:, first] - x[:, second], np.ones(len(x))], answered.queries.visitorid.to_numpy())[:, 0]
+    top, n = sums[:, :-1], sums[:, -1:]
+    value = top.sum(0) / n.sum()
+    error = np.sqrt(((top - value * n) ** 2).sum(0)) / n.sum() # of a ratio, visitors being what is drawn
+    p = 2 * student.sf(np.abs(value) / np.maximum(error, 1e-12), max(len(n) - 1, 1))
+    apart = np.zeros((len(names),) * 2, bool)
+    apart[first, second] = holm(np.where((value == 0) & (error == 0), 1., p)) < level
+    return pd.DataFrame(apart | apart.T, names, names)
+
+def groups_of(apart:pd.DataFrame)->list: # see `told_apart`; (first, last) places of each group, the largest that there are
+    "Runs of models of which no pair can be told apart."
+    a, found = apart.to_numpy(), []
+    for i in range(len(a)):
+        j = max(j for j in range(i, len(a)) if not a[i:j + 1, i:j + 1].any())
+        if j > i and (not found or j > found[-1][1]): found.append((i, j))
+    return found
 
 # %% ../nbs/30_comparison.ipynb #3f391c40
 def best_and_tied(

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['percent', 'bucket', 'pairs', 'funnel', 'preceded', 'event_times', 'pauses', 'weekly_profile', 'busiest', 'sessions',
-           'count_before', 'last_seen', 'repeat_shares', 'lorenz', 'head_share', 'weeks_back', 'top_items',
+           'timelines', 'count_before', 'last_seen', 'repeat_shares', 'lorenz', 'head_share', 'weeks_back', 'top_items',
            'top_overlap', 'same_category_share', 'newness', 'cold_shares', 'split_sizes']
 
 # %% ../nbs/02_eda.ipynb #dd3730aa
@@ -96,6 +96,24 @@ def sessions(
     number = np.zeros(len(log), np.int64)
     number[order[1:]] = np.cumsum((v[1:] != v[:-1]) | (t[1:] - t[:-1] > minutes * 60_000))
     return number
+
+# %% ../nbs/02_eda.ipynb #a05c8d0c
+def timelines(
+    log, kinds,         # kinds: what to colour each event by, [len(log)]
+    shoppers=9, seed=0, # how many are drawn; random seed
+    least=8, most=30,   # events that a shopper must have
+)->pd.DataFrame:        # a row an event: row (shopper), place (with a gap before each session), event, kind; by shopper, then time
+    "A few shoppers' histories, ready to draw."
+    counts = log.visitorid.value_counts()
+    fit = np.sort(counts.index[counts.between(least, most)].to_numpy())
+    if not len(fit): fit = np.sort(counts.index[:shoppers].to_numpy())
+    some = np.random.default_rng(seed).permutation(fit)
+    more = np.isin(some, log.visitorid[(log.event != 'view').to_numpy()]) # every third row is somebody who did more than look
+    some = np.r_[some[more][:shoppers // 3], some[~more], some[more][shoppers // 3:]][:shoppers]
+    part = log[log.visitorid.isin(some)].assign(kind=np.asarray(kinds)[log.visitorid.isin(some)])
+    part = part.assign(row=part.visitorid.map({v: i for i, v in enumerate(some)}), session=sessions(part)).sort_values('row', kind='stable')
+    within, by = part.groupby('row').cumcount(), part.groupby('row').session
+    return part.assign(place=within + 1.2 * (part.session - by.transform('min')))[['row', 'place', 'event', 'kind', 'session']].reset_index(drop=True)
 
 # %% ../nbs/02_eda.ipynb #708efb74
 def count_before(groups)->np.ndarray: # label of each row, [n] -> int64[n]
