@@ -502,6 +502,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'recsys_nb.qualitative.item_text': ('qualitative.html#item_text', 'recsys_nb/qualitative.py'),
                                        'recsys_nb.qualitative.list_overlap': ('qualitative.html#list_overlap', 'recsys_nb/qualitative.py'),
                                        'recsys_nb.qualitative.load_models': ('qualitative.html#load_models', 'recsys_nb/qualitative.py'),
+                                       'recsys_nb.qualitative.lorenz': ('qualitative.html#lorenz', 'recsys_nb/qualitative.py'),
                                        'recsys_nb.qualitative.nearest_items': ( 'qualitative.html#nearest_items',
                                                                                 'recsys_nb/qualitative.py'),
                                        'recsys_nb.qualitative.own_categories': ( 'qualitative.html#own_categories',

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['SMALL', 'HISTORY', 'read_fitted', 'load_models', 'Answers', 'ask', 'item_categories', 'root_categories',
            'shopper_kinds', 'pick_shoppers', 'item_text', 'small_table', 'shopper_table', 'own_categories',
-           'share_in_own', 'right_and_wrong', 'right_where_wrong', 'list_overlap', 'item_similarity', 'nearest_items']
+           'share_in_own', 'right_and_wrong', 'right_where_wrong', 'list_overlap', 'lorenz', 'item_similarity',
+           'nearest_items']
 
 # %% ../nbs/20_qualitative.ipynb #ed680813
 from dataclasses import dataclass
@@ -207,6 +208,16 @@ def list_overlap(answers:dict)->pd.DataFrame: # name -> Answers
             table.loc[a, b] = (((x[:, :, None] == answers[b].lists[:, None, :]).any(2) & (x >= 0)).sum()
                                / max((x >= 0).sum(), 1))
     return table
+
+# %% ../nbs/20_qualitative.ipynb #44203812
+def lorenz(
+    counts:np.ndarray, # how often each item was shown, int64[n_items]
+)->tuple:              # share of items and share of attention, float64[n_items + 1] each; Gini coefficient
+    "The Lorenz curve of attention."
+    total = np.sort(np.asarray(counts, float))
+    share = np.r_[0, total.cumsum() / max(total.sum(), 1)]
+    items = np.linspace(0, 1, len(share))
+    return items, share, 1 - 2 * np.trapezoid(share, items)
 
 # %% ../nbs/20_qualitative.ipynb #fd5d4739
 def item_similarity(
