@@ -444,11 +444,11 @@ def attended()->bool:
     "Whether somebody waits in front of a notebook or a terminal."
     return not os.environ.get('TQDM_DISABLE') and ('ipykernel' in sys.modules or sys.stderr.isatty())
 
-# %% ../nbs/00_data.ipynb #370ff48a
+# %% ../nbs/00_data.ipynb #81c1c9ee
 def use_style():
     "Matplotlib as this project draws: light, legible, no clutter."
     plt.rcParams.update({
-        'figure.figsize': (7, 3.2), 'figure.dpi': 100, 'savefig.dpi': 160,
+        'figure.figsize': (7, 3.2), 'figure.dpi': 100, 'savefig.dpi': 200,
         'axes.spines.top': False, 'axes.spines.right': False,
         'axes.titlelocation': 'left', 'axes.titlesize': 11, 'axes.titleweight': 'bold',
         'axes.grid': True, 'grid.alpha': .25, 'font.size': 9, 'legend.frameon': False,

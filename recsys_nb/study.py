@@ -122,7 +122,7 @@ def choose(
     wanted = {m for n in only for m in [n, *needed(n, names)]} or {n for n in names if n < '9'}
     return [n for n in names if n in wanted]
 
-# %% ../nbs/40_study.ipynb #0608ce57
+# %% ../nbs/40_study.ipynb #9a6ddcb8
 _MODELS = { # what the notebooks' own defaults, made for a log of a few thousand events, are too short for
     '12_sasrec': dict(epochs=3), '16_gru4rec': dict(epochs=3), '17_bert4rec': dict(epochs=4), '18_hybrid': dict(most=20_000)}
 
@@ -142,11 +142,11 @@ PROFILES = {
         '33_order': dict(retrain=3)},
     'full': {'*': dict(data='simulated:full', trials=25, tune_events=100_000, tune_queries=2000)} | _MODELS | {
         '11_als': dict(max_factors=96, max_iterations=15),
-        '12_sasrec': dict(epochs=2, large_epochs=1, published_epochs=1, tune_events=40_000),
+        '12_sasrec': dict(epochs=2, large_epochs=1, published_epochs=1),
         '14_ease': dict(neighbours=30),
         '15_bpr': dict(iterations=30),
-        '16_gru4rec': dict(epochs=1, tune_events=30_000),
-        '17_bert4rec': dict(epochs=1, shorter=0, tune_events=30_000),
+        '16_gru4rec': dict(epochs=1, tune_events=60_000),
+        '17_bert4rec': dict(epochs=1, shorter=0, tune_events=60_000),
         '18_hybrid': dict(most=10_000),
         '31_ablation': dict(epochs=1, only='no copy head, random start', judged=4000),
         '32_what_is_left': dict(published_epochs=1, epochs=1, most_queries=5000),
