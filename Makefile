@@ -1,11 +1,11 @@
 # make study [DATA=path STUDY=name PROFILE=tiny|default|full]   make test   make install   make readme   make clean
-# make peers   make benchmarks [DATA=path]
+# make peers   make benchmarks [DATA=path]   make torture   make lock
 PYTHON ?= python3.11
 PROFILE ?= default
 BIN := .venv/bin
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: study test install notebooks readme clean peers benchmarks
+.PHONY: study test torture install notebooks readme clean peers benchmarks
 .DELETE_ON_ERROR:
 
 study: install
@@ -13,6 +13,11 @@ study: install
 
 test: install
 	$(BIN)/python -m pytest
+
+torture: install  ## every test, the slow ones too, and a page of what was tried: reports/reliability
+	mkdir -p reports/reliability && rm -f reports/reliability/trials.jsonl
+	RELIABILITY=reports/reliability/trials.jsonl $(BIN)/python -m pytest -m ""; status=$$?; \
+	$(BIN)/recsys-nb run --only 91_reliability --study reliability --profile tiny && exit $$status
 
 install: .venv/.installed
 

@@ -1,5 +1,8 @@
 "Tests run side by side, one thread each; must be set before torch is imported."
+import json
 import os
+
+import pytest
 
 for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS'): os.environ.setdefault(name, '1')
 
@@ -7,3 +10,19 @@ for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS'): os.e
 def pytest_collection_modifyitems(items):
     "The longest first, so that no process waits for it alone at the end."
     items.sort(key=lambda item: 'test_studies' not in item.nodeid)
+
+
+@pytest.fixture
+def record(request):
+    "Write down what a test tried, for the reliability page: `record('crash points', 'while metrics.json is written', seconds=3.1)`."
+    def record(kind, what, **figures): request.node.user_properties.append(('reliability', dict(kind=kind, what=what, **figures)))
+    return record
+
+
+def pytest_runtest_logreport(report):
+    "What was tried and how it ended goes into the file that RELIABILITY names, a line each; the process that others report to writes it."
+    path = os.environ.get('RELIABILITY')
+    if not path or report.when != 'call' or 'PYTEST_XDIST_WORKER' in os.environ: return
+    with open(path, 'a', encoding='utf-8') as file:
+        for key, tried in report.user_properties:
+            if key == 'reliability': file.write(json.dumps(dict(test=report.nodeid, outcome=report.outcome, **tried)) + '\n')
