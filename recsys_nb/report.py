@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['WIDGET', 'LOADS', 'NUMBER', 'LIMIT', 'COLUMNS', 'ABOUT', 'BEST', 'TIED', 'WIDEST', 'BANDS', 'package_root',
            'find_root', 'write_text', 'clock', 'scrub', 'cell_kind', 'mark_cells', 'first_sentence', 'headline',
-           'finished', 'page_body', 'notebook_body', 'shrink', 'template', 'own_file', 'page_css', 'data_line',
-           'write_page', 'neighbours', 'comparison_tables', 'thumbnail', 'facts', 'comparison_payload', 'steps',
-           'write_overview']
+           'legible', 'finished', 'page_body', 'notebook_body', 'shrink', 'template', 'own_file', 'page_css',
+           'data_line', 'write_page', 'neighbours', 'comparison_tables', 'thumbnail', 'facts', 'comparison_payload',
+           'steps', 'write_overview']
 
 # %% ../nbs/38_report.ipynb #47a96d0e
 import ast, base64, contextlib, csv, hashlib, html, importlib.util, io, json, os, re, sys, tempfile
@@ -174,6 +174,18 @@ def headline(source:str)->tuple: # Python -> names, and words about them
     lines = [line for line in source.splitlines() if line.strip() and not line.startswith(('#', '@'))]
     return lines[0] if lines else '', ''
 
+# %% ../nbs/38_report.ipynb #0ff1c43a
+def _letters(match):
+    "A background with the colour of letters that stands out from it more."
+    parts = [int(match[1][i:i + 2], 16) / 255 for i in (0, 2, 4)]
+    red, green, blue = (p / 12.92 if p <= .04045 else ((p + .055) / 1.055) ** 2.4 for p in parts)
+    light = .2126 * red + .7152 * green + .0722 * blue # relative luminance, WCAG 2
+    return f"background-color: #{match[1]}; color: #{'000000' if (light + .05) ** 2 > .05 * 1.05 else 'ffffff'};"
+
+def legible(css:str)->str: # a style element's
+    "The same with letters that can be read on every background."
+    return re.sub(r'background-color:\s*#([0-9a-fA-F]{6})\s*;(\s*color:[^;}]*;)?', _letters, css)
+
 # %% ../nbs/38_report.ipynb #3b7439f7
 def finished(markup:str)->tuple: # HTML of a page's content; -> the same, and [(level, anchor, text)] of its headings
     "Content as it stands on a page: harmless, with tables, captions and folds as on all pages; again makes no difference."
@@ -181,6 +193,7 @@ def finished(markup:str)->tuple: # HTML of a page's content; -> the same, and [(
     soup = BeautifulSoup(markup, 'html.parser')
     _harmless(soup)
     for table in soup('table'): _tidy_table(table, soup.new_tag('div', attrs={'class': 'scroll', 'tabindex': '0'}))
+    for style in soup('style'): style.string = legible(style.get_text())
     for figure in soup('figure'): _short_caption(figure, soup.new_tag)
     for fold in soup.select('details.code'):
         names, words = headline(fold.pre.get_text()); place = fold.summary.find('code')
