@@ -223,5 +223,5 @@ def test_study_of_a_hostile_log(tmp_path, visit, record):
         page.locator('details').evaluate_all('all => all.forEach(d => { d.open = true; })')
         assert_harmless(page, scripts=0 if path.name == 'comparison.html' else 1)
         said += '<script>alert(1)</script>' in page.locator('body').inner_text()
-    assert said >= 2 # the index and the notebook that reads the log tell which kinds of events they left out
+    assert said >= 1 # the index tells which kinds of events were left out
     record('intruders', 'a log with markup in every text, a whole study over it', tried=len(pages))
