@@ -125,6 +125,7 @@ def _one_header(rows):
     if len({len(_cells(row)) for row in rows}) > 1 or any(low.get_text(strip=True) and high.get_text(strip=True) for high, low in both): return
     for high, low in both:
         if low.get_text(strip=True): high.name = 'th'; high.string = low.get_text(strip=True)
+    if isinstance(rows[1].next_sibling, str): rows[1].next_sibling.extract() # the end of its line
     rows[1].decompose()
 
 # %% ../nbs/38_report.ipynb #a2e564f3
