@@ -11,8 +11,8 @@ __all__ = ['KINDS', 'NEEDS', 'PROFILES', 'LEVELS', 'MARKS', 'app', 'COMPARED', '
            'progress', 'files_since', 'forget', 'save_study', 'run_notebook', 'run_or_skip', 'seeds', 'command_line',
            'finish', 'terminal_table', 'alone', 'screen', 'run_study', 'given', 'complete_study', 'complete_notebook',
            'complete_profile', 'complete_setting', 'refusing', 'main', 'run', 'compare_results', 'verify_study',
-           'verify', 'download', 'fetch', 'studies', 'find_study', 'runs', 'open_study', 'diff_studies', 'demo',
-           'make_readme', 'readme']
+           'verify', 'download', 'fetch', 'studies', 'find_study', 'runs', 'open_study', 'render_study', 'render',
+           'diff_studies', 'demo', 'make_readme', 'readme']
 
 # %% ../nbs/40_study.ipynb #6af85ca1
 import ast, contextlib, difflib, fcntl, hashlib, importlib.metadata, io, json, os, platform, re
@@ -445,15 +445,18 @@ def export_notebook(
     study,    # from `Study`
     name:str, # notebook
     pages,    # notebooks that have or get a page
+    again=False, # content comes from the page that is there, where there is no executed notebook
 ):
     "Write an executed notebook's page, whole or as far as it got."
     import nbformat
-    nb, entry, path = study.notebooks[name], study.entry(name), study.folder/'notebooks'/f'{name}.ipynb'
+    nb, entry = study.notebooks[name], study.entry(name)
+    path, page = study.folder/'notebooks'/f'{name}.ipynb', study.folder/f'{name}.html'
+    again = again and page.exists() and not path.exists()
     if path.exists():
         write_text(path, scrub(path.read_text(encoding='utf-8')))
         node = nbformat.read(path, 4)
     else: node = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(f'# {nb.title}')])
-    body, toc = notebook_body(mark_cells(node, nb, entry['parameters']))
+    body, toc = page_body(page.read_text(encoding='utf-8')) if again else notebook_body(mark_cells(node, nb, entry['parameters']))
     links = {k: n and (n, study.notebooks[n].title) for k, n in neighbours(name, pages).items()}
     failed = f"This notebook failed in {entry['error']}" if entry['status'] == 'failed' else ''
     write_page(study, name, nb.title, body, toc=toc, notebook=name, failed=failed, finding=study.finding(name), **links)
@@ -480,7 +483,8 @@ def _card(study, name):
 
 def write_index(study): # from `Study`
     "Write the study's first page."
-    cards = {n: _card(study, n) for n in study.notebooks if n < '9' or study.entry(n)}
+    whole = any(study.entry(n) for n in study.notebooks if n < '9') or not study.manifest['notebooks']
+    cards = {n: _card(study, n) for n in study.notebooks if n < '9' and whole or study.entry(n)}
     write_overview(study, cards, ', '.join(n for n, c in cards.items() if n[0] == '1' and c['status'] != 'done'))
 
 # %% ../nbs/40_study.ipynb #2611cb96
@@ -645,7 +649,7 @@ def finish(study): # from `Study`
         page = study.folder/f'{name}.html'
         text = page.read_text(encoding='utf-8') if page.exists() else ''
         if any(n and f'href="{n}.html"' not in text for n in neighbours(name, pages).values()):
-            export_notebook(study, name, pages)
+            export_notebook(study, name, pages, again=True)
     save_study(study)
     for t in comparison_tables(study.folder) if study.level != 'quiet' else []:
         study.console.print(terminal_table(t))
@@ -910,6 +914,24 @@ def open_study(
     page = root/'reports'/study/'index.html'
     typer.echo(os.path.relpath(page))
     typer.launch(page.as_uri())
+
+# %% ../nbs/40_study.ipynb #0bc74b25
+def render_study(root:Path, name:str)->list: # project folder; study; -> notebooks whose pages were written
+    "Write a study's pages and index again, without running anything."
+    notebooks, manifest = study_notebooks(root), find_study(root, name)
+    work = Study(root/'reports'/name, notebooks, manifest, screen(), 'quiet')
+    pages = [n for n in notebooks if work.entry(n) and (work.folder/f'{n}.html').exists()]
+    for n in pages: export_notebook(work, n, pages, again=True)
+    write_index(work)
+    return pages
+
+@app.command()
+def render(
+    study: str = typer.Argument(help='Name of a study, see recsys-nb runs.', autocompletion=complete_study),
+):
+    "Write a study's pages again as pages are made now; what they show stays."
+    with refusing(): pages = render_study(find_root(), study)
+    typer.echo(f'{len(pages)} pages and reports/{study}/index.html')
 
 # %% ../nbs/40_study.ipynb #f4ea7b9c
 @app.command('diff')

@@ -3,12 +3,16 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
+import nbformat.v4 as v4
 import pytest
 
-from recsys_nb.report import LIMIT, comparison_tables, write_overview, write_page
+from recsys_nb.report import LIMIT, comparison_tables, mark_cells, notebook_body, page_body, write_overview, write_page
 
 ROOT = Path(__file__).parent.parent
 COMMITTED = [s for s in ('sessions', 'buyers', 'benchmarks') if (ROOT/'reports'/s/'index.html').exists()]
@@ -65,15 +69,58 @@ def made_up(tmp_path_factory):
                     notebooks={}, git=dict(commit='c', dirty=False), machine=dict(processor=EVIL, cores=2, threads=2, system='Linux'))
     study = SimpleNamespace(folder=folder, manifest=manifest)
     write_overview(study, {'10_a': dict(title=EVIL, status='failed', parameters={'x': EVIL}, page=False, finding='', error=EVIL, time='0:01')}, EVIL)
+    (folder/'study.json').write_text(json.dumps(manifest))
     write_page(study, '10_a', EVIL, '<h2 id="x">x</h2>', toc=[(2, 'x', EVIL)], notebook='10_a', finding=EVIL, failed=EVIL)
     return folder
 
 
-def test_hostile_text_is_shown_as_text(made_up, visit):
+def test_hostile_text_is_shown_as_text(made_up, visit, record):
     for name in ('index', '10_a'):
         page = visit(made_up/f'{name}.html')
         assert page.locator('main img').count() == 0 and EVIL in page.locator('body').inner_text()
         assert page.locator('script').count() <= 2
+        record('intruders', f'markup in every text of a page made by the renderer: {name}')
+
+
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"><script>alert(2)</script><a xlink:href="javascript:alert(3)"><text>SVG</text></a></svg>'
+LOUD = EVIL + '<iframe src="https://example.org"></iframe><a href="javascript:alert(4)">x</a><form action="https://example.org"><input onfocus="alert(5)" autofocus></form>'
+HOSTILE = {'text/html': LOUD, 'text/markdown': LOUD, 'image/svg+xml': SVG, 'application/javascript': 'alert(6)', 'text/latex': LOUD, 'text/plain': LOUD}
+
+
+def hostile_page(folder, study):
+    "A notebook whose every output, of every kind, is full of markup."
+    shown = [v4.new_output('display_data', data={kind: text}) for kind, text in HOSTILE.items()]
+    shown += [v4.new_output('stream', name='stdout', text=LOUD), v4.new_output('error', ename='E', evalue=LOUD, traceback=[LOUD]),
+              v4.new_output('display_data', data={'image/png': 'AA=='}, metadata={'image/png': {'alt': f'"{LOUD}'}}),
+              v4.new_output('display_data', data={'text/html': f'<table><tr><th>{EVIL}</th></tr><tr><td>1</td></tr></table><figure><figcaption>{"a" * 99}. {EVIL * 9}</figcaption></figure>'})]
+    cells = [v4.new_markdown_cell('# Hostile'), v4.new_code_cell('x: str = ""', metadata={'tags': ['parameters']}),
+             v4.new_code_cell(f'#| export\ndef f():\n    {EVIL!r}\n')] + [v4.new_code_cell('show()', outputs=[o]) for o in shown]
+    parameters = {'x': SimpleNamespace(name='x', default='', help=f'`{EVIL}`')}
+    body, toc = notebook_body(mark_cells(v4.new_notebook(cells=cells), SimpleNamespace(parameters=parameters), {'x': f'a/{EVIL}'}))
+    write_page(study, '10_hostile', 'Hostile', body, toc=toc, notebook='10_hostile', finding=EVIL)
+    return folder/'10_hostile.html', body, toc
+
+
+def assert_harmless(page, scripts=1):
+    "One script, ours, and nothing left that could run or load."
+    assert page.locator('script:not([type="application/json"])').count() == scripts
+    assert page.locator('iframe, object, embed, form, link, base, input').count() == 0
+    assert page.evaluate("""() => [...document.querySelectorAll('*')].flatMap(e => [...e.attributes]).filter(a => /^on/i.test(a.name)
+        || (/(^|:)(href|src)$/i.test(a.name) && !/^(https?:|#|data:image|[\\w.-]+(#|$))/.test(a.value))).map(a => a.name + '=' + a.value)""") == []
+
+
+def test_outputs_of_all_kinds_are_harmless(made_up, visit, record):
+    study = SimpleNamespace(folder=made_up, manifest=json.loads((made_up/'study.json').read_text()))
+    path, body, toc = hostile_page(made_up, study)
+    alerts = []
+    page = visit(path)
+    page.on('dialog', lambda d: (alerts.append(d.message), d.dismiss()))
+    page.locator('details').evaluate_all('all => all.forEach(d => { d.open = true; })')
+    assert_harmless(page)
+    text = page.locator('main').inner_text()
+    assert text.count(EVIL) >= 5 and alerts == [] # parameter, its meaning, folded code, text, finding
+    assert page_body(path.read_text(encoding='utf-8')) == (body, toc), 'a page put into its frame again has changed'
+    record('intruders', 'markup in every kind of output of a notebook', tried=len(HOSTILE) + 4)
 
 
 def test_index_sorts_and_switches(made_up, visit):
@@ -139,3 +186,42 @@ def test_dark_and_narrow(name, scheme, width, visit, axe):
     page.evaluate(axe)
     found = page.evaluate("axe.run({resultTypes: ['violations']})")
     assert [(v['id'], v['nodes'][0]['html'][:200]) for v in found['violations'] if v['impact'] in ('serious', 'critical')] == []
+
+
+WORD = '<script>alert(1)</script><img src=x onerror=alert(2)>'
+
+
+def hostile_archive(path):
+    "A simulated shop's files, with markup wherever they hold text."
+    from recsys_nb.shop import open_data
+    with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(Path(open_data('simulated:tiny')).glob('*.csv')):
+            head, *rows = file.read_text().splitlines()
+            stamp = rows[-1].split(',')[0]
+            if file.name == 'events.csv':
+                rows = [re.sub(r'(transaction,\d+),.*', rf'\1,{WORD}', row) for row in rows] + [f'{stamp},{v},{WORD},1,' for v in range(1, 40)]
+            elif file.name.startswith('item_properties'): rows += [f'{stamp},1,{WORD},{WORD}'] * 9 + [f'{stamp},2,790,"{WORD}, {WORD}"']
+            archive.writestr(file.name, '\n'.join([head, *rows, '']))
+
+
+@pytest.mark.torture
+def test_study_of_a_hostile_log(tmp_path, visit, record):
+    "A whole tiny study over it: what its pages say about the log is text, and no page runs or asks for anything."
+    hostile_archive(tmp_path/'<b>log & co.zip')
+    data = next(tmp_path.glob('*.zip'))
+    shutil.copytree(ROOT/'nbs', tmp_path/'nbs', ignore=shutil.ignore_patterns('.ipynb_checkpoints'))
+    shutil.copy(ROOT/'settings.ini', tmp_path)
+    (tmp_path/'data').mkdir()
+    quick = [x for p in ('epochs=1', '12_sasrec.published=false', '15_bpr.iterations=5', '17_bert4rec.shorter=0') for x in ('-p', p)]
+    done = subprocess.run([Path(sys.executable).parent/'recsys-nb', 'run', '--data', data.name, '--study', 'hostile', '--profile', 'tiny', *quick],
+                          cwd=tmp_path, capture_output=True, text=True, timeout=3600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    pages, said = sorted((tmp_path/'reports'/'hostile').glob('*.html')), 0
+    for path in pages:
+        page = visit(path)
+        page.on('dialog', lambda d: pytest.fail(f'{path.name}: {d.message}'))
+        page.locator('details').evaluate_all('all => all.forEach(d => { d.open = true; })')
+        assert_harmless(page, scripts=0 if path.name == 'comparison.html' else 1)
+        said += '<script>alert(1)</script>' in page.locator('body').inner_text()
+    assert said >= 1 # the index tells which kinds of events were left out
+    record('intruders', 'a log with markup in every text, a whole study over it', tried=len(pages))

@@ -30,7 +30,7 @@
     select.replaceChildren(...values.map(v => make("option", v, { value: v })));
     select.value = values.includes(old) ? old : values[0];
   }
-  function number(cell, most) {
+  function number(cell, most, best) {
     const td = make("td", null, { class: "number metric" });
     if (!cell) { td.textContent = "–"; return td; }
     const [value, low, high, mark] = cell;
@@ -38,7 +38,8 @@
     if (mark) td.append(make("span", mark === 2 ? " ★" : " ≈", { class: "mark", title: mark === 2 ? "best" : "not to be told from the best" }));
     if (low !== null) {
       td.title = `95 % interval ${low.toFixed(4)} to ${high.toFixed(4)}`;
-      const bar = make("span", null, { class: "bar" }), range = make("i"), dot = make("u");
+      const bar = make("span", null, { class: "bar" }), range = make("i"), dot = make("u"), band = make("s");
+      if (best && best[1] !== null) { band.style.left = `${100 * best[1] / most}%`; band.style.width = `${100 * (best[2] - best[1]) / most}%`; bar.append(band); }
       range.style.left = `${100 * low / most}%`; range.style.width = `${100 * (high - low) / most}%`;
       dot.style.left = `${100 * value / most}%`;
       bar.append(range, dot); td.append(bar);
@@ -55,6 +56,7 @@
       return (x < y ? -1 : x > y ? 1 : 0) * (sorted.down ? -1 : 1) || (a[0] < b[0] ? -1 : 1);
     });
     const most = table.columns.map((_, j) => Math.max(1e-9, ...rows.map(r => r[2][j] ? (r[2][j][2] ?? r[2][j][0]) : 0)));
+    const best = table.columns.map((_, j) => table.same ? rows.map(r => r[2][j]).reduce((a, b) => b && (!a || b[0] > a[0]) ? b : a, null) : null);
     const t = make("table", null, { class: "comparison" }), head = make("tr"), body = make("tbody");
     names.forEach((name, column) => {
       const direction = sorted.column === column ? (sorted.down ? "descending" : "ascending") : "none";
@@ -71,7 +73,7 @@
       const tr = make("tr"), th = make("th", null, { scope: "row" }), swatch = make("span", null, { class: "swatch" });
       swatch.style.background = colours[model];
       th.append(swatch, document.createTextNode(model));
-      tr.append(th, make("td", n.toLocaleString("en"), { class: "number" }), ...cells.map((c, j) => number(c, most[j])));
+      tr.append(th, make("td", n.toLocaleString("en"), { class: "number" }), ...cells.map((c, j) => number(c, most[j], best[j])));
       body.append(tr);
     }
     const top = make("thead"); top.append(head); t.append(top, body);
