@@ -660,6 +660,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'recsys_nb.sasrec.Share.__iter__': ('sasrec.html#share.__iter__', 'recsys_nb/sasrec.py'),
                                   'recsys_nb.sasrec._train': ('sasrec.html#_train', 'recsys_nb/sasrec.py'),
                                   'recsys_nb.sasrec.calibrate': ('sasrec.html#calibrate', 'recsys_nb/sasrec.py'),
+                                  'recsys_nb.sasrec.co_occurrence': ('sasrec.html#co_occurrence', 'recsys_nb/sasrec.py'),
                                   'recsys_nb.sasrec.competitors': ('sasrec.html#competitors', 'recsys_nb/sasrec.py'),
                                   'recsys_nb.sasrec.configure_gradient_clipping': ( 'sasrec.html#configure_gradient_clipping',
                                                                                     'recsys_nb/sasrec.py'),

@@ -7,8 +7,8 @@ __all__ = ['ROW', 'GAPS', 'HEAD_START', 'training_pieces', 'pack_rows', 'packed_
            'PooledDropout', 'Block', 'GatedBlock', 'SASRecModule', 'same_piece', 'last_seen', 'CopyHead', 'copies',
            'drawn_negatives', 'touch', 'settle', 'on_train_end', 'competitors', 'training_step', 'configure_optimizers',
            'configure_gradient_clipping', 'packed_batches', 'shared_beginnings', 'encode_histories', 'validation_step',
-           'svd_vectors', 'SASRec', 'vectors', 'products', 'calibrate', 'steps', 'training_data', 'fit', 'quiet',
-           'Curve', 'save', 'load', 'keep_tuned', 'kept_tuned']
+           'co_occurrence', 'svd_vectors', 'SASRec', 'vectors', 'products', 'calibrate', 'steps', 'training_data',
+           'fit', 'quiet', 'Curve', 'save', 'load', 'keep_tuned', 'kept_tuned']
 
 # %% ../nbs/12_sasrec.ipynb #a73b5e82
 import hashlib, json, logging, math, os, shutil, sys, tempfile, time, warnings
@@ -17,7 +17,6 @@ from .data import * # first: it says how torch's threads wait
 import numpy as np, pandas as pd, torch, lightning as L
 import scipy.sparse as sp
 import torch.nn.functional as F
-from sklearn.utils.extmath import randomized_svd
 from torch import nn
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -400,6 +399,20 @@ SASRecModule.competitors, SASRecModule.training_step, SASRecModule.configure_opt
 SASRecModule.configure_gradient_clipping = configure_gradient_clipping
 SASRecModule.encode_histories, SASRecModule.validation_step = encode_histories, validation_step
 
+# %% ../nbs/12_sasrec.ipynb #4be9ea11
+def co_occurrence(
+    histories:Histories,
+    n_items:int,
+): # -> function: float64[n_items, m] -> A'A times that
+    "A'A of the histories' item sets A, scaled by the roots of both degrees, without its making; who has one item only touches the diagonal."
+    x = user_item_matrix(histories, n_items)
+    x.data[:] = 1
+    of_history, of_item = x.getnnz(1), np.maximum(x.getnnz(0), 1)
+    alone = np.bincount(x.indices[np.repeat(of_history == 1, of_history)], minlength=n_items) / of_item
+    a = (sp.diags(np.maximum(of_history, 1) ** -.5) @ x @ sp.diags(of_item ** -.5)).tocsr()[of_history > 1]
+    back = a.T.tocsr()
+    return lambda y: back @ (a @ y) + alone[:, None] * y
+
 # %% ../nbs/12_sasrec.ipynb #0bfa7f6a
 def svd_vectors(
     histories:Histories,
@@ -407,15 +420,19 @@ def svd_vectors(
     d:int,        # width
     seed=0,
 )->torch.Tensor:  # float32[n_items, d], each about as long as a random start
-    "Item vectors from co-occurrence."
-    rng = np.random.default_rng(seed)
-    vectors, x = rng.normal(0, 1e-4, (n_items, d)), user_item_matrix(histories, n_items)
-    x.data[:] = 1
-    degree = [np.maximum(np.asarray(x.sum(axis)).ravel(), 1) ** -.5 for axis in (1, 0)]
-    m = min(d, min(x.shape) - 1)
-    if m > 0 and x.nnz:
-        _, size, v = randomized_svd((sp.diags(degree[0]) @ x @ sp.diags(degree[1])).tocsr(), m, n_iter=2, random_state=seed)
-        vectors[:, :m] += v.T * np.sqrt(size)
+    "Item vectors from co-occurrence: a randomized SVD (Halko et al., 2011) with two power iterations, all of it on the side of the items."
+    vectors, m = np.random.default_rng(seed).normal(0, 1e-4, (n_items, d)), min(d, len(histories) - 1, n_items - 1)
+    if m > 0 and len(histories.items):
+        times = co_occurrence(histories, n_items)
+        z = np.random.RandomState(seed).normal(size=(n_items, min(m + 10, n_items)))
+        z = torch.linalg.qr(torch.from_numpy(times(times(z))))[0]
+        w = torch.from_numpy(times(z.numpy()))
+        value, basis = torch.linalg.eigh(z.T @ w)
+        kept = value > value.max() * 1e-10
+        b = (basis[:, kept] * value[kept] ** -.5).T @ w.T                          # Q'A of the textbook, for Q of AZ
+        square, u = torch.linalg.eigh(b @ b.T)
+        best = (square > 1e-10).nonzero()[:, 0].flip(0)[:m]
+        vectors[:, :len(best)] += (b.T @ (u[:, best] * square[best] ** -.25)).numpy() # right singular vectors by the roots of their values
     return F.normalize(torch.from_numpy(vectors.astype(np.float32)), dim=-1) * .02 * math.sqrt(d)
 
 # %% ../nbs/12_sasrec.ipynb #9ccc298c
