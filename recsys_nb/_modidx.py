@@ -633,6 +633,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'recsys_nb.sasrec.Share.__iter__': ('sasrec.html#share.__iter__', 'recsys_nb/sasrec.py'),
                                   'recsys_nb.sasrec._train': ('sasrec.html#_train', 'recsys_nb/sasrec.py'),
                                   'recsys_nb.sasrec.calibrate': ('sasrec.html#calibrate', 'recsys_nb/sasrec.py'),
+                                  'recsys_nb.sasrec.check_network': ('sasrec.html#check_network', 'recsys_nb/sasrec.py'),
                                   'recsys_nb.sasrec.competitors': ('sasrec.html#competitors', 'recsys_nb/sasrec.py'),
                                   'recsys_nb.sasrec.configure_gradient_clipping': ( 'sasrec.html#configure_gradient_clipping',
                                                                                     'recsys_nb/sasrec.py'),

@@ -39,6 +39,8 @@ class GRU4RecModule(L.LightningModule):
                  warmup_steps=50, total_steps=1000, seed=0):
         super().__init__()
         self.save_hyperparameters()
+        check_network(hidden_dim, max_len, dropout, negatives, temperature)
+        if loss not in ('cross-entropy', 'bpr-max'): raise ValueError(f'loss is {loss!r}, expected "cross-entropy" or "bpr-max"')
         self.items, self.gru = nn.Embedding(n_items, hidden_dim, sparse=0 < negatives < n_items), nn.GRU(hidden_dim, hidden_dim)
         self.drop, self.touched, self.row_optimizer = PooledDropout(dropout, 1 << 21), None, None
         # probability of each item as a negative
