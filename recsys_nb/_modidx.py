@@ -779,6 +779,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'recsys_nb.study.needed': ('study.html#needed', 'recsys_nb/study.py'),
                                  'recsys_nb.study.open_study': ('study.html#open_study', 'recsys_nb/study.py'),
                                  'recsys_nb.study.progress': ('study.html#progress', 'recsys_nb/study.py'),
+                                 'recsys_nb.study.python_of': ('study.html#python_of', 'recsys_nb/study.py'),
                                  'recsys_nb.study.read_allowed': ('study.html#read_allowed', 'recsys_nb/study.py'),
                                  'recsys_nb.study.read_manifest': ('study.html#read_manifest', 'recsys_nb/study.py'),
                                  'recsys_nb.study.read_notebook': ('study.html#read_notebook', 'recsys_nb/study.py'),

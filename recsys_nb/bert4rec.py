@@ -16,7 +16,7 @@ from torch import nn
 from .protocol import *
 from .metrics import *
 from .losses import *
-from .sasrec import (ROW, Block, HistoryData, PooledDropout, SASRec, SASRecModule, pack_rows, packed_batch, packed_batches,
+from .sasrec import (ROW, Block, HistoryData, PooledDropout, SASRec, SASRecModule, check_network, pack_rows, packed_batch, packed_batches,
                               training_pieces)
 
 # %% ../nbs/17_bert4rec.ipynb #897573be

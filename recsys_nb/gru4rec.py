@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence
 from .losses import *
-from .sasrec import PooledDropout, SASRec, SASRecModule
+from .sasrec import PooledDropout, SASRec, SASRecModule, check_network
 
 # %% ../nbs/16_gru4rec.ipynb #0b2bb6a2
 def by_step(

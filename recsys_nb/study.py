@@ -5,15 +5,16 @@
 # %% auto #0
 __all__ = ['KINDS', 'NEEDS', 'PROFILES', 'BYTES', 'LEVELS', 'MARKS', 'app', 'COMPARED', 'HANDLE', 'DOWNLOAD', 'StudyError',
            'near', 'Allowed', 'in_words', 'constant', 'read_allowed', 'Parameter', 'read_parameters', 'Notebook',
-           'read_notebook', 'study_notebooks', 'needed', 'choose', 'check_rules', 'read_settings', 'settle', 'digest',
-           'data_source', 'study_name', 'free_memory', 'check_shop', 'describe_data', 'check_windows', 'imports',
-           'library_of', 'Study', 'inputs_of', 'why_run', 'read_manifest', 'timestamp', 'versions', 'cores', 'machine',
-           'commit', 'kernel_environment', 'execute', 'export_notebook', 'status', 'write_index', 'board', 'tell',
-           'watching', 'progress', 'files_since', 'forget', 'save_study', 'run_notebook', 'run_or_skip', 'seeds',
-           'command_line', 'finish', 'terminal_table', 'alone', 'screen', 'run_study', 'given', 'Commands',
-           'complete_study', 'complete_notebook', 'complete_profile', 'complete_setting', 'refusing', 'main', 'run',
-           'compare_results', 'verify_study', 'verify', 'download', 'check_destination', 'fetch', 'studies',
-           'find_study', 'runs', 'open_study', 'diff_studies', 'demo', 'make_readme', 'readme']
+           'read_notebook', 'study_notebooks', 'needed', 'choose', 'python_of', 'check_rules', 'read_settings',
+           'settle', 'digest', 'data_source', 'study_name', 'free_memory', 'check_shop', 'describe_data',
+           'check_windows', 'imports', 'library_of', 'Study', 'inputs_of', 'why_run', 'read_manifest', 'timestamp',
+           'versions', 'cores', 'machine', 'commit', 'kernel_environment', 'execute', 'export_notebook', 'status',
+           'write_index', 'board', 'tell', 'watching', 'progress', 'files_since', 'forget', 'save_study',
+           'run_notebook', 'run_or_skip', 'seeds', 'command_line', 'finish', 'terminal_table', 'alone', 'screen',
+           'run_study', 'given', 'Commands', 'complete_study', 'complete_notebook', 'complete_profile',
+           'complete_setting', 'refusing', 'main', 'run', 'compare_results', 'verify_study', 'verify', 'download',
+           'check_destination', 'fetch', 'studies', 'find_study', 'runs', 'open_study', 'diff_studies', 'demo',
+           'make_readme', 'readme']
 
 # %% ../nbs/40_study.ipynb #6af85ca1
 import ast, contextlib, difflib, fcntl, hashlib, importlib.metadata, io, json, math, os, platform, re
@@ -82,7 +83,7 @@ def in_words(
     elif low and high and not a.above and not a.below: said = f'from {low} to {high}'
     else: said = ' and '.join([f"{'above' if a.above else 'at least'} {low}"] * bool(low) + [f"{'below' if a.below else 'at most'} {high}"] * bool(high))
     if a.many and not words: said = f'{a.many} the numbers {said}'
-    return said + ', each once' * bool(a.many) + f', with {a.rule}' * bool(a.rule)
+    return said + ', each once' * bool(a.many) + f', where {a.rule}' * bool(a.rule)
 
 # %% ../nbs/40_study.ipynb #a11c0009
 def constant(
@@ -91,16 +92,17 @@ def constant(
 ):            # a tuple of words, a number, or None where no text defines it
     "A constant's number, or its members or keys that are words."
     for source in sources:
-        if not re.search(rf'^(\w+, )*{name}\b.*=', source, re.M): continue
-        for node in ast.parse(source).body:
-            if not isinstance(node, ast.Assign): continue
-            target, value = node.targets[0], node.value
-            pairs = zip(target.elts, value.elts) if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) else [(target, value)]
-            for t, v in pairs:
-                if ast.unparse(t) != name: continue
-                if isinstance(v, ast.Constant): return v.value
-                words = v.keys if isinstance(v, ast.Dict) else getattr(v, 'elts', [])
-                if words: return tuple(str(w.value) for w in words if isinstance(w, ast.Constant))
+        if not (m := re.search(rf'^(\w+, )*{name}\b.*=', source, re.M)): continue
+        lines = source[m.start():].splitlines()[:100]
+        for n in range(1, len(lines) + 1): # the rest of a module is not looked at
+            with contextlib.suppress(SyntaxError): node = ast.parse('\n'.join(lines[:n])).body[0]; break
+        else: continue
+        target, value = node.targets[0], node.value
+        pairs = zip(target.elts, value.elts) if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) else [(target, value)]
+        value = next((v for t, v in pairs if ast.unparse(t) == name), None)
+        if isinstance(value, ast.Constant): return value.value
+        words = value.keys if isinstance(value, ast.Dict) else getattr(value, 'elts', [])
+        if words: return tuple(str(w.value) for w in words if isinstance(w, ast.Constant))
 
 # %% ../nbs/40_study.ipynb #a11c0012
 _BRACKETS = r'\[(any of |some of |)([^\[\];]*)(?:; ([^\[\]]+))?\]$'
@@ -264,6 +266,10 @@ def _set(values, notebooks, where, name, text)->list:
         except StudyError as e: raise StudyError(f'{n}.{e}') from None
     return have
 
+def python_of(rule:str)->str: # see `Allowed`
+    "A rule as Python."
+    return re.sub(r'\bis\b', '==', rule).replace('≤', '<=')
+
 def check_rules(
     name:str,        # of a notebook
     parameters:dict, # name -> Parameter
@@ -273,7 +279,7 @@ def check_rules(
     for p in parameters.values():
         rule = p.allowed.rule if p.allowed else ''
         # an expression of our own notebooks, which would be run next anyway
-        if not rule or all(eval(rule, {'__builtins__': {}}, values | {p.name: v}) for v in p.allowed.members(values[p.name])): continue
+        if not rule or all(eval(python_of(rule), {'__builtins__': {}}, values | {p.name: v}) for v in p.allowed.members(values[p.name])): continue
         others = ', '.join(f'{n} is {values[n]}' for n in dict.fromkeys(re.findall(r'\w+', rule)) if n in values and n != p.name)
         raise StudyError(f"{name}.{p.refusal(str(values[p.name]))}{f', while {others}' * bool(others)}")
 
@@ -324,7 +330,7 @@ def data_source(
     "Where the events are, as the notebooks see it."
     if data.startswith('simulated'): return data
     path, root = Path(data).expanduser().resolve(), root.resolve()
-    if not path.exists():
+    if not os.path.exists(path):
         raise StudyError(f'--data {data} does not exist: give a folder or zip with events.csv, or simulated:default')
     if os.path.commonpath([path, root]) == os.sep:
         link = root/'data'/'links'/digest(str(path))/path.name
@@ -342,7 +348,7 @@ def study_name(
     stem = data if data.startswith('simulated') else re.sub(r'\.zip$', '', Path(data).resolve().name)
     name = study or (re.sub(r'[^\w.=-]+', '-', stem) if data else profile)
     if not re.fullmatch(r'\w[\w.=-]*(?<!\.)', name) or len(name.encode()) > 100:
-        raise StudyError(f'--study {name[:100]}: use letters, digits, - and _ only, at most 100 of them')
+        raise StudyError(f'--study {name[:100]!r}: use letters, digits, - and _ only, at most 100 of them')
     return name
 
 # %% ../nbs/40_study.ipynb #a11c0021
