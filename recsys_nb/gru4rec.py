@@ -62,8 +62,10 @@ def bpr_max(
     penalty=0., # weight of the negatives' squared scores
 ):              # [n]
     "BPR-max (Hidasi & Karatzoglou, 2018)."
+    nothing = negative.amax(-1) == -torch.inf # the only items drawn are the target: there is nothing to be above
+    negative = negative.masked_fill(nothing[:, None], 0)
     log_weight = F.log_softmax(negative, -1)
-    loss = -torch.logsumexp(log_weight + F.logsigmoid(positive[:, None] - negative), -1)
+    loss = -torch.logsumexp(log_weight + F.logsigmoid(positive[:, None] - negative), -1).masked_fill(nothing, 0)
     if not penalty: return loss
     return loss + penalty * (log_weight.exp() * negative.masked_fill(negative == -torch.inf, 0) ** 2).sum(-1)
 
