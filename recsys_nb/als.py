@@ -94,6 +94,8 @@ class ALS(Recommender):
     "Alternating least squares with confidence weights (Hu et al., 2008) and folded-in histories."
     def __init__(self, factors=25, regularization=.02, iterations=48, alpha=1., weights=(1., 3., 5.), repeats=True,
                  fill=True, seed=0):
+        if factors < 1 or iterations < 1 or not regularization > 0 or not alpha > 0:
+            raise ValueError(f'factors is {factors}, iterations {iterations}, regularization {regularization} and alpha {alpha}, expected more than 0')
         self.factors, self.regularization, self.iterations, self.alpha, self.seed = (
             factors, regularization, iterations, alpha, seed)
         self.weights, self.repeats, self.fill = list(weights), repeats, fill

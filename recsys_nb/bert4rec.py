@@ -16,7 +16,7 @@ from torch import nn
 from .protocol import *
 from .metrics import *
 from .losses import *
-from .sasrec import (ROW, Block, HistoryData, PooledDropout, SASRec, SASRecModule, pack_rows, packed_batch, packed_batches,
+from .sasrec import (ROW, Block, HistoryData, PooledDropout, SASRec, SASRecModule, check_network, pack_rows, packed_batch, packed_batches,
                               training_pieces)
 
 # %% ../nbs/17_bert4rec.ipynb #897573be
@@ -91,6 +91,9 @@ class BERT4RecModule(L.LightningModule):
                  embedding_learning_rate=1e-2, weight_decay=1e-6, warmup_steps=50, total_steps=1000, seed=0):
         super().__init__()
         self.save_hyperparameters()
+        check_network(hidden_dim, max_len, dropout, negatives, temperature, heads)
+        if max_len < 2 or not cloze_share + ending_share > 0:
+            raise ValueError(f'max_len is {max_len}, cloze_share {cloze_share} and ending_share {ending_share}, expected 2 or more, and a share above 0')
         self.items = nn.Embedding(n_items + 1, hidden_dim, sparse=0 < negatives < n_items) # last item: hidden
         self.positions, self.touched, self.row_optimizer = nn.Embedding(max_len, hidden_dim), None, None
         self.blocks = nn.ModuleList(Block(hidden_dim, heads, dropout) for _ in range(blocks))

@@ -82,6 +82,8 @@ def heaviest(
 class EASE(Recommender):
     "Embarrassingly shallow autoencoder (Steck, 2019) with recency at recommending time."
     def __init__(self, l2=100., decay=.6, repeat_bonus=.5, max_items=12_000, neighbours=60, kept=200):
+        if kept < 1 or min(max_items, neighbours) < 0 or not max_items and not neighbours:
+            raise ValueError(f'max_items is {max_items}, neighbours {neighbours} and kept {kept}, expected items to learn from and weights to keep')
         self.l2, self.decay, self.repeat_bonus = l2, decay, repeat_bonus
         self.max_items, self.neighbours, self.kept = max_items, neighbours, kept
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence
 from .losses import *
-from .sasrec import PooledDropout, SASRec, SASRecModule
+from .sasrec import PooledDropout, SASRec, SASRecModule, check_network
 
 # %% ../nbs/16_gru4rec.ipynb #0b2bb6a2
 def by_step(
@@ -39,6 +39,8 @@ class GRU4RecModule(L.LightningModule):
                  warmup_steps=50, total_steps=1000, seed=0):
         super().__init__()
         self.save_hyperparameters()
+        check_network(hidden_dim, max_len, dropout, negatives, temperature)
+        if loss not in ('cross-entropy', 'bpr-max'): raise ValueError(f'loss is {loss!r}, expected "cross-entropy" or "bpr-max"')
         self.items, self.gru = nn.Embedding(n_items, hidden_dim, sparse=0 < negatives < n_items), nn.GRU(hidden_dim, hidden_dim)
         self.drop, self.touched, self.row_optimizer = PooledDropout(dropout, 1 << 21), None, None
         # probability of each item as a negative
@@ -60,8 +62,10 @@ def bpr_max(
     penalty=0., # weight of the negatives' squared scores
 ):              # [n]
     "BPR-max (Hidasi & Karatzoglou, 2018)."
+    nothing = negative.amax(-1) == -torch.inf # the only items drawn are the target: there is nothing to be above
+    negative = negative.masked_fill(nothing[:, None], 0)
     log_weight = F.log_softmax(negative, -1)
-    loss = -torch.logsumexp(log_weight + F.logsigmoid(positive[:, None] - negative), -1)
+    loss = -torch.logsumexp(log_weight + F.logsigmoid(positive[:, None] - negative), -1).masked_fill(nothing, 0)
     if not penalty: return loss
     return loss + penalty * (log_weight.exp() * negative.masked_fill(negative == -torch.inf, 0) ** 2).sum(-1)
 

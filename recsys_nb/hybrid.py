@@ -21,6 +21,7 @@ from .tuning import *
 class Hybrid(Recommender):
     "A weighted blend of fitted recommenders."
     def __init__(self, parts, depth=100, weights=None): # recommenders; items that each names; see `fit_listwise`
+        if depth < 1: raise ValueError(f'depth is {depth}, expected 1 or more items')
         self.parts, self.depth, self.weights = list(parts), depth, weights
 
     @property

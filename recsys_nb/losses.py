@@ -60,7 +60,7 @@ class _LogSum(torch.autograd.Function):
         p = torch.mm(xb, nb.T)                                       # [n, s], the only large matrix
         p += log_weight.bfloat16()
         p[row, column] = -torch.inf
-        top = p.amax(-1)
+        top = p.amax(-1).clamp(min=-1e30) # all may be masked: a shopper who saw every item
         total = p.sub_(top[:, None]).exp_().sum(-1, dtype=torch.float32)
         ctx.save_for_backward(x, xb, nb, p, total)
         return total.log() + top.float()
@@ -68,7 +68,7 @@ class _LogSum(torch.autograd.Function):
     @staticmethod
     def backward(ctx, g):
         x, xb, nb, p, total = ctx.saved_tensors
-        scale = (g / total)[:, None]
+        scale = (g / total.clamp(min=1e-30))[:, None]
         return torch.mm(p, nb).float() * scale, torch.mm(p.T, (x * scale).bfloat16()).float(), None, None, None
 
 # %% ../nbs/05_losses.ipynb #c99904ec

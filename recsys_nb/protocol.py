@@ -180,6 +180,7 @@ def time_split(
     "Cut a log by time. Raises `DataError` where nothing is left to learn from."
     if test_days <= 0 or valid_days <= 0:
         raise DataError(f'test_days is {test_days} and valid_days {valid_days}, expected windows longer than 0 days')
+    if min_item_events < 1: raise DataError(f'min_item_events is {min_item_events}, expected 1 or more')
     times = milliseconds(log.timestamp)
     test_start = int(times.max() - test_days * DAY); valid_start = int(test_start - valid_days * DAY)
     if not (times < valid_start).any():
@@ -228,6 +229,7 @@ def next_item_queries(
 )->Queries:
     "A query for each event in the window: which item comes next?"
     if context not in ('all', 'window'): raise DataError(f'context is {context!r}, expected "all" or "window"')
+    if min_history < 1: raise DataError(f'min_history is {min_history}, expected 1 or more')
     low, high = split.window(window)
     h, visitors = split.histories(high)
     at = np.flatnonzero(h.times >= low)                    # events in the window, by visitor
@@ -236,7 +238,7 @@ def next_item_queries(
     while (tied := (end > h.start[visitor]) & (h.times[end - 1] == h.times[at])).any(): end -= tied
     first = np.maximum.accumulate(np.where(np.diff(visitor, prepend=-1), np.arange(len(at)), 0)) # of the visitor, in the window
     start = at[first] if context == 'window' else h.start[visitor]
-    asked = end - start >= max(min_history, 1)
+    asked = end - start >= min_history
     raw_times = milliseconds(split.raw.timestamp)
     in_window = (raw_times >= low) & (raw_times < high)
     outside = 1 - len(at) / max(in_window.sum(), 1)

@@ -140,7 +140,7 @@ def product_ranks(
         over = torch.from_numpy(count_true(groups > as_order(high)[:, None]) >= most)
         row, group = ((groups >= as_order(low)[:, None]) & ~over[:, None]).nonzero(as_tuple=True)
         item = group[:, None] * GROUP + torch.arange(GROUP)
-        near = s.flatten()[item * b + row[:, None]] >= low[row, None].bfloat16()
+        near = (s.flatten()[item * b + row[:, None]] >= low[row, None].bfloat16()) & (item < len(right)) # a target may be worth -inf, as the places beyond are
         row, item = row[:, None].expand(-1, GROUP)[near], item[near]
         better = (_exact_scores(left[part], right, bias, row, item) >= o[row]) & (item != t[row])
         count = torch.bincount(row[better], minlength=b)

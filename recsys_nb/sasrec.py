@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['ROW', 'GAPS', 'HEAD_START', 'training_pieces', 'pack_rows', 'packed_batch', 'PackedHistories', 'Share', 'HistoryData',
-           'PooledDropout', 'Block', 'GatedBlock', 'SASRecModule', 'same_piece', 'last_seen', 'CopyHead', 'copies',
-           'drawn_negatives', 'touch', 'settle', 'on_train_end', 'competitors', 'training_step', 'configure_optimizers',
-           'configure_gradient_clipping', 'packed_batches', 'shared_beginnings', 'encode_histories', 'validation_step',
-           'co_occurrence', 'svd_vectors', 'SASRec', 'vectors', 'products', 'calibrate', 'steps', 'training_data',
-           'fit', 'quiet', 'Curve', 'save', 'load', 'keep_tuned', 'kept_tuned']
+           'PooledDropout', 'Block', 'GatedBlock', 'check_network', 'SASRecModule', 'same_piece', 'last_seen',
+           'CopyHead', 'copies', 'drawn_negatives', 'touch', 'settle', 'on_train_end', 'competitors', 'training_step',
+           'configure_optimizers', 'configure_gradient_clipping', 'packed_batches', 'shared_beginnings',
+           'encode_histories', 'validation_step', 'co_occurrence', 'svd_vectors', 'SASRec', 'vectors', 'products',
+           'calibrate', 'steps', 'training_data', 'fit', 'quiet', 'Curve', 'save', 'load', 'keep_tuned', 'kept_tuned']
 
 # %% ../nbs/12_sasrec.ipynb #a73b5e82
 import hashlib, json, logging, math, os, shutil, sys, tempfile, time, warnings
@@ -180,6 +180,14 @@ class GatedBlock(Block):
         gate, value = self.feed_forward(self.norm2(x)).chunk(2, -1)
         return x + self.drop(self.narrow(F.silu(gate) * value)) * self.gate2(x).sigmoid()
 
+# %% ../nbs/12_sasrec.ipynb #a11c0102
+def check_network(hidden_dim:int, max_len:int, dropout:float, negatives:int, temperature:float, heads=1):
+    "Raise `ValueError` where a network can't be built or trained with these."
+    if heads < 1 or hidden_dim < 2 or hidden_dim % heads: raise ValueError(f'hidden_dim is {hidden_dim}, expected a multiple of heads, {heads}, and at least 2')
+    if not 1 <= max_len <= ROW: raise ValueError(f'max_len is {max_len}, expected 1 to {ROW}')
+    if not 0 <= dropout < 1: raise ValueError(f'dropout is {dropout}, expected at least 0 and below 1')
+    if negatives < 0 or not temperature >= 0: raise ValueError(f'negatives is {negatives} and temperature {temperature}, expected 0 or more')
+
 # %% ../nbs/12_sasrec.ipynb #5b09d111
 class SASRecModule(L.LightningModule):
     "Self-attentive sequential recommendation (Kang & McAuley, 2018)."
@@ -189,6 +197,7 @@ class SASRecModule(L.LightningModule):
                  warmup_steps=50, total_steps=1000, seed=0):
         super().__init__()
         self.save_hyperparameters()
+        check_network(hidden_dim, max_len, dropout, negatives, temperature, heads)
         d, kind = hidden_dim, GatedBlock if ligr else Block
         self.items, self.positions = nn.Embedding(n_items, d, sparse=0 < negatives < n_items), nn.Embedding(max_len, d)
         self.kinds, self.gaps = (nn.Embedding(n, d) if on else None for n, on in ((3, event_inputs), (GAPS, gap_inputs)))

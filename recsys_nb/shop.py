@@ -404,15 +404,16 @@ def parse_simulated(
     name, _, spec = str(data).strip().partition(':')
     if name != 'simulated': return None
     allowed = f'simulated:{"|".join(PROFILES)} or simulated:visitors=20000,items=2000,days=60,seed=0'
-    given = {}
+    given, named = {}, set()
     for part in (spec or 'default').split(','):
         key, eq, value = (s.strip() for s in part.partition('='))
         if not eq and key in PROFILES and not given: given = dict(PROFILES[key]); continue
         if key not in LIMITS: raise DataError(f'{data}: found {part!r}, expected {allowed}')
+        if key in named: raise DataError(f'{data}: found {key} twice, expected each of {", ".join(LIMITS)} once')
         low, high = LIMITS[key]
         if not re.fullmatch(r'\d{1,12}', value) or not low <= int(value) <= high:
             raise DataError(f'{data}: found {part!r}, expected {key} as a whole number from {low} to {high}')
-        given[key] = int(value)
+        given[key] = int(value); named.add(key)
     return ShopSize(**{**PROFILES['default'], **given})
 
 # %% ../nbs/01_shop.ipynb #b1205a47

@@ -25,10 +25,12 @@ def judge(model, queries:Queries)->float: # fitted `Recommender`; validation que
 
 def part_of(queries:Queries, n:int)->Queries:
     "An evenly spaced part of at most `n` queries."
+    if n < 1: raise ValueError(f'n is {n}, expected at least 1 query')
     return queries[slice(None, None, max(1, -(-len(queries) // n)))]
 
 def latest(log, n:int): # encoded log; number of events, 0: all
     "The last `n` events of a log: on a large one, trials learn from these, and the chosen configuration from all."
+    if n < 0: raise ValueError(f'n is {n}, expected a number of events, or 0 for all')
     return log.iloc[-n:] if n else log
 
 # %% ../nbs/06_tuning.ipynb #a9fcbb92
@@ -75,6 +77,7 @@ def search(
     first=None,      # configuration to start from
 )->tuple:            # best configuration; DataFrame: trial, value (none where it was given up), seconds and one column a parameter; seconds
     "The best configuration of a model."
+    if trials < 0: raise ValueError(f'trials is {trials}, expected 0 or more')
     name = hashlib.blake2b(json.dumps([key, first, seed]).encode(), digest_size=6).hexdigest()
     start, columns = time.perf_counter(), ['trial', 'value', 'seconds']
     if not trials: return dict(first or {}), pd.DataFrame(columns=columns), 0.
