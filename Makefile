@@ -17,7 +17,7 @@ test: install
 torture: install  ## every test, the slow ones too, and a page of what was tried: reports/reliability
 	mkdir -p reports/reliability && rm -f reports/reliability/trials.jsonl
 	RELIABILITY=reports/reliability/trials.jsonl $(BIN)/python -m pytest -m ""; status=$$?; \
-	$(BIN)/recsys-nb run --only 91_reliability --study reliability --profile tiny && exit $$status
+	$(BIN)/recsys-nb run --only 91_reliability --study reliability --profile tiny --force && exit $$status
 
 install: .venv/.installed
 

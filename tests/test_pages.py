@@ -15,7 +15,7 @@ import pytest
 from recsys_nb.report import LIMIT, comparison_tables, mark_cells, notebook_body, page_body, write_overview, write_page
 
 ROOT = Path(__file__).parent.parent
-COMMITTED = [s for s in ('sessions', 'buyers', 'benchmarks') if (ROOT/'reports'/s/'index.html').exists()]
+COMMITTED = [s for s in ('sessions', 'buyers', 'benchmarks', 'benchmarks-gpu', 'reliability') if (ROOT/'reports'/s/'index.html').exists()]
 PAGES = sorted(p for s in COMMITTED for p in (ROOT/'reports'/s).glob('*.html') if p.name != 'comparison.html')
 EVIL = '<img src=x onerror=alert(1)></script><script>alert(2)</script>'
 
