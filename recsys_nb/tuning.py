@@ -12,7 +12,7 @@ from pathlib import Path
 from .data import *
 import numpy as np, pandas as pd, optuna
 import matplotlib.pyplot as plt
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import OperationalError
 from tqdm.auto import tqdm
 from .protocol import *
 from .metrics import *
@@ -39,10 +39,15 @@ DONE, GIVEN_UP = _State.COMPLETE, _State.PRUNED
 def open_search(storage, name)->optuna.Study: # see `tune`
     "A search as it is on disk; a trial that was running when it was killed counts for nothing."
     Path(storage).parent.mkdir(parents=True, exist_ok=True)
-    try: study = optuna.create_study(storage=f'sqlite:///{storage}', study_name=name, load_if_exists=True, direction='maximize',
-                                     pruner=optuna.pruners.MedianPruner(n_startup_trials=4))
-    except DatabaseError as e: raise DataError(f'{storage} is no search that can be read ({e.orig}), expected what Optuna wrote: delete it to search anew') from None
-    for trial in study.get_trials(deepcopy=False, states=[_State.RUNNING]): study.tell(trial.number, state=_State.FAIL)
+    try:
+        study = optuna.create_study(storage=f'sqlite:///{storage}', study_name=name, load_if_exists=True, direction='maximize',
+                                    pruner=optuna.pruners.MedianPruner(n_startup_trials=4))
+        left = study.get_trials(deepcopy=False, states=[_State.RUNNING])
+    except OperationalError: raise # a full disk, or somebody else who writes
+    except Exception as e: # a file may hold anything
+        why = str(getattr(e, 'orig', e)).partition('\n')[0][:100]
+        raise DataError(f'{storage} is no search that can be read ({why}), expected what Optuna wrote: delete it to search anew') from None
+    for trial in left: study.tell(trial.number, state=_State.FAIL)
     return study
 
 # %% ../nbs/06_tuning.ipynb #a9fcbb92
