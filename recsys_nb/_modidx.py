@@ -401,6 +401,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                    'recsys_nb.metrics.paired_test': ('metrics.html#paired_test', 'recsys_nb/metrics.py'),
                                    'recsys_nb.metrics.ranks_table': ('metrics.html#ranks_table', 'recsys_nb/metrics.py'),
                                    'recsys_nb.metrics.ratio_intervals': ('metrics.html#ratio_intervals', 'recsys_nb/metrics.py'),
+                                   'recsys_nb.metrics.read_arrays': ('metrics.html#read_arrays', 'recsys_nb/metrics.py'),
                                    'recsys_nb.metrics.resampled': ('metrics.html#resampled', 'recsys_nb/metrics.py'),
                                    'recsys_nb.metrics.result_table': ('metrics.html#result_table', 'recsys_nb/metrics.py'),
                                    'recsys_nb.metrics.show_metrics': ('metrics.html#show_metrics', 'recsys_nb/metrics.py'),

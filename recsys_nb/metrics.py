@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['METRICS', 'KS', 'TESTS', 'SLICES', 'hit_matrix', 'metrics_at', 'drawn', 'visitor_sums', 'resampled',
            'ratio_intervals', 'intervals', 'difference_tests', 'paired_test', 'holm', 'library_name', 'NotFitted',
-           'not_fitted', 'Recommender', 'model_class', 'load_model', 'top_k', 'blocked_top_k', 'Evaluation', 'evaluate',
-           'check_lists', 'metric_table', 'ranks_table', 'hits_from_ranks', 'write_result', 'kept_vocabulary',
-           'accepted', 'study_parameters', 'evaluate_shared', 'evaluate_published', 'result_table', 'show_metrics']
+           'not_fitted', 'read_arrays', 'Recommender', 'model_class', 'load_model', 'top_k', 'blocked_top_k',
+           'Evaluation', 'evaluate', 'check_lists', 'metric_table', 'ranks_table', 'hits_from_ranks', 'write_result',
+           'kept_vocabulary', 'accepted', 'study_parameters', 'evaluate_shared', 'evaluate_published', 'result_table',
+           'show_metrics']
 
 # %% ../nbs/04_metrics.ipynb #e2d7637c
 import importlib, inspect, json, time
@@ -173,6 +174,19 @@ def not_fitted(self, name): # reached only where a model has no such attribute
     if name.startswith('__'): raise AttributeError(name)
     raise NotFitted(f'{type(self).__name__} has no {name!r}: call fit(log) first')
 
+# %% ../nbs/04_metrics.ipynb #bf7695f7
+def read_arrays(
+    path,        # npz file of `Recommender.save`
+    sparse:list, # name, rows and columns of each sparse matrix in it
+)->dict:         # name -> array or sparse matrix
+    "Arrays as they were saved; raises where the file holds anything else."
+    with np.load(path, allow_pickle=False) as kept: arrays = {n: kept[n] for n in kept.files}
+    parts = lambda name: tuple(arrays.pop(f'{name}.{p}') for p in ('data', 'indices', 'indptr'))
+    found = {name: sp.csr_matrix(parts(name), shape=shape) for name, *shape in sparse}
+    for matrix in found.values(): matrix.check_format() # an index out of range would be read and written past the end
+    if any('.' in n for n in arrays): raise ValueError('it holds something else')
+    return found | arrays
+
 # %% ../nbs/04_metrics.ipynb #73683b8b
 class Recommender:
     "A model: `fit(log) -> self`, `recommend(histories, k) -> (items int32[n, k], scores float32[n, k])`."
@@ -204,13 +218,7 @@ class Recommender:
         "The model that `save` kept."
         plain = json.loads((Path(folder)/'model.json').read_text(encoding='utf-8'))
         self = cls.__new__(cls)
-        with np.load(Path(folder)/'model.npz', allow_pickle=False) as arrays:
-            for name, *shape in plain.pop('sparse'):
-                parts = tuple(arrays[f'{name}.{p}'] for p in ('data', 'indices', 'indptr'))
-                setattr(self, name, matrix := sp.csr_matrix(parts, shape=shape))
-                matrix.check_format() # an index out of range would be read and written past the end
-            vars(self).update({n: arrays[n] for n in arrays.files if '.' not in n}
-                              | {k: v for k, v in plain.items() if k != 'class'})
+        vars(self).update(read_arrays(Path(folder)/'model.npz', plain.pop('sparse')) | {k: v for k, v in plain.items() if k != 'class'})
         return self
 
 # %% ../nbs/04_metrics.ipynb #a6ef941f
@@ -370,8 +378,9 @@ def write_result(
 # %% ../nbs/04_metrics.ipynb #d50b6fe0
 def kept_vocabulary(folder): # results folder of a model
     "The item ids that a result is about, None where there are none to read."
-    try: return np.load(Path(folder)/'vocabulary.npy', allow_pickle=False)
+    try: ids = np.load(Path(folder)/'vocabulary.npy', allow_pickle=False)
     except (OSError, ValueError, EOFError): return None
+    return ids if isinstance(ids, np.ndarray) and ids.ndim == 1 and ids.dtype.kind == 'i' else None # an npz is read, too
 
 # %% ../nbs/04_metrics.ipynb #ab6a0626
 def accepted(cls, parameters:dict)->dict: # a recommender's class; any names with values
