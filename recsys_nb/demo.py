@@ -23,6 +23,7 @@ from starlette.middleware import Middleware
 from .data import *
 from .shop import load_log, load_categories
 from .protocol import *
+from .metrics import kept_vocabulary
 from .qualitative import *
 
 # %% ../nbs/21_demo.ipynb #f7380079
@@ -33,9 +34,8 @@ def study_vocabulary(
     "The vocabulary that most results of a study share."
     found = Counter()
     for path in Path(out).glob('results/*/vocabulary.npy'):
-        try: ids = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError): continue
-        if ids.ndim == 1 and ids.dtype.kind == 'i' and len(ids) and np.isin(ids, log.itemid.unique()).all():
+        ids = kept_vocabulary(path.parent)
+        if ids is not None and len(ids) and np.isin(ids, log.itemid.unique()).all():
             found[ids.astype(np.int64).tobytes()] += 1
     return np.frombuffer(found.most_common(1)[0][0], np.int64).copy() if found else None
 

@@ -71,6 +71,7 @@ Hybrid.learn = learn
 # %% ../nbs/18_hybrid.ipynb #5269d451
 def recommend(self, histories, k):
     "The best candidates by the weighted sum, filled up with popular items."
+    if self.weights is None: raise NotFitted('Hybrid has no weights: call learn(queries) after fit(log)')
     items, scores = np.full((len(histories), k), -1, np.int32), np.full((len(histories), k), -np.inf, np.float32)
     weights = {name: np.asarray(w, np.float32) for name, w in self.weights.items()}
     for a in range(0, len(histories), 4096):

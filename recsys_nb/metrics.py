@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['METRICS', 'KS', 'TESTS', 'SLICES', 'hit_matrix', 'metrics_at', 'drawn', 'visitor_sums', 'resampled',
-           'ratio_intervals', 'intervals', 'difference_tests', 'paired_test', 'holm', 'library_name', 'Recommender',
-           'load_model', 'top_k', 'blocked_top_k', 'Evaluation', 'evaluate', 'check_lists', 'metric_table',
-           'ranks_table', 'hits_from_ranks', 'write_result', 'accepted', 'study_parameters', 'evaluate_shared',
-           'evaluate_published', 'result_table', 'show_metrics']
+           'ratio_intervals', 'intervals', 'difference_tests', 'paired_test', 'holm', 'library_name', 'NotFitted',
+           'not_fitted', 'read_arrays', 'Recommender', 'model_class', 'load_model', 'top_k', 'blocked_top_k',
+           'Evaluation', 'evaluate', 'check_lists', 'metric_table', 'ranks_table', 'hits_from_ranks', 'write_result',
+           'kept_vocabulary', 'accepted', 'study_parameters', 'evaluate_shared', 'evaluate_published', 'result_table',
+           'show_metrics']
 
 # %% ../nbs/04_metrics.ipynb #e2d7637c
 import importlib, inspect, json, time
@@ -166,9 +167,30 @@ def library_name(cls)->str: # a class of this library, or its twin defined in a 
     found = [m for m, names in d['syms'].items() if f'{m}.{cls.__name__}' in names]
     return f'{found[0].split(".")[-1] if found else "__main__"}.{cls.__name__}'
 
+# %% ../nbs/04_metrics.ipynb #31796d22
+class NotFitted(ValueError, AttributeError): "A model is asked for what it has not learned yet."
+
+def not_fitted(self, name): # reached only where a model has no such attribute
+    if name.startswith('__'): raise AttributeError(name)
+    raise NotFitted(f'{type(self).__name__} has no {name!r}: call fit(log) first')
+
+# %% ../nbs/04_metrics.ipynb #bf7695f7
+def read_arrays(
+    path,        # npz file of `Recommender.save`
+    sparse:list, # name, rows and columns of each sparse matrix in it
+)->dict:         # name -> array or sparse matrix
+    "Arrays as they were saved; raises where the file holds anything else."
+    with np.load(path, allow_pickle=False) as kept: arrays = {n: kept[n] for n in kept.files}
+    parts = lambda name: tuple(arrays.pop(f'{name}.{p}') for p in ('data', 'indices', 'indptr'))
+    found = {name: sp.csr_matrix(parts(name), shape=shape) for name, *shape in sparse}
+    for matrix in found.values(): matrix.check_format() # an index out of range would be read and written past the end
+    if any('.' in n for n in arrays): raise ValueError('it holds something else')
+    return found | arrays
+
 # %% ../nbs/04_metrics.ipynb #73683b8b
 class Recommender:
     "A model: `fit(log) -> self`, `recommend(histories, k) -> (items int32[n, k], scores float32[n, k])`."
+    __getattr__ = not_fitted
 
     def size(self)->int:
         "Number of learned values: of arrays all, of sparse matrices those stored, of networks the parameters."
@@ -194,25 +216,29 @@ class Recommender:
     @classmethod
     def load(cls, folder):
         "The model that `save` kept."
-        plain = json.loads((Path(folder)/'model.json').read_text())
+        plain = json.loads((Path(folder)/'model.json').read_text(encoding='utf-8'))
         self = cls.__new__(cls)
-        with np.load(Path(folder)/'model.npz', allow_pickle=False) as arrays:
-            for name, *shape in plain.pop('sparse'):
-                parts = tuple(arrays[f'{name}.{p}'] for p in ('data', 'indices', 'indptr'))
-                setattr(self, name, sp.csr_matrix(parts, shape=shape))
-            vars(self).update({n: arrays[n] for n in arrays.files if '.' not in n}
-                              | {k: v for k, v in plain.items() if k != 'class'})
+        vars(self).update(read_arrays(Path(folder)/'model.npz', plain.pop('sparse')) | {k: v for k, v in plain.items() if k != 'class'})
         return self
 
 # %% ../nbs/04_metrics.ipynb #a6ef941f
-def load_model(folder): # results folder of a model
-    "The fitted model of a results folder, whatever its class."
-    module, name = json.loads((Path(folder)/'model.json').read_text())['class'].split('.')
+def model_class(folder): # results folder of a model
+    "The class of a kept model; only the library's own recommenders are ever called by what a file says."
+    module, name = json.loads((Path(folder)/'model.json').read_text(encoding='utf-8'))['class'].split('.')
     if module == '__main__' or not module.isidentifier():
         raise ValueError(f'{name} is no class of this library: export its notebook')
-    cls = getattr(importlib.import_module(f'recsys_nb.{module}'), name)
-    if not issubclass(cls, Recommender): raise ValueError(f'{name!r} is no recommender')
-    return cls.load(folder)
+    cls = getattr(importlib.import_module(f'recsys_nb.{module}'), name, None)
+    if not (isinstance(cls, type) and issubclass(cls, Recommender)): raise ValueError(f'{name!r} is no recommender')
+    return cls
+
+def load_model(folder): # results folder of a model
+    "The fitted model of a results folder, whatever its class; raises `DataError` where its files are not what `save` wrote."
+    try: return model_class(folder).load(folder)
+    except (FileNotFoundError, MemoryError, DataError): raise
+    except Exception as e: # a file may hold anything
+        why = str(e).partition('\n')[0][:100]
+        if type(e).__name__ == 'UnpicklingError' or 'allow_pickle' in why: why = 'it holds objects, and only numbers are read'
+        raise DataError(f'{folder}: the model kept there can\'t be read ({why}), expected the files that save wrote: fit it again') from None
 
 # %% ../nbs/04_metrics.ipynb #74af690a
 def top_k(
@@ -349,6 +375,13 @@ def write_result(
         {'model': name, 'parameters': parameters, 'size': model.size(), 'items': len(vocabulary), 'protocols': protocols}, indent=1))
     return table
 
+# %% ../nbs/04_metrics.ipynb #d50b6fe0
+def kept_vocabulary(folder): # results folder of a model
+    "The item ids that a result is about, None where there are none to read."
+    try: ids = np.load(Path(folder)/'vocabulary.npy', allow_pickle=False)
+    except (OSError, ValueError, EOFError): return None
+    return ids if isinstance(ids, np.ndarray) and ids.ndim == 1 and ids.dtype.kind == 'i' else None # an npz is read, too
+
 # %% ../nbs/04_metrics.ipynb #ab6a0626
 def accepted(cls, parameters:dict)->dict: # a recommender's class; any names with values
     "Those parameters that the class takes, directly or through a class that it passes them on to."
@@ -364,7 +397,7 @@ def accepted(cls, parameters:dict)->dict: # a recommender's class; any names wit
 def study_parameters(out, model, vocabulary)->dict: # study folder; model name; item ids
     "What the study chose for a model, with the weights of its calibration; empty where it has no result on these items."
     path = Path(out)/'results'/model
-    if not (path/'vocabulary.npy').exists() or not np.array_equal(np.load(path/'vocabulary.npy'), vocabulary): return {}
+    if not np.array_equal(kept_vocabulary(path), vocabulary): return {}
     kept, found = (json.loads((path/f).read_text()) if (path/f).exists() else {} for f in ('model.json', 'metrics.json'))
     return found.get('parameters', {}) | ({'weights': kept['weights']} if found and 'weights' in kept else {})
 

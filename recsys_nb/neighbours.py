@@ -125,6 +125,7 @@ class Neighbours(Recommender):
 
     def recommend(self, histories, k):
         if not hasattr(self, '_index'): self._index = session_index(self) # after loading
+        assert_known(histories, len(self.popular))
         return ranked_lists(self.score, histories, k, self.popular)
 
 # %% ../nbs/13_neighbours.ipynb #c1450b6b

@@ -8,7 +8,8 @@ __all__ = ['ROW', 'GAPS', 'HEAD_START', 'training_pieces', 'pack_rows', 'packed_
            'CopyHead', 'copies', 'drawn_negatives', 'touch', 'settle', 'on_train_end', 'competitors', 'training_step',
            'configure_optimizers', 'configure_gradient_clipping', 'packed_batches', 'shared_beginnings',
            'encode_histories', 'validation_step', 'co_occurrence', 'svd_vectors', 'SASRec', 'vectors', 'products',
-           'calibrate', 'steps', 'training_data', 'fit', 'quiet', 'Curve', 'save', 'load', 'keep_tuned', 'kept_tuned']
+           'calibrate', 'steps', 'training_data', 'fit', 'quiet', 'assert_finite', 'Curve', 'Checkpoints',
+           'checkpoint_of', 'save', 'load', 'keep_tuned', 'kept_tuned']
 
 # %% ../nbs/12_sasrec.ipynb #a73b5e82
 import hashlib, json, logging, math, os, shutil, sys, tempfile, time, warnings
@@ -79,7 +80,7 @@ def packed_batch(
              for name, fill in (('item', 0), ('target', -1), ('position', 0), ('piece', -1), ('event', 0), ('gap', 0))}
     batch['item'][place], batch['position'][place], batch['piece'][place] = histories.items[at], position, piece
     batch['target'][place] = histories.items[np.minimum(at + 1, len(histories.items) - 1)]
-    gap = np.where(position > 0, histories.times[at] - histories.times[np.maximum(at - 1, 0)], 0)
+    gap = np.where(position > 0, histories.times[at] - histories.times[np.maximum(at - 1, 0)], 0).clip(0)
     batch['event'][place], batch['gap'][place] = histories.events[at], np.minimum(np.log2(1 + gap / 1000), GAPS - 1)
     return {name: torch.from_numpy(m) for name, m in batch.items()}
 
@@ -458,6 +459,7 @@ class SASRec(Recommender):
     @torch.inference_mode()
     def recommend(self, histories, k):
         n, known, cold = self.module.hparams.n_items, np.flatnonzero(histories.length > 0), histories.length == 0
+        assert_known(histories, n)
         items, scores = np.full((len(histories), k), -1, np.int32), np.full((len(histories), k), -np.inf, np.float32)
         items[known], scores[known] = product_top_k(*self.products(histories[known]), k=k)
         items[cold, :n], scores[cold, :n] = self.popular[:k], -np.arange(1, min(k, n) + 1, dtype=np.float32)
@@ -542,7 +544,7 @@ def fit(
         with torch.no_grad():
             self.module.items.weight[:n_items(log)] = svd_vectors(histories, n_items(log), self.module.items.weight.shape[1], self.seed)
     self.history = pd.DataFrame(columns=['epoch', 'train_loss', 'hit_rate', 'seconds'])
-    learn = (histories.length > 1).any() and (stop_after or self.epochs)
+    learn = (histories.length > 1).any() and n_items(log) > 1 and (stop_after or self.epochs) # one item competes with nothing
     if learn: self._train(data, folder, key, resume, progress, stop_after or self.epochs, watch, lightning or {})
     self.enough = self.best_epoch or stop_after or self.epochs
     self.module.eval()
@@ -557,6 +559,15 @@ def quiet():
         'ignore', message='.*(num_workers|sched|log_every_n_steps|Checkpoint directory|weights_only).*')
     for name in ('lightning.pytorch', 'lightning.fabric', 'lightning'): logging.getLogger(name).setLevel(logging.ERROR)
 
+# %% ../nbs/12_sasrec.ipynb #16e03085
+def assert_finite(
+    module,   # network in training
+    step:int, # steps taken so far
+):
+    "Raise `FloatingPointError` where a weight is not a finite number."
+    for name, p in module.named_parameters():
+        if not torch.isfinite(p).all(): raise FloatingPointError(f'{name} is not finite after step {step}')
+
 # %% ../nbs/12_sasrec.ipynb #e4777613
 class Curve(L.Callback):
     "Keeps one row an epoch, and gives each epoch its own random numbers, so that a resumed training repeats an unbroken one."
@@ -566,6 +577,12 @@ class Curve(L.Callback):
 
     def on_train_start(self, trainer, module): # processes share the processor
         if trainer.world_size > 1 and module.device.type == 'cpu': torch.set_num_threads(max(1, (os.cpu_count() or 1) // trainer.world_size))
+        for row in self.rows: self.tell(row) # who watches a resumed training has to know how it began
+
+    def tell(self, row):
+        if self.watch and row['hit_rate'] == row['hit_rate']: self.watch(row['hit_rate'], row['epoch'])
+
+    def on_validation_start(self, trainer, module): assert_finite(module, trainer.global_step) # not-a-number is below nothing: it would rank first
 
     def on_train_epoch_start(self, trainer, module):
         torch.manual_seed(self.seed * 10_007 + trainer.current_epoch)
@@ -577,13 +594,33 @@ class Curve(L.Callback):
         torch.manual_seed(self.seed * 10_007 + trainer.global_step + 1_000_003 * trainer.global_rank)
 
     def on_train_epoch_end(self, trainer, module):
+        assert_finite(module, trainer.global_step) # before this epoch's checkpoint is written
         m = trainer.callback_metrics
         number = lambda name: float(m[name]) if name in m else float('nan')
         self.rows = [*self.rows, dict(
             epoch=trainer.current_epoch + 1, train_loss=number('train_loss'), hit_rate=number('hit_rate'),
             seconds=time.perf_counter() - self.start)]
         if self.file and trainer.is_global_zero: write_text(self.file, json.dumps(self.rows))
-        if self.watch and 'hit_rate' in m: self.watch(number('hit_rate'), trainer.current_epoch + 1)
+        self.tell(self.rows[-1])
+
+# %% ../nbs/12_sasrec.ipynb #84e3b810
+class Checkpoints(ModelCheckpoint):
+    "The best and the last epoch of a training, in its folder."
+    def load_state_dict(self, state):
+        here = lambda path: str(Path(self.dirpath)/Path(path).name) if path else path
+        paths = {name: here(state.get(name, '')) for name in ('best_model_path', 'kth_best_model_path', 'last_model_path')}
+        scores = {here(path): score for path, score in state.get('best_k_models', {}).items()}
+        super().load_state_dict(state | paths | dict(dirpath=self.dirpath, best_k_models=scores))
+
+# %% ../nbs/12_sasrec.ipynb #24a3fa4e
+def checkpoint_of(module, path): # network; a checkpoint; -> the same path where it holds a training of this network, else None
+    "What a training goes on from."
+    if not path or not path.exists(): return None
+    try:
+        kept = torch.load(path, map_location='cpu', weights_only=True)
+        if {n: p.shape for n, p in kept['state_dict'].items()} == {n: p.shape for n, p in module.state_dict().items()} and kept['loops']: return path
+    except Exception: pass # a file may hold anything
+    warnings.warn(f'{path} is no checkpoint of this network, so its training begins anew')
 
 # %% ../nbs/12_sasrec.ipynb #eeacee99
 def _train(self, data, folder, key, resume, progress, epochs, watch, lightning):
@@ -593,18 +630,20 @@ def _train(self, data, folder, key, resume, progress, epochs, watch, lightning):
     curve, validate = Curve(self.seed, None if several else watch, kept), data.valid is not None
     callbacks = [curve] + ([EarlyStopping('hit_rate', mode='max', patience=self.patience)] if validate else [])
     place = folder/'checkpoints'/key if folder else None
-    if place: callbacks.append(ModelCheckpoint(place, filename='best', save_last=True, enable_version_counter=False,
-                                               **(dict(monitor='hit_rate', mode='max') if validate else {})))
+    if place and validate: callbacks.append(Checkpoints(place, filename='best', enable_version_counter=False, monitor='hit_rate', mode='max'))
+    if place: callbacks.append(Checkpoints(place, filename='last', enable_version_counter=False)) # of every epoch, not only of better ones
     logger = TensorBoardLogger(folder/'tensorboard', name='', version=key) if folder else False
     trainer = L.Trainer(max_epochs=epochs, callbacks=callbacks, logger=logger, enable_checkpointing=bool(place),
                         enable_progress_bar=progress, enable_model_summary=False, gradient_clip_val=1.,
                         num_sanity_val_steps=0, reload_dataloaders_every_n_epochs=1, log_every_n_steps=10,
                         limit_val_batches=None if validate else 0, use_distributed_sampler=False, **lightning)
     last = place/'last.ckpt' if place else None
-    try: trainer.fit(self.module, datamodule=data, ckpt_path=last if resume and last and last.exists() else None, weights_only=True)
+    begun = resume and place and all(checkpoint_of(self.module, place/f'{name}.ckpt') for name in ['last'] + ['best'] * validate)
+    try: trainer.fit(self.module, datamodule=data, ckpt_path=last if begun else None, weights_only=True)
     except Hopeless:
         if place: shutil.rmtree(place, ignore_errors=True)
         raise
+    except FloatingPointError as e: self._recover(e, last, curve.rows)
     self.history = pd.DataFrame(json.loads(kept.read_text()) if several else curve.rows)
     if several: shutil.rmtree(kept.parent)
     if validate and len(self.history): self.best_epoch = int(self.history.loc[self.history.hit_rate.idxmax(), 'epoch'])
@@ -612,6 +651,17 @@ def _train(self, data, folder, key, resume, progress, epochs, watch, lightning):
         self.module.load_state_dict(torch.load(place/'best.ckpt', weights_only=True)['state_dict'])
     if place: shutil.rmtree(place, ignore_errors=True)
 SASRec._train = _train
+
+# %% ../nbs/12_sasrec.ipynb #c9cdbf85
+def _recover(self, error, last, rows): # what stopped the training; path of the last checkpoint or None; see `Curve`
+    "Go back to the last good epoch, and raise."
+    if not rows or not last or not last.exists(): del self.module; kept = 'nothing is kept'
+    else:
+        self.module.load_state_dict(torch.load(last, weights_only=True)['state_dict'])
+        self.history, kept = pd.DataFrame(rows), f'the model is as it was after epoch {len(rows)}, which {last} keeps'
+        self.module.eval()
+    raise FloatingPointError(f'training stopped: {error}; {kept}; lower learning_rate or embedding_learning_rate') from None
+SASRec._recover = _recover
 
 # %% ../nbs/12_sasrec.ipynb #651fa7e9
 def save(self, folder):
@@ -647,5 +697,8 @@ def keep_tuned(model, folder, windows:list): # results folder; fingerprint, test
 def kept_tuned(folder, windows:list)->tuple: # -> model, seconds of its training; None, 0 where there is none for these windows
     "The model that `keep_tuned` kept."
     path = Path(folder)/'train'/'windows.json'
-    kept = json.loads(path.read_text()) if path.exists() else {}
-    return (load_model(path.parent), kept['seconds']) if kept.get('windows') == windows else (None, 0.)
+    try:
+        kept = json.loads(path.read_text(encoding='utf-8'))
+        if kept['windows'] == windows: return load_model(path.parent), float(kept['seconds'])
+    except (OSError, ValueError, LookupError, TypeError): pass # it is trained anew
+    return None, 0.
