@@ -90,7 +90,7 @@ def open_source(
     return Source(path, members)
 
 # %% ../nbs/00_data.ipynb #d2c0f3e1
-def _reason(e): return _short(getattr(e, 'strerror', None) or str(e), 200) # what the system says, without the path
+def _reason(e): return _short(getattr(e, 'strerror', None) or str(e) or 'it ends too early', 200) # what the system says, without the path
 
 def _best(file, names):
     "Which of these paths is this file: the one least deep, small letters first; None where there is none."

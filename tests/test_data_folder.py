@@ -21,7 +21,7 @@ import pytest
 
 from recsys_nb.data import DataError, read_categories, read_log, write_parquet
 from recsys_nb.shop import open_data
-from test_bad_input import E, GOOD, P, T0
+from test_bad_input import E, GOOD, P, T0, flip
 from watch import watched
 
 ROOT = Path(__file__).parent.parent
@@ -122,6 +122,14 @@ def test_data_folder_that_cannot_be(tmp_path, monkeypatch, record):
     monkeypatch.chdir(tmp_path); (tmp_path/'data').write_text('a file')
     with pytest.raises(DataError, match='simulated:tiny cannot be written to data .*expected a folder with room and permission'): open_data('simulated:tiny')
     record('resources', 'a file in the place of the data folder', cases=1)
+
+
+def test_study_of_a_damaged_archive(tmp_path, monkeypatch, record):
+    "A study says in one sentence what is wrong with a file that it has not read yet."
+    from recsys_nb.study import StudyError, describe_data
+    monkeypatch.chdir(tmp_path); (tmp_path/'archive.zip').write_bytes(flip(P)(GOOD))
+    with pytest.raises(StudyError, match='archive.zip: item_properties_part1.csv is damaged'): describe_data('archive.zip')
+    record('archives', 'a study of an archive with damaged properties', cases=1, refused=1)
 
 
 def test_changed_while_read(shop, tmp_path, record):
