@@ -2,6 +2,7 @@
 import os
 import pickle
 import random
+import re
 import resource
 import shutil
 import signal
@@ -314,3 +315,11 @@ def test_evil_text_page(tmp_path, shop, record):
     assert any('&lt;script&gt;alert(1)' in t for t in tables), 'the note with the event names is nowhere on the page'
     for t in tables: assert '<script>alert' not in t and '<img src=x' not in t
     record('intruders', 'a log with code in every field of text', cases=len(EVIL) * 4)
+
+
+def test_nothing_unpickles(record):
+    "What the library could load as code, it does not: no pickle, no array of objects, no checkpoint with more than numbers, no evaluated text."
+    bad = re.compile(r'\b(import|from) (pickle|dill|joblib|shelve|marshal)\b|read_pickle|allow_pickle=True|weights_only=False|torch\.load\((?!.*weights_only=True)|yaml\.(unsafe_)?load\(|(?<![\w.])(eval|exec)\(')
+    found = [f'{p.name}: {line.strip()}' for p in sorted((ROOT/'recsys_nb').glob('*.py')) for line in p.read_text().splitlines() if bad.search(line)]
+    assert not found
+    record('intruders', 'library searched for what loads code', cases=1)
