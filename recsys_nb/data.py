@@ -77,10 +77,12 @@ def open_source(
 )->Source:
     "Find the files of RetailRocket's layout in a folder or zip."
     path = Path(path)
-    try: sizes, allowed = (_folder_sizes(path), most) if path.is_dir() else (_zip_sizes(path), min(most, max(SMALL, ratio * path.stat().st_size)))
+    try:
+        sizes, allowed = (_folder_sizes if path.is_dir() else _zip_sizes)(path), most
+        if not path.is_dir(): allowed = min(most, max(SMALL, ratio * path.stat().st_size))
+    except DataError: raise
     except FileNotFoundError: raise DataError(f'{path} does not exist, expected a folder or zip with events.csv') from None
     except (OSError, ValueError) as e:
-        if isinstance(e, DataError): raise
         raise DataError(f'{_short(str(path), 200)!r} cannot be opened ({_reason(e)}), expected a folder or zip with events.csv') from None
     found = {f: _best(f, sizes) for f in FILES}
     if not found['events.csv']: raise DataError(f'{path.name} holds no events.csv, expected the files of RetailRocket\'s archive')
@@ -144,7 +146,7 @@ def _undamaged(source, name):
     except OSError as e: raise DataError(f'{source.path.name}: {name} cannot be read ({_reason(e)}), expected a readable file') from None
 
 # %% ../nbs/00_data.ipynb #23c139df
-FORMAT = 5 # raise when what is cached changes its meaning
+FORMAT = 4 # raise when what is cached changes its meaning
 
 # %% ../nbs/00_data.ipynb #5a198678
 def fingerprint(

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import warnings
@@ -88,6 +89,23 @@ def test_read_only_disk(small_disk, shop, record):
     expected = truth(shop); subprocess.run(['mount', '-o', 'remount,ro', small_disk], check=True)
     with pytest.warns(UserWarning, match='Read-only file system'): same(shop, small_disk/'cache', expected)
     record('resources', 'cache on a read-only disk', cases=1)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='only root can become somebody else')
+def test_no_permission(record):
+    "For a user who may not read the log, or read it but not write beside it."
+    folder = Path(tempfile.mkdtemp()); folder.chmod(0o755)
+    try:
+        shop = folder/'shop'; shop.mkdir()
+        for n, b in GOOD.items(): (shop/n).write_bytes(b)
+        expected = truth(shop)
+        os.seteuid(65534)
+        with pytest.warns(UserWarning, match='Permission denied'): same(shop, folder/'cache', expected)
+        for path, mode, message in ((shop/E, 0, 'shop: events.csv cannot be read .Permission denied.'), (shop, 0o700, 'cannot be opened .Permission denied.|holds no events.csv'), (folder, 0o700, 'cannot be opened .Permission denied.')):
+            os.seteuid(0); path.chmod(mode); os.seteuid(65534)
+            with pytest.raises(DataError, match=message): read_log(shop)
+    finally: os.seteuid(0); shutil.rmtree(folder)
+    record('resources', 'a user without permission', cases=4)
 
 
 def limited(code, *arguments, size):
