@@ -243,6 +243,7 @@ CASES = [
     ('snapshots of items that nobody saw', add(f'{T0},999,categoryid,5', name=P), dict(roots={3, 8})),
     ('a category that is not in the tree', cell('value', '77', 2, P), dict(roots={3, 8, 77})),
     ('a category of 18 digits', cell('value', '9' * 18, 2, P), dict(roots={3, 8, int('9' * 18)})),
+    ('a category of 18 digits beside items without one', change(lambda b: b.split(b'\n')[0] + f'\n{T0},10,categoryid,{"9" * 17}1\n'.encode(), P), dict(roots={-1, int('9' * 17 + '1')})),
     ('a category of 19 digits', cell('value', '1' * 19, 4, P), "item_properties_part1.csv, line 4, column value: found '1111111111111111111', expected a category number of at most 18 digits"),
     ('a category of 100,000 digits', cell('value', '1' * 100_000, 4, P), "item_properties_part1.csv, line 4, column value: found '1111111111111111111111111111111111111...', expected a category number of at most 18 digits"),
     ('a space before a category', cell('value', ' 5', 4, P), "item_properties_part1.csv, line 4, column value: found ' 5', expected a category number"),
