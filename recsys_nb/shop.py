@@ -429,7 +429,7 @@ def open_data(
     "Where the events are; a simulated shop is made on its first use and kept in `data/`."
     size = parse_simulated(data)
     if size is None:
-        if not Path(data).exists():
+        if not os.path.exists(data):
             raise DataError(f'{data} does not exist, expected a folder, a zip, or simulated:{"|".join(PROFILES)}')
         return Path(data)
     folder = data_folder()/f'simulated-{size.key}'
@@ -440,6 +440,8 @@ def open_data(
         try: os.replace(temporary, folder)
         except OSError: # somebody else was first
             if not folder.exists(): raise
+    except OSError as e:
+        raise DataError(f'{data} cannot be written to {folder.parent.name} ({e.strerror or e}), expected a folder with room and permission') from None
     finally: shutil.rmtree(temporary, ignore_errors=True)
     return folder
 

@@ -381,11 +381,11 @@ def describe_data(
     "Read the events, and say what they are."
     from recsys_nb.data import open_source, fingerprint
     from recsys_nb.shop import open_data, load_log
-    try: folder, (log, report) = open_data(source), load_log(source)
+    try: folder, (log, report) = open_data(source), load_log(source); whole = fingerprint(open_source(folder))
     except (ValueError, OSError) as e: raise StudyError(f'--data: {e}') from None
     simulated = source.startswith('simulated')
     return dict(name=source if simulated else Path(source).name, source=source, simulated=simulated,
-                folder=os.path.relpath(folder), fingerprint=fingerprint(open_source(folder)), rows=report.rows,
+                folder=os.path.relpath(folder), fingerprint=whole, rows=report.rows,
                 events=len(log), kinds={k: int(n) for k, n in log.event.value_counts().items()},
                 visitors=int(log.visitorid.nunique()), items=int(log.itemid.nunique()),
                 first=str(log.timestamp.min())[:19], last=str(log.timestamp.max())[:19], notes=list(report.notes))

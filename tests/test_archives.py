@@ -1,0 +1,219 @@
+"Zips and folders that are not what they seem: refused in one sentence, without unpacking, waiting, or writing anything."
+import io
+import os
+import re
+import socket
+import stat
+import struct
+import zipfile
+import zlib
+from fnmatch import fnmatchcase
+
+import pytest
+
+from recsys_nb.data import DataError, open_source, read_categories, read_log
+from test_bad_input import C, E, GOOD, P, flip, study, without, zipped
+from watch import watched
+
+COMPLETE = 'expected a folder or the zip as Kaggle ships it'
+NONE = "holds no events.csv, expected the files of RetailRocket's archive"
+
+
+def pack(*members, method=zipfile.ZIP_DEFLATED, comment=b''):
+    "A zip of (name, bytes, what else to set)."
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, 'w') as z:
+        z.comment = comment
+        for name, content, *about in members:
+            info = zipfile.ZipInfo(name); info.compress_type = method
+            for k, v in (about[0] if about else {}).items(): setattr(info, k, v)
+            z.writestr(info, content, compresslevel=1)
+    return buffer.getvalue()
+
+
+def patch(archive, name, local=(), central=()):
+    "Overwrite header fields, (offset, format, value), of a member in both places where a zip keeps them."
+    b = bytearray(archive)
+    for magic, name_at, changes in ((b'PK\3\4', 30, local), (b'PK\1\2', 46, central)):
+        for m in re.finditer(re.escape(magic), bytes(b)):
+            if not b.startswith(name.encode(), m.start() + name_at): continue
+            for at, form, value in changes: struct.pack_into(form, b, m.start() + at, value)
+    return bytes(b)
+
+
+LOCAL = dict(version=(4, '<H'), flags=(6, '<H'), method=(8, '<H'), crc=(14, '<I'), packed=(18, '<I'), size=(22, '<I'))
+CENTRAL = dict(version=(6, '<H'), flags=(8, '<H'), method=(10, '<H'), crc=(16, '<I'), packed=(20, '<I'), size=(24, '<I'), offset=(42, '<I'))
+def claim(name=E, how=zipfile.ZIP_DEFLATED, **fields):
+    "The good archive with false claims about one member."
+    return patch(zipped(GOOD, method=how), name, [(*LOCAL[k], v) for k, v in fields.items() if k in LOCAL], [(*CENTRAL[k], v) for k, v in fields.items()])
+
+
+def with_mode(mode, content=b'/etc/passwd', name=E): return pack((name, content, dict(create_system=3, external_attr=(mode | 0o777) << 16)))
+def good(**more): return pack(*GOOD.items(), **more)
+def bomb(megabytes): return pack((E, GOOD[E] + b'1430000000000,1,view,1,\n' * (megabytes * 1_000_000 // 24)))
+def start(n): return GOOD[E][:n]
+REST = [(n, GOOD[n]) for n in (P, C)]
+
+# name, bytes of the zip, and what is promised: a message, or that it loads
+ZIPS = [
+    ('empty zip', lambda: zipped({}), f'archive.zip {NONE}'),
+    ('no events.csv', lambda: zipped(without(E)(GOOD)), f'archive.zip {NONE}'),
+    ('truncated', lambda: zipped(GOOD)[:2000], f'archive.zip is no complete zip (*), {COMPLETE}'),
+    ('the last byte is missing', lambda: zipped(GOOD)[:-1], f'archive.zip is no complete zip (*), {COMPLETE}'),
+    ('the beginning is missing', lambda: zipped(GOOD)[3000:], 'archive.zip*expected a*'),
+    ('an empty file', lambda: b'', f'archive.zip is no complete zip (*), {COMPLETE}'),
+    ('another format', lambda: b'%PDF-1.4 ' * 100, f'archive.zip is no complete zip (*), {COMPLETE}'),
+    ('a lone events.csv', lambda: GOOD[E], f'archive.zip is no complete zip (*), {COMPLETE}'),
+    ('nested', lambda: pack(('archive.zip', zipped(GOOD))), f'archive.zip {NONE}'),
+    ('nested by the name of events.csv', lambda: pack((E, zipped(GOOD))), "events.csv, line 1: found 'PK*', expected the column timestamp"),
+    ('nested beside events.csv', lambda: pack(*GOOD.items(), ('more.zip', zipped(GOOD))), True),
+    ('corrupt stored member', lambda: flip(E)(GOOD), 'archive.zip: events.csv is damaged (Bad CRC-32*), expected a complete file'),
+    ('corrupt deflated member', lambda: flip(E, zipfile.ZIP_DEFLATED)(GOOD), 'archive.zip: events.csv is damaged (*), expected a complete file'),
+    ('bzip2', lambda: zipped(GOOD, method=zipfile.ZIP_BZIP2), "archive.zip: found the member 'events.csv' packed with bzip2, expected a stored or deflated file"),
+    ('lzma', lambda: zipped(GOOD, method=zipfile.ZIP_LZMA), "archive.zip: found the member 'events.csv' packed with lzma, expected a stored or deflated file"),
+    ('an unknown method', lambda: claim(method=93), "archive.zip: found the member 'events.csv' packed with an unknown method, expected a stored or deflated file"),
+    ('bzip2 of something else', lambda: patch(pack(*GOOD.items(), ('readme', b'x')), 'readme', central=[(10, '<H', 12)]), True),
+    ('password', lambda: claim(flags=1), 'archive.zip: events.csv cannot be read from this zip (*password*), expected a complete zip without password'),
+    ('strong encryption', lambda: claim(flags=65), 'archive.zip: events.csv cannot be read from this zip (strong encryption*), expected a complete zip without password'),
+    ('AES', lambda: claim(flags=1, method=99), "archive.zip: found the member 'events.csv' packed with an unknown method, expected a stored or deflated file"),
+    ('password on the properties', lambda: claim(P, flags=1), 'archive.zip: item_properties_part1.csv cannot be read from this zip (*password*), expected a complete zip without password'),
+    ('a version from the future', lambda: claim(version=999), f'archive.zip is no complete zip (zip file version*), {COMPLETE}'),
+    ('a name that is not UTF-8', lambda: patch(pack(('events\xe9.csv', b'')).replace('events\xe9'.encode(), b'events\xff\xff'), 'events'), f'archive.zip is no complete zip (*decode*), {COMPLETE}'),
+    # ways out
+    ('../', lambda: zipped(GOOD, '../'), "archive.zip: found the member '../events.csv' with a path outside the zip, expected plain file names"),
+    ('a/../../', lambda: zipped(GOOD, 'a/../../'), "archive.zip: found the member 'a/../../events.csv' with a path outside the zip, expected plain file names"),
+    ('..\\', lambda: zipped(GOOD, '..\\'), "archive.zip: found the member '..*events.csv' with a path outside the zip, expected plain file names"),
+    ('absolute', lambda: zipped(GOOD, '/etc/'), "archive.zip: found the member '/etc/events.csv' with a path outside the zip, expected plain file names"),
+    ('drive letter', lambda: zipped(GOOD, 'C:\\'), "archive.zip: found the member 'C:*events.csv' with a path outside the zip, expected plain file names"),
+    ('network share', lambda: zipped(GOOD, '\\\\host\\share\\'), "archive.zip: found the member '*host*events.csv' with a path outside the zip, expected plain file names"),
+    ('another member leads outside', lambda: pack(*GOOD.items(), ('../../.bashrc', b'evil')), "archive.zip: found the member '../../.bashrc' with a path outside the zip, expected plain file names"),
+    ('a link', lambda: with_mode(stat.S_IFLNK), "archive.zip: found the member 'events.csv' which is a link or a device, expected plain files"),
+    ('a link elsewhere', lambda: pack(*GOOD.items(), ('data', b'/', dict(create_system=3, external_attr=(stat.S_IFLNK | 0o777) << 16))), "archive.zip: found the member 'data' which is a link or a device, expected plain files"),
+    ('a device', lambda: with_mode(stat.S_IFCHR), "archive.zip: found the member 'events.csv' which is a link or a device, expected plain files"),
+    ('a pipe', lambda: with_mode(stat.S_IFIFO), "archive.zip: found the member 'events.csv' which is a link or a device, expected plain files"),
+    ('an executable', lambda: pack((E, GOOD[E], dict(create_system=3, external_attr=(stat.S_IFREG | 0o6777) << 16)), *REST), True),
+    # what comes out
+    ('70 MB from a few kB', lambda: bomb(70), 'archive.zip would be * bytes to read, expected at most 67,108,864'),
+    ('3 MB from a few kB', lambda: bomb(3), True),
+    ('announced as 4 GB', lambda: claim(size=2**32 - 2), 'archive.zip would be 4,294,9* bytes to read, expected at most 67,108,864'),
+    ('more than announced', lambda: claim(size=1000), 'archive.zip: events.csv is damaged (Bad CRC-32*), expected a complete file'),
+    ('more than announced, with its checksum', lambda: claim(size=1000, crc=zlib.crc32(start(1000))), 'archive.zip: events.csv is damaged (Bad CRC-32*), expected a complete file'),
+    ('less than announced', lambda: claim(size=100_000), True), # the checksum agrees: nothing is missing
+    ('a wrong checksum', lambda: claim(crc=1), 'archive.zip: events.csv is damaged (Bad CRC-32*), expected a complete file'),
+    ('a bomb announced as 1 kB', lambda: patch(bomb(70), E, [(*LOCAL['size'], 1000)], [(*CENTRAL['size'], 1000)]), 'archive.zip: events.csv is damaged (Bad CRC-32*), expected a complete file'),
+    ('a stored member longer than the zip', lambda: claim(how=zipfile.ZIP_STORED, packed=10**6, size=10**6), 'archive.zip*, expected a complete file'),
+    ('members on top of each other', lambda: patch(zipped(GOOD, method=zipfile.ZIP_DEFLATED), P, central=[(*CENTRAL['offset'], 0)]), 'archive.zip: item_properties_part1.csv cannot be read from this zip (*), expected a complete zip without password'),
+    ('a member that begins after the end', lambda: claim(offset=10**6), 'archive.zip: events.csv cannot be read from this zip (*), expected a complete zip without password'),
+    ('20 members with names of 60,000 letters', lambda: pack(*GOOD.items(), *((f'{i:060000}', b'') for i in range(20)), method=0), f'archive.zip is no complete zip (the list of its members is over 1 MB long), {COMPLETE}'),
+    ('500 members', lambda: pack(*GOOD.items(), *((f'{i}', b'') for i in range(500))), True),
+    ('a name of 60,000 letters', lambda: pack(*GOOD.items(), ('../' + 'a' * 60_000, b'')), "archive.zip: found the member '../aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...' with a path outside the zip, expected plain file names"),
+    # names
+    ('events.csv twice', lambda: patch(pack((E, GOOD[E]), ('events.csw', b'')), 'events.csw', [(39, '<B', ord('v'))], [(55, '<B', ord('v'))]), "archive.zip: found the member 'events.csv' 2 times, expected it once"),
+    ('one folder down', lambda: zipped(GOOD, 'archive/', zipfile.ZIP_DEFLATED), True),
+    ('a folder called events.csv', lambda: pack(('events.csv/', b''), ('events.csv/readme', b'x')), f'archive.zip {NONE}'),
+    ('events.csv in a folder called events.csv', lambda: zipped(GOOD, 'events.csv/'), True),
+    ('capital letters', lambda: pack(*((n.upper(), b) for n, b in GOOD.items())), True),
+    ('a wrong one in capital letters beside it', lambda: pack(('EVENTS.CSV', b'x'), *GOOD.items()), True),
+    ('the shadows of a Mac', lambda: pack(('__MACOSX/._events.csv', b'\0\5\x16\7'), *GOOD.items()), True),
+    ('a name that only ends like it', lambda: pack(('xevents.csv', GOOD[E])), f'archive.zip {NONE}'),
+    ('a name cut by a NUL byte', lambda: patch(zipped(GOOD), E, [(39, '<B', 0)], [(55, '<B', 0)]), f'archive.zip {NONE}'),
+    ('two names for one member', lambda: patch(zipped(GOOD), E, [(30, '<B', ord('E'))]), 'archive.zip: events.csv cannot be read from this zip (*differ*), expected a complete zip without password'),
+    ('something before it', lambda: b'#!/bin/sh\n' * 100 + zipped(GOOD), True),
+    ('a comment of 60 kB', lambda: good(comment=b'x' * 60_000), True),
+]
+
+
+@pytest.mark.parametrize('make, promised', [z[1:] for z in ZIPS], ids=[z[0] for z in ZIPS])
+def test_zip(tmp_path, record, request, make, promised):
+    path, cache = tmp_path/'archive.zip', tmp_path/'cache'
+    path.write_bytes(make())
+    with watched(tmp_path, cache) as cost:
+        if promised is True:
+            assert read_log(path, cache)[1].events >= 120
+            if P in open_source(path).members: assert len(read_categories(path, cache).snapshots) == 4
+        else:
+            with pytest.raises(DataError) as error: read_log(path, cache); read_categories(path, cache)
+            assert fnmatchcase(str(error.value), promised), str(error.value)
+            assert len(str(error.value).splitlines()) == 1 and len(str(error.value)) < 400
+    record('archives', request.node.callspec.id, cases=1, loaded=int(promised is True), refused=int(promised is not True),
+           slowest_seconds=round(cost.seconds, 3), peak_mb=round(cost.megabytes))
+
+
+def test_limits_are_parameters(tmp_path, record):
+    path = tmp_path/'archive.zip'
+    path.write_bytes(bomb(70))
+    with pytest.raises(DataError, match='expected at most 67,108,864'): open_source(path)
+    assert open_source(path, ratio=10_000).members == {E: E}
+    with pytest.raises(DataError, match='expected at most 69,000,000'): open_source(path, ratio=10_000, most=69_000_000)
+    folder = tmp_path/'shop'; folder.mkdir(); (folder/E).write_bytes(GOOD[E])
+    with pytest.raises(DataError, match='shop would be .* bytes to read, expected at most 1,000'): open_source(folder, most=1000)
+    record('archives', 'limits of size and ratio as parameters', cases=4, refused=3, loaded=1)
+
+
+def fifo(path): os.mkfifo(path)
+def device(path): path.symlink_to('/dev/zero')
+def endless(path):
+    with open(path, 'wb') as f: f.truncate(100 << 30) # a hole of 100 GB: takes no room
+def bound(path):
+    with socket.socket(socket.AF_UNIX) as s:
+        here = os.getcwd(); os.chdir(path.parent) # names of sockets are short
+        try: s.bind(path.name)
+        finally: os.chdir(here)
+def linked(path):
+    real = path.parent.parent/'elsewhere.csv'; real.write_bytes(GOOD[E]); path.symlink_to(real)
+def in_capitals(path): (path.parent/'Events.CSV').write_bytes(GOOD[E])
+def below(path): path.mkdir(); (path/E).write_bytes(GOOD[E])
+def both(path): (path.parent/'a').mkdir(); (path.parent/'a'/E).write_bytes(b'x'); path.write_bytes(GOOD[E])
+def ring(path): path.symlink_to(path)
+
+
+FOLDERS = [
+    ('a pipe', fifo, 'shop: events.csv is a pipe or a device, expected a file'),
+    ('a device', device, 'shop: events.csv is a pipe or a device, expected a file'),
+    ('a socket', bound, 'shop: events.csv is a pipe or a device, expected a file'),
+    ('a link to nothing', lambda p: p.symlink_to('nothing'), 'shop: events.csv is a link to nothing, expected a file'),
+    ('a link to itself', ring, 'shop: events.csv is a link to nothing, expected a file'),
+    ('a folder', lambda p: p.mkdir(), f'shop {NONE}'),
+    ('an endless file', endless, 'shop would be 107,374,*,* bytes to read, expected at most 17,179,869,184'),
+    ('a link to a file elsewhere', linked, True),
+    ('a file in a folder of its name', below, True),
+    ('capital letters', in_capitals, True),
+    ('another one further down', both, True),
+]
+
+
+@pytest.mark.parametrize('make, promised', [f[1:] for f in FOLDERS], ids=[f[0] for f in FOLDERS])
+def test_folder(tmp_path, record, request, make, promised):
+    "What may stand in the place of events.csv."
+    path, cache = tmp_path/'shop', tmp_path/'cache'
+    path.mkdir(); make(path/E)
+    for n in (P, C): (path/n).write_bytes(GOOD[n])
+    with watched(tmp_path, cache) as cost:
+        if promised is True: assert study(path, cache)['roots'] == {3, 8}
+        else:
+            with pytest.raises(DataError) as error: read_log(path, cache)
+            assert fnmatchcase(str(error.value), promised), str(error.value)
+    record('archives', f'in the place of events.csv: {request.node.callspec.id}', cases=1, loaded=int(promised is True), refused=int(promised is not True),
+           slowest_seconds=round(cost.seconds, 3), peak_mb=round(cost.megabytes))
+
+
+@pytest.mark.parametrize('name', ['item_properties_part2.csv', 'category_tree.csv'])
+def test_pipe_for_an_optional_file(tmp_path, record, name):
+    path = tmp_path/'shop'; path.mkdir(); fifo(path/name)
+    for n in GOOD:
+        if n != name: (path/n).write_bytes(GOOD[n])
+    with watched(tmp_path, tmp_path/'cache') as cost, pytest.raises(DataError, match=f'{name} is a pipe or a device'): read_log(path)
+    record('archives', f'a pipe in the place of {name}', cases=1, refused=1, slowest_seconds=round(cost.seconds, 3))
+
+
+def test_strange_paths(tmp_path, record):
+    "Given in the place of a zip or folder: no traceback, no waiting."
+    fifo(tmp_path/'pipe'); bound(tmp_path/'socket'); (tmp_path/'empty').mkdir(); ring(tmp_path/'ring')
+    strange = {tmp_path/'pipe': 'is a pipe or a device', tmp_path/'socket': 'is a pipe or a device', '/dev/zero': 'is a pipe or a device', '/dev/null': 'is a pipe or a device',
+               tmp_path/'empty': NONE, tmp_path/'nothing': 'does not exist', tmp_path/'a'/'b': 'does not exist', tmp_path/'ring': 'cannot be opened', 'x' * 5000: 'cannot be opened',
+               'a\0b': 'cannot be opened', tmp_path/'empty'/'..'/'nothing': 'does not exist', '=1+1': 'does not exist', '<script>alert(1)</script>': 'does not exist', 'https://example.org/a.zip': 'does not exist'}
+    with watched(tmp_path, tmp_path/'cache') as cost:
+        for path, message in strange.items():
+            with pytest.raises(DataError) as error: read_log(path, tmp_path/'cache')
+            assert message in str(error.value) and len(str(error.value).splitlines()) == 1 and len(str(error.value)) < 400, str(error.value)
+    record('bad input', 'strange paths in the place of a folder or zip', cases=len(strange), refused=len(strange), slowest_seconds=round(cost.seconds, 3))
