@@ -143,6 +143,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'recsys_nb.comparison.expected_models': ( 'comparison.html#expected_models',
                                                                                 'recsys_nb/comparison.py'),
                                       'recsys_nb.comparison.groups_of': ('comparison.html#groups_of', 'recsys_nb/comparison.py'),
+                                      'recsys_nb.comparison.harmless': ('comparison.html#harmless', 'recsys_nb/comparison.py'),
                                       'recsys_nb.comparison.model_order': ('comparison.html#model_order', 'recsys_nb/comparison.py'),
                                       'recsys_nb.comparison.not_better_than': ( 'comparison.html#not_better_than',
                                                                                 'recsys_nb/comparison.py'),

@@ -13,7 +13,8 @@ __all__ = ['LONGEST', 'ADDED', 'ITEM_COLUMNS', 'WORDS', 'CSS', 'NOTE', 'POLICY',
 
 # %% ../nbs/21_demo.ipynb #f764aa1b
 import os
-os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False' # read when gradio is imported
+# read when gradio is imported: nothing is reported; nor does it sum up its last 10,000 events after each one
+os.environ.update(GRADIO_ANALYTICS_ENABLED='False', GRADIO_ANALYTICS_MAX_EVENTS='1', GRADIO_ANALYTICS_CACHE_FREQUENCY=str(10**12))
 import re, time
 from collections import Counter
 from collections.abc import Mapping
@@ -523,7 +524,7 @@ POLICY = ("default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' b
           "img-src 'self' data:; font-src 'self' data:; "
           "connect-src 'self'; worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'none'")
 SERVED = re.compile(r'/|/config/?|/(assets|static)/[\w./-]+|/theme\.css|/favicon\.ico|/gradio_api/(info|startup-events|app_id|heartbeat/\w+'
-                    r'|queue/(join|data)|run/predict|call/recommend(/\w+)?|cancel|reset)/?')
+                    r'|queue/(join|data)|call/recommend(/\w+)?|cancel|reset)/?')
 HERE = re.compile(r'(https?://)?(127\.0\.0\.1|localhost)(:\d{1,5})?')
 LARGEST = 65_536 # bytes of a request
 
@@ -646,8 +647,8 @@ def _layout(state, examples, whole, asked, click, enter, view, api):
         gr.on([h.click for h in (visitors, items, message, history, left_list, right_list)], click, [shopper, left, right], page,
               trigger_mode='multiple', concurrency_limit=1, **quiet)
         # not .input, which gradio sends for a pressed character only: not for a deleted or pasted one, nor from a phone
-        visitor.change(lambda t: visitors_html(state, t, examples), visitor, visitors, trigger_mode='always_last', queue=False, **quiet)
-        item.change(lambda t: items_html(state, t), item, items, trigger_mode='always_last', queue=False, **quiet)
+        visitor.change(lambda t: visitors_html(state, t, examples), visitor, visitors, trigger_mode='always_last', **quiet)
+        item.change(lambda t: items_html(state, t), item, items, trigger_mode='always_last', **quiet)
         visitor.submit(enter, [visitor, shopper, left, right], [visitors, *page], **quiet)
         item.submit(view, [item, shopper, left, right], page, **quiet)
         for model, shown in ((left, left_list), (right, right_list)): model.input(asked, [shopper, model], shown, **quiet)
@@ -672,6 +673,8 @@ def launch_app(app, port=None, inline=False, block=False):
     "Start an app on 127.0.0.1 and nowhere else; returns its address."
     theme = gr.themes.Default(primary_hue='emerald', font=['system-ui', 'sans-serif'], font_mono=['ui-monospace', 'monospace'])
     page = CSS + '.gradio-container { width: 100%; max-width: 85rem !important; margin: 0 auto !important; } .tight { gap: .5rem !important; }'
+    for name in ('no_proxy', 'NO_PROXY'): # gradio asks itself whether it is there, and a proxy would say no
+        os.environ[name] = ','.join(filter(None, [os.environ.get(name), '127.0.0.1']))
     _, url, _ = app.launch(server_name='127.0.0.1', server_port=port, share=False, inline=False, inbrowser=False, quiet=True,
                            prevent_thread_lock=True, show_error=False, footer_links=[], run_history=False,
                            enable_monitoring=False, pwa=False, mcp_server=False, ssr_mode=False, max_file_size=1, root_path='', state_session_capacity=1000,
