@@ -607,7 +607,7 @@ def make_demo(state:DemoState)->gr.Blocks: # from `load_demo`
         return whole(clicked(state, shopper, data.get('do'), data.get('of')), a, b)
     def enter(text, shopper, a, b):
         visitor, wrong = parse_visitor(text)
-        return visitors_html(state, text, examples), *whole(shopper if wrong else Shopper(visitor), a, b)
+        return whole(shopper if wrong else Shopper(visitor), a, b) # what is wrong was said while it was typed
     def view(text, shopper, a, b): # the first item that a search finds
         found = state.vocabulary[find_items(state, '' if text is None else str(text)[:100], 1)].tolist()
         return whole(shopper.add(found[0]) if found and text else shopper, a, b)
@@ -649,7 +649,7 @@ def _layout(state, examples, whole, asked, click, enter, view, api):
         # not .input, which gradio sends for a pressed character only: not for a deleted or pasted one, nor from a phone
         visitor.change(lambda t: visitors_html(state, t, examples), visitor, visitors, trigger_mode='always_last', **quiet)
         item.change(lambda t: items_html(state, t), item, items, trigger_mode='always_last', **quiet)
-        visitor.submit(enter, [visitor, shopper, left, right], [visitors, *page], **quiet)
+        visitor.submit(enter, [visitor, shopper, left, right], page, **quiet)
         item.submit(view, [item, shopper, left, right], page, **quiet)
         for model, shown in ((left, left_list), (right, right_list)): model.input(asked, [shopper, model], shown, **quiet)
         gr.api(api, api_name='recommend', api_description='The answer for a visitor, given as text, and a model, as HTML.')
