@@ -465,7 +465,7 @@ padding: .1rem .6rem; margin: 0 .35rem .35rem 0; text-align: left; } .shop butto
 .shop .note { font-size: .85em; opacity: .85; margin: .3rem 0; }
 .shop .message { margin: .2rem 0; } .shop .wrong { border-left: 4px solid #b3261e; padding-left: .6rem; }
 .shop .hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
-.panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(19rem, 100%), 1fr)); gap: .6rem 2rem; align-items: start; }'''
+.panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(16rem, 100%), 1fr)); gap: .6rem 2rem; align-items: start; }'''
 
 # %% ../nbs/21_demo.ipynb #7bf6f782
 NOTE = ('<p class="note">Why: each of the newest eight items of the history was left out in turn and the model asked again. “Because of 123, otherwise '

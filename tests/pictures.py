@@ -39,6 +39,12 @@ def take(browser, url, path, height=900, before=lambda page: None):
     print(f'{path.name}: {path.stat().st_size / 1000:.0f} kB')
 
 
+def first_figure(page):
+    "To the first figure of a notebook's page; the index stays at its top."
+    figures = page.locator('main figure img, main .output img')
+    if not page.locator('#comparison-table').count() and figures.count(): figures.first.evaluate('e => e.scrollIntoView({block: "center"})')
+
+
 def shop(page):
     "A visitor goes on with what the first model recommends."
     page.wait_for_selector('.list li')
@@ -69,7 +75,7 @@ def main(arguments=None):
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=shutil.which('chromium'), args=['--no-sandbox', '--disable-gpu', '--disable-background-networking'])
         for name, page in (('index', 'index'), ('page', options.page)):
-            if options.reports: take(browser, (ROOT/'reports'/options.reports/f'{page}.html').as_uri(), options.out.absolute()/f'{name}.png')
+            if options.reports: take(browser, (ROOT/'reports'/options.reports/f'{page}.html').as_uri(), options.out.absolute()/f'{name}.png', before=first_figure)
         if options.demo: demo(browser, options.demo, options.out.absolute())
         browser.close()
 
