@@ -280,7 +280,9 @@ class ItemItemCF(Recommender):
         return self
 
     def recommend(self, histories, k):
-        similarity = self.similarity.astype(np.float32)
+        if getattr(self, '_of', None) is not self.similarity: # once, as it takes longer than a few short lists do
+            self._single, self._of = self.similarity.astype(np.float32), self.similarity
+        similarity = self._single
         def score(part):
             seen = recent_items(part, len(self.popular), self.decay)
             scores = seen @ similarity

@@ -8,7 +8,7 @@ __all__ = ['FAMILIES', 'MODELS', 'TRANSFORMERS', 'PROTOCOLS', 'ORIGINAL', 'EXPEC
            'query_metric', 'Answered', 'same_queries', 'against', 'against_best', 'not_better_than', 'cell',
            'comparison_rows', 'shared_answer', 'verdict', 'by_k', 'told_apart', 'groups_of', 'best_and_tied',
            'slice_masks', 'by_slice', 'winners_text', 'draw_heatmap', 'worth_naming', 'by_history', 'published_table',
-           'ratios', 'tie_table', 'write_comparison']
+           'ratios', 'tie_table', 'harmless', 'write_comparison']
 
 # %% ../nbs/30_comparison.ipynb #f1223399
 import html, json
@@ -404,6 +404,11 @@ def tie_table(
                 rows += [(protocol, s, metric, k, m, 'best' if best.at[m, s] else 'tied') for s in best for m in best.index[tied[s]]]
     return pd.DataFrame(rows, columns=['protocol', 'slice', 'metric', 'k', 'model', 'mark'])
 
+# %% ../nbs/30_comparison.ipynb #ed945feb
+def harmless(table)->pd.DataFrame: # any cells; -> the same, text that a spreadsheet would take for a formula begins with an apostrophe
+    "Cells for a CSV file that a spreadsheet may open, as somebody else may have written a study's results."
+    return table.map(lambda cell: f"'{cell}" if isinstance(cell, str) and cell.startswith(('=', '+', '-', '@', '\t', '\r')) else cell)
+
 # %% ../nbs/30_comparison.ipynb #b06f43ae
 def write_comparison(
     out,      # study folder
@@ -415,7 +420,7 @@ def write_comparison(
     "Write comparison.csv (one number a row), comparison.html and comparison.md."
     names = {'next-item': 'Next item', 'purchases': 'Purchases of buyers',
              'as-published': 'As published (rows answer different questions)'}
-    write_text(Path(out)/'comparison.csv', table.to_csv(index=False, float_format='%.7g'))
+    write_text(Path(out)/'comparison.csv', harmless(table).to_csv(index=False, float_format='%.7g'))
     body = ''.join(f'<h2>{names[p]}</h2>{t.to_html(border=0)}' for p, t in tables.items())
     said = ''.join(f'<p>{html.escape(s)}</p>' for s in (answer, *more))
     write_text(Path(out)/'comparison.html',

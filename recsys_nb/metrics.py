@@ -11,7 +11,7 @@ __all__ = ['METRICS', 'KS', 'TESTS', 'SLICES', 'hit_matrix', 'metrics_at', 'draw
            'show_metrics']
 
 # %% ../nbs/04_metrics.ipynb #e2d7637c
-import importlib, inspect, json, time
+import importlib, inspect, json, re, time
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -354,6 +354,8 @@ def write_result(
     vocabulary,       # item ids, int64[n_items]
 )->pd.DataFrame:      # the metric table, with a column `protocol`
     "Write a model's results folder; returns its numbers."
+    if not re.fullmatch(r'\w[\w .,+()&-]*', name): # it becomes a folder, and a cell of CSV files that a spreadsheet may open
+        raise ValueError(f'a model is named {name!r}, expected letters, digits, blanks and . , + - & ( ), a letter or digit first')
     folder = Path(out)/'results'/name
     table = pd.concat([metric_table(e).assign(protocol=p) for p, e in evaluations.items()], ignore_index=True)
     number = lambda x: None if x is None or np.isnan(x) else float(x)

@@ -1150,13 +1150,15 @@ def diff_studies(
 def demo(
     study: str = typer.Option('default', help='Whose models and events to show.', autocompletion=complete_study),
     port: int = typer.Option(7860, min=1, max=65_535, help='Port on 127.0.0.1.'),
+    time: bool = typer.Option(False, '--time', help='Only measure how long it takes to start and to answer.'),
 ):
     "Try the fitted models in a browser, on this machine only."
     root = find_root()
     with refusing(): manifest = find_study(root, study)
     with contextlib.chdir(root/'nbs'), kernel_environment():
-        from recsys_nb.demo import launch_demo
-        launch_demo(f'../reports/{study}', manifest['data']['source'], port=port)
+        from recsys_nb.demo import launch_demo, time_demo
+        if time: time_demo(f'../reports/{study}', manifest['data']['source'])
+        else: launch_demo(f'../reports/{study}', manifest['data']['source'], port=port)
 
 # %% ../nbs/40_study.ipynb #dbca3d9f
 def make_readme(root:Path)->str: # project folder; -> Markdown
