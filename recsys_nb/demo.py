@@ -38,9 +38,8 @@ def study_vocabulary(
     "The vocabulary that most results of a study share."
     found, known = Counter(), log.itemid.unique()
     for path in Path(out).glob('results/*/vocabulary.npy'):
-        try: ids = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError): continue
-        if ids.ndim == 1 and ids.dtype.kind == 'i' and len(ids): found[ids.astype(np.int64).tobytes()] += 1
+        ids = kept_vocabulary(path.parent)
+        if ids is not None and len(ids): found[ids.astype(np.int64).tobytes()] += 1
     for ids, _ in found.most_common():
         ids = np.frombuffer(ids, np.int64)
         if (np.diff(ids) > 0).all() and np.isin(ids, known).all(): return ids.copy()
@@ -72,9 +71,8 @@ def study_models(
     "The models of a study that speak in codes of this vocabulary."
     names, notes = [], []
     for path in sorted(Path(out).glob('results/*/model.json')):
-        try: fits = np.array_equal(np.load(path.parent/'vocabulary.npy', allow_pickle=False), vocabulary)
-        except (OSError, ValueError, EOFError): fits = False
-        if fits: names.append(path.parent.name)
+        ids = kept_vocabulary(path.parent)
+        if ids is not None and np.array_equal(ids, vocabulary): names.append(path.parent.name)
         else: notes.append(f'{path.parent.name} was fitted on other events or items, so it is left out.')
     names.sort(key=lambda m: (m != 'SASRec', m != 'History + Walk', m != 'Item-Item CF', '(' in m, m))
     return StudyModels(out, vocabulary, names), notes
