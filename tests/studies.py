@@ -1,4 +1,5 @@
 "What the tests of the runner share: projects to run in, the command, and what must be true of a study folder at any moment."
+import io
 import json
 import os
 import re
@@ -14,6 +15,10 @@ import pyarrow.parquet as pq
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 KILLED = 'its kernel was ended by signal 9'
+QUICK = ['--profile', 'tiny', *(x for p in (
+    'trials=1', 'epochs=1', '12_sasrec.published=false', '15_bpr.iterations=5', '17_bert4rec.shorter=0') for x in ('-p', p))]
+TOYS = ('10_baselines', '11_als', '14_ease', '30_comparison', # and those that the profile tiny names
+        '12_sasrec', '17_bert4rec', '31_ablation', '34_certainty', '35_leakage')
 
 
 def command(project, *arguments, program=(str(BIN/'recsys-nb'),), before=(), env=None, **more):
@@ -30,6 +35,15 @@ def recsys(project, *arguments, timeout=600, **more):
     finally: process.kill(); process.wait()
     assert 'Traceback' not in out + err, out + err
     return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+
+def here(folder, *only, study='toy', **more):
+    "The same in this process, which has everything imported: exit status, and what was said."
+    from rich.console import Console
+    from recsys_nb.study import run_study
+    told = io.StringIO()
+    code = run_study(study=study, profile='tiny', only=only, root=folder, console=Console(file=told, width=200), **more)
+    return code, told.getvalue()
 
 
 def one_sentence(done, status, *words):
@@ -68,11 +82,11 @@ _ = (Path(out)/'comparison.csv').write_text('\\n'.join(rows) + '\\n')'''
 
 def toys(folder, **more):
     "A project whose notebooks have the names and the parameters of ours, and end in a second: a model's result is a digest of its data and seed."
-    project(folder, **more)
+    project(folder, TOYS, **more)
     for path in (folder/'nbs').glob('[0-9]*.ipynb'):
         notebook = json.loads(path.read_text())
         tagged = [c for c in notebook['cells'] if 'parameters' in c['metadata'].get('tags', [])]
-        body = TABLE if path.stem == '30_comparison' else TOY.format(path.stem, 'seed' if 'seed: int' in ''.join(*[c['source'] for c in tagged]) else 0) if tagged else ''
+        body = TABLE if path.stem == '30_comparison' else TOY.format(path.stem, 'seed')
         cell = dict(cell_type='code', id='toy', metadata={}, outputs=[], execution_count=None, source=body)
         notebook['cells'] = [dict(cell_type='markdown', id='title', metadata={}, source=f'# {path.stem}'), *tagged, cell]
         path.write_text(json.dumps(notebook))
