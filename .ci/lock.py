@@ -6,6 +6,7 @@
 pip chooses the versions; uv, which the Makefile installs beside this, asks PyPI for the hashes. What pip would take on this machine is added where it is
 another file: torch here is a CPU build, 2.13.0+cpu, which the lock calls 2.13.0."""
 import configparser
+import datetime
 import json
 import re
 import subprocess
@@ -57,8 +58,8 @@ def main():
     here, there, lines = pip_takes(pins, '--no-deps'), on_pypi(pins), []
     for key, (name, version, own) in sorted(here.items()):
         lines.append(' \\\n'.join([f'{name}=={version}', *(f'    --hash=sha256:{h}' for h in sorted({own} | there[key]))]))
-    LOCK.write_text('\n'.join(lines) + '\n')
-    print(f'{LOCK.name}: {len(lines)} packages, {sum(len({here[k][2]} | there[k]) for k in here)} hashes; '
+    LOCK.write_text('\n'.join([f'# renewed {datetime.date.today()} for Python {OLDEST} on Linux and macOS; make lock does it again', *lines]) + '\n')
+    print(f'{LOCK.name}: {len(here)} packages, {sum(len({here[k][2]} | there[k]) for k in here)} hashes; '
           f"not on PyPI: {', '.join(here[k][0] for k in here if here[k][2] not in there[k]) or 'none'}")
 
 

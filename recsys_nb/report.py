@@ -40,7 +40,7 @@ def clock(seconds:float)->str: # 75.2 -> 1:15
 # %% ../nbs/38_report.ipynb #314a8807
 def scrub(text:str)->str: # JSON, HTML or plain text
     "Take the machine out of a text: folders of this checkout, of Python and of the user, names of temporary files."
-    text = re.sub(r'(/[\w.~-]+)+/ipykernel_\d+/\d+\.py', 'cell.py', text)
+    text = re.sub(r'(/[\w.~-]{1,255}){1,20}/ipykernel_\d+/\d+\.py', 'cell.py', text)
     places = {find_root(): '.', package_root(): '.', sys.prefix: '.venv', sys.base_prefix: 'python',
               Path.home(): '~', tempfile.gettempdir(): 'tmp'}
     both = {str(p): new for path, new in places.items() for p in (path, Path(path).resolve())}

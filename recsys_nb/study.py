@@ -16,7 +16,7 @@ __all__ = ['KINDS', 'NEEDS', 'PROFILES', 'LEVELS', 'FORMAT', 'LARGEST', 'TEXT', 
            'open_study', 'diff_studies', 'demo', 'make_readme', 'readme']
 
 # %% ../nbs/40_study.ipynb #6af85ca1
-import ast, contextlib, ctypes, difflib, fcntl, hashlib, importlib.metadata, io, json, os, platform, re
+import ast, contextlib, difflib, fcntl, hashlib, importlib.metadata, io, json, os, platform, re
 import shlex, shutil, signal, subprocess, sys, tempfile, threading, time
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -435,6 +435,7 @@ def _with_parent(parent, prctl):
 
 def _engine(seen):
     "A papermill engine that says in `seen` which cell is running and who runs it."
+    import ctypes
     from papermill.engines import NBClientEngine, papermill_engines
     from papermill.clientwrap import PapermillNotebookClient
     parent, prctl = os.getpid(), ctypes.CDLL(None).prctl if sys.platform == 'linux' else None
@@ -498,7 +499,7 @@ def execute(
         thread.start()
         while thread.is_alive():
             thread.join(0.2); _look_at_memory(seen); tick(seen.cell, seen.cells)
-            if limit and not late and time.monotonic() - began > limit: late = True; _end_kernel(seen)
+            if limit and time.monotonic() - began > limit: late = True; _end_kernel(seen) # again, if it only starts now
     except KeyboardInterrupt: # again and again, as it may just be starting
         began = time.monotonic()
         while thread.is_alive() and time.monotonic() - began < 10: _end_kernel(seen); thread.join(0.1)

@@ -69,11 +69,11 @@ def full_disk(tmp_path, undisturbed, leave):
     return done.stderr.strip() or done.stdout.splitlines()[1]
 
 
-def test_disk_full(tmp_path, undisturbed, record): record('resources', 'disk full, 150,000 bytes left', answer=full_disk(tmp_path, undisturbed, 150_000))
+def test_disk_full(tmp_path, undisturbed, record): record('resources', 'disk full, 60,000 bytes left', answer=full_disk(tmp_path, undisturbed, 60_000))
 
 
 @pytest.mark.torture
-@pytest.mark.parametrize('leave', [0, 5_000, 20_000, 60_000, 100_000, 130_000, 200_000, 260_000])
+@pytest.mark.parametrize('leave', [0, 4_096, 8_192, 16_384, 24_576, 40_960, 73_728, 90_112])
 def test_disk_full_at_many_moments(tmp_path, undisturbed, record, leave):
     record('resources', f'disk full, {leave:,} bytes left', answer=full_disk(tmp_path, undisturbed, leave))
 
