@@ -6,14 +6,14 @@
 __all__ = ['KINDS', 'NEEDS', 'PROFILES', 'LEVELS', 'FORMAT', 'LARGEST', 'TEXT', 'ENTRY', 'SHAPE', 'MARKS', 'app', 'COMPARED',
            'HANDLE', 'DOWNLOAD', 'StudyError', 'near', 'Parameter', 'read_parameters', 'Notebook', 'read_notebook',
            'study_notebooks', 'needed', 'choose', 'settle', 'digest', 'data_source', 'study_name', 'describe_data',
-           'check_windows', 'imports', 'library_of', 'Study', 'inputs_of', 'why_run', 'misfit', 'read_manifest',
-           'timestamp', 'versions', 'cores', 'machine', 'commit', 'kernel_environment', 'execute', 'export_notebook',
-           'status', 'write_index', 'board', 'tell', 'watching', 'progress', 'files_since', 'written_by', 'owned',
-           'forget', 'clear_of_others', 'save_study', 'run_notebook', 'run_or_skip', 'seeds', 'command_line', 'finish',
-           'terminal_table', 'alone', 'alive', 'sweep', 'temporary_place', 'screen', 'printable', 'run_study', 'given',
-           'complete_study', 'complete_notebook', 'complete_profile', 'complete_setting', 'refusing', 'main', 'run',
-           'compare_results', 'verify_study', 'verify', 'download', 'fetch', 'studies', 'find_study', 'runs',
-           'open_study', 'diff_studies', 'demo', 'make_readme', 'readme']
+           'check_windows', 'imports', 'library_of', 'printable', 'Study', 'inputs_of', 'why_run', 'misfit',
+           'read_manifest', 'timestamp', 'versions', 'cores', 'machine', 'commit', 'kernel_environment', 'execute',
+           'export_notebook', 'status', 'write_index', 'board', 'tell', 'watching', 'progress', 'files_since',
+           'written_by', 'owned', 'forget', 'clear_of_others', 'save_study', 'run_notebook', 'run_or_skip', 'seeds',
+           'command_line', 'finish', 'terminal_table', 'alone', 'alive', 'sweep', 'temporary_place', 'screen',
+           'run_study', 'given', 'complete_study', 'complete_notebook', 'complete_profile', 'complete_setting',
+           'refusing', 'main', 'run', 'compare_results', 'verify_study', 'verify', 'download', 'fetch', 'studies',
+           'find_study', 'runs', 'open_study', 'diff_studies', 'demo', 'make_readme', 'readme']
 
 # %% ../nbs/40_study.ipynb #6af85ca1
 import ast, contextlib, difflib, fcntl, hashlib, importlib.metadata, io, json, os, platform, re
@@ -271,6 +271,10 @@ def library_of(
 # %% ../nbs/40_study.ipynb #7f8699e6
 LEVELS = ('quiet', 'normal', 'verbose')
 
+def printable(text:str)->str: # what a file said
+    "Without characters that steer a terminal."
+    return re.sub(r'[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]', '?', text)
+
 @dataclass
 class Study:
     "A study under way."
@@ -295,7 +299,7 @@ class Study:
     def say(self, text:str, least='normal'):
         "A line for who waits, unless less was asked for."
         if LEVELS.index(self.level) >= LEVELS.index(least):
-            self.console.print(text, soft_wrap=True, markup=False, highlight=False)
+            self.console.print(printable(text), soft_wrap=True, markup=False, highlight=False)
 
 # %% ../nbs/40_study.ipynb #c698f3a9
 def inputs_of(
@@ -367,7 +371,7 @@ def read_manifest(folder:Path)->dict: # study folder
     "What a study's manifest says; empty if there is none, a `StudyError` where it can't be believed."
     path = folder/'manifest.json'
     if not path.exists(): return {}
-    refuse = lambda why: StudyError(f'reports/{folder.name}/manifest.json ' + ''.join(c if c.isprintable() else '?' for c in why)[:200]
+    refuse = lambda why: StudyError(f'reports/{folder.name}/manifest.json ' + printable(' '.join(why.split()))[:200]
                                     + ': remove that folder, or name another study')
     try:
         if not path.is_file() or path.stat().st_size > LARGEST: raise refuse('is no file of a size that can be read')
@@ -566,7 +570,7 @@ def board(study)->Table: # from `Study`
     for name in names[first:first + room]:
         state, text = study.rows[name]
         mark, style = MARKS[state]
-        grid.add_row(mark, name, state, Text(text.replace('\n', ' ')), style=style)
+        grid.add_row(mark, name, state, Text(printable(text).replace('\n', ' ')), style=style)
     return grid
 
 def tell(
@@ -744,9 +748,9 @@ def finish(study): # from `Study`
 def terminal_table(t:dict)->Table: # see `comparison_tables`
     "A comparison for the terminal: a star for the best value, a tilde for what the tests can't tell from it."
     title = t['protocol'] + ('' if t['same'] else ' (different queries: rows cannot be compared)')
-    table = Table('Model', 'Queries', *t['columns'], title=title, title_justify='left')
+    table = Table('Model', 'Queries', *t['columns'], title=Text(printable(title)), title_justify='left')
     number = lambda c: '–' if c is None else f'{c[0]:.4f}' + ('' if c[1] is None else f' [{c[1]:.4f}, {c[2]:.4f}]') + ' ~*'[c[3]:c[3] + 1].replace(' ', '')
-    for model, n, cells in t['rows']: table.add_row(model, f'{n:,}', *map(number, cells))
+    for model, n, cells in t['rows']: table.add_row(Text(printable(model)), f'{n:,}', *map(number, cells))
     return table
 
 # %% ../nbs/40_study.ipynb #69f71ce8
@@ -797,10 +801,6 @@ def temporary_place():
 def screen()->Console:
     "Where to tell how it goes; lines of a log file are not cut."
     return Console() if sys.stdout.isatty() else Console(width=200)
-
-def printable(text:str)->str: # what a file said
-    "Without characters that steer a terminal."
-    return ''.join(c if c.isprintable() or c == '\n' else '?' for c in text)
 
 # %% ../nbs/40_study.ipynb #e37a63fb
 def run_study(
