@@ -58,7 +58,7 @@ def tune(
     bar = tqdm(total=trials, initial=min(trials, finished()), desc='trials', disable=not attended(), leave=False)
     while (n := finished()) < trials:
         study.sampler = optuna.samplers.TPESampler(seed=seed * 1000 + n, n_startup_trials=4) # random at first
-        if first and not n and not study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.WAITING]): study.enqueue_trial(first) # again, if it was killed
+        if first and not n: study.enqueue_trial(first, skip_if_exists=True)
         study.optimize(objective, n_trials=1)
         bar.update()
     bar.close()
