@@ -879,8 +879,8 @@ def refusing(
     try: yield; return
     except StudyError as e: status, text = 2, f'recsys-nb: {e}'
     except MemoryError: status, text = 1, f'recsys-nb: {short}'
-    except ImportError as e: # a library that finds no room
-        if not re.search('memory|map segment', str(e)): raise
+    except (ImportError, RuntimeError) as e: # a library or a thread that finds no room
+        if not re.search('memory|map segment|start new thread', str(e)): raise
         status, text = 1, f'recsys-nb: {short}'
     except OSError as e:
         if not e.errno: raise
