@@ -1,7 +1,6 @@
 "Kill the runner, a kernel or both, at many moments: the next run finishes, and its numbers are those of a run that was never killed."
 import json
 import shutil
-import sys
 import time
 from pathlib import Path
 
