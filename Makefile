@@ -5,7 +5,7 @@ PROFILE ?= default
 BIN := .venv/bin
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: study test torture install notebooks readme clean peers benchmarks
+.PHONY: study test torture install notebooks readme clean peers benchmarks lock
 .DELETE_ON_ERROR:
 
 study: install
@@ -49,6 +49,10 @@ peers/%/.installed:
 
 benchmarks: install  ## every stage against its bar, against peers (make peers) and against the machine
 	$(BIN)/recsys-nb run --only 90_benchmarks --study benchmarks --profile full $(if $(DATA),--data "$(DATA)")
+
+lock:  ## requirements.lock with hashes: the versions stay, or with UPGRADE=1 become the newest that settings.ini allows
+	test -x build/lock/bin/uv || ($(PYTHON) -m venv build/lock && build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv)
+	build/lock/bin/python .ci/lock.py $(if $(UPGRADE),--upgrade)
 
 clean:
 	rm -rf .venv data/cache data/simulated-* build *.egg-info

@@ -32,8 +32,8 @@ def write_text(path:Path, text:str): # file; its new content
     "Write a file at once: a reader sees the old or the new one, never a part."
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f'.{path.name}.{os.getpid()}')
-    part.write_text(text, encoding='utf-8')
-    os.replace(part, path)
+    try: part.write_text(text, encoding='utf-8'); os.replace(part, path)
+    finally: part.unlink(missing_ok=True)
 
 def clock(seconds:float)->str: # 75.2 -> 1:15
     "Minutes and seconds."
@@ -42,7 +42,7 @@ def clock(seconds:float)->str: # 75.2 -> 1:15
 # %% ../nbs/38_report.ipynb #314a8807
 def scrub(text:str)->str: # JSON, HTML or plain text
     "Take the machine out of a text: folders of this checkout, of Python and of the user, names of temporary files."
-    text = re.sub(r'/tmp/ipykernel_\d+/\d+\.py', 'cell.py', text)
+    text = re.sub(r'(/[\w.~-]{1,255}){1,20}/ipykernel_\d+/\d+\.py', 'cell.py', text)
     places = {find_root(): '.', package_root(): '.', sys.prefix: '.venv', sys.base_prefix: 'python',
               Path.home(): '~', tempfile.gettempdir(): 'tmp'}
     both = {str(p): new for path, new in places.items() for p in (path, Path(path).resolve())}
@@ -66,8 +66,8 @@ def _parameter_table(nb, values):
     head = ''.join(f'<th scope="col">{name}</th>' for name in ('Parameter', 'Value', 'Meaning'))
     row = lambda p: '<tr>' + ''.join(f'<td>{html.escape(c)}</td>' for c in (p.name, str(values[p.name]), p.help)) + '</tr>'
     table = lambda ps: f"<table class=parameters><thead><tr>{head}</tr></thead><tbody>{''.join(map(row, ps))}</tbody></table>"
-    set_ = [p for p in nb.parameters.values() if values[p.name] != p.default]
-    rest = [p for p in nb.parameters.values() if values[p.name] == p.default]
+    ours = [p for p in nb.parameters.values() if p.name in values] # a page of an older study knows no parameter that came later
+    set_, rest = ([p for p in ours if (values[p.name] == p.default) == default] for default in (False, True))
     more = f'<details><summary>{len(rest)} more at their defaults</summary>{table(rest)}</details>' if set_ and rest else table(rest) if rest else ''
     return (table(set_) if set_ else '') + more
 

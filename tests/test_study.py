@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from studies import QUICK
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
@@ -70,8 +71,6 @@ def test_bad_data_is_one_sentence(project, tmp_path):
     assert done.returncode == 2 and "line 2, column visitorid: found 'abc', expected an integer" in done.stderr
 
 
-QUICK = ['--profile', 'tiny', *(x for p in (
-    'trials=1', 'epochs=1', '12_sasrec.published=false', '15_bpr.iterations=5', '17_bert4rec.shorter=0') for x in ('-p', p))]
 RANDOM = ['11_als', '12_sasrec', '15_bpr', '16_gru4rec', '17_bert4rec']
 MODELS = len(list((ROOT/'nbs').glob('1*.ipynb')))
 
