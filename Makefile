@@ -23,7 +23,8 @@ install: .venv/.installed
 
 .venv/.locked: requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0  # PyPI's build for Linux also wants CUDA packages, which the lock does not list
 	touch $@
 
 .venv/.installed: .venv/.locked setup.py settings.ini
