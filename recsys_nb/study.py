@@ -980,8 +980,7 @@ def run_study(
     "Run a study's notebooks, and write its report."
     began, root = time.monotonic(), Path(root or find_root()).resolve()
     notebooks = study_notebooks(root)
-    plan = choose(only, notebooks)
-    values = settle(notebooks, profile, settings, profiles, plan)
+    values = settle(notebooks, profile, settings, profiles, plan := choose(only, notebooks))
     check_shop(data or profiles[profile]['*']['data'])
     name, source = study_name(study, data, profile), data_source(data or profiles[profile]['*']['data'], root)
     with alone(root, name), contextlib.chdir(root/'nbs'), kernel_environment(), temporary_place():

@@ -528,6 +528,7 @@ def test_switch_both_models(visit, state):
         page.get_by_role('combobox', name=label, exact=True).or_(page.get_by_label(label, exact=True)).first.click()
         page.get_by_role('option', name=model, exact=True).click()
         expect(shown, f'from {model}')
+        page.wait_for_function("!document.querySelector('[role=option]')")        # the list of one has closed before that of the other opens
     page.get_by_role('button', name=example_visitors(state)[1][0]).click()
     expect(parts(page)[0], f'Visitor {example_visitors(state)[1][1]} has')
     assert 'from Popularity' in left.inner_text() and 'from History' in right.inner_text()

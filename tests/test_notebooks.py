@@ -22,7 +22,7 @@ def test_runs(path, tmp_path):
     "Run All at the defaults, results in a folder of its own."
     known = papermill.inspect_notebook(str(path))
     out = {'out': str(tmp_path/'study')} if 'out' in known else {}
-    papermill.execute_notebook(str(path), str(tmp_path/path.name), parameters=out, cwd=str(path.parent), kernel_name='python3', progress_bar=False)
+    papermill.execute_notebook(str(path), str(tmp_path/path.name), parameters=out, cwd=str(path.parent), kernel_name='python3', progress_bar=False, execution_timeout=300)
 
 
 @pytest.fixture(scope='module')

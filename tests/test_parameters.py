@@ -16,7 +16,7 @@ from recsys_nb.study import PROFILES, StudyError, app, python_of, settle, study_
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = study_notebooks(ROOT)
-FREE = {'data', 'out', 'full', 'study', 'peers'} # paths
+FREE = {'data', 'out', 'full', 'study', 'peers', 'results'} # paths
 OURS = [(n, p) for n, nb in NOTEBOOKS.items() for p in nb.parameters.values()]
 
 
