@@ -87,7 +87,8 @@ def toys(folder, **more):
         notebook = json.loads(path.read_text())
         tagged = [c for c in notebook['cells'] if 'parameters' in c['metadata'].get('tags', [])]
         body = TABLE if path.stem == '30_comparison' else TOY.format(path.stem, 'seed')
-        about = '# the library that its parameters speak of: ' + ', '.join(sorted(set(re.findall(r'recsys_nb\.[a-z]\w*', json.dumps(notebook['cells'])))))
+        about = '# the library that its parameters speak of: ' + ', '.join(
+            sorted(f'recsys_nb.{m}' for m in set(re.findall(r'(?:recsys_nb\.|default_exp )([a-z]\w*)', json.dumps(notebook['cells'])))))
         cell = dict(cell_type='code', id='toy', metadata={}, outputs=[], execution_count=None, source=f'{about}\n{body}')
         notebook['cells'] = [dict(cell_type='markdown', id='title', metadata={}, source=f'# {path.stem}'), *tagged, cell]
         path.write_text(json.dumps(notebook))
