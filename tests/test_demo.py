@@ -617,6 +617,7 @@ def test_inline_in_jupyterlab(lab, visit):
             if web.get(lab).status_code == 200: break
         except httpx.HTTPError: time.sleep(.25)
     page = visit(address=lab, ready='.jp-NotebookPanel .jp-Cell', complain=False)
+    page.get_by_text('| Idle').wait_for(timeout=WAIT)                             # what is asked of a kernel that only starts is lost
     page.get_by_role('menuitem', name='Run', exact=True).click()
     page.get_by_role('menuitem', name='Run All Cells', exact=True).click()
     frame = page.frame_locator('iframe.recsys-nb-demo')
