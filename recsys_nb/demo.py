@@ -9,7 +9,7 @@ __all__ = ['LONGEST', 'ADDED', 'ITEM_COLUMNS', 'WORDS', 'CSS', 'NOTE', 'POLICY',
            'most_popular', 'answer', 'recommend_for', 'example_visitors', 'begins_with', 'find_visitors', 'find_items',
            'icon', 'button', 'item_buttons', 'path_html', 'timeline_html', 'why_html', 'list_html', 'page_html',
            'visitors_html', 'items_html', 'page_parts', 'refusal', 'StayHome', 'clicked', 'about_html', 'make_demo',
-           'show_app', 'launch_app', 'launch_demo', 'answer_times', 'time_demo']
+           'show_app', 'launch_app', 'warm_up', 'launch_demo', 'answer_times', 'time_demo']
 
 # %% ../nbs/21_demo.ipynb #f764aa1b
 import os
@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Timer
 import numpy as np, pandas as pd, gradio as gr
 from starlette.middleware import Middleware
 from .data import *
@@ -687,6 +687,10 @@ def launch_app(app, port=None, inline=False, block=False):
         except KeyboardInterrupt: app.close(verbose=False) # it may come before gradio listens for it; its server would go on
     return url
 
+def warm_up(state:DemoState):
+    "Have every model read and ask it once, so that a visitor waits for none."
+    for name in state.models: answer(state, Shopper(int(state.visitors[0]) if len(state.visitors) else -1), name)
+
 def launch_demo(
     out,          # study folder
     data:str,     # where its events come from
@@ -694,7 +698,10 @@ def launch_demo(
     inline=False, # show it in the notebook, and go on
 ):                # the address
     "Start the demo of a study; outside a notebook until it is interrupted, and what cannot be opened ends it with one sentence."
-    try: return launch_app(make_demo(load_demo(out, data)), port, inline, block=not inline)
+    try:
+        state = load_demo(out, data)
+        later = Timer(1, warm_up, [state]); later.daemon = True; later.start() # the page comes first
+        return launch_app(make_demo(state), port, inline, block=not inline)
     except (DataError, OSError) as e:
         if inline: raise
         raise SystemExit(f'The demo cannot start: {e}' if isinstance(e, DataError) or not port else
@@ -729,7 +736,10 @@ def time_demo(
 ):
     "Print how long the demo of a study takes to start, and to answer."
     begun = time.perf_counter()
-    launch_app(app := make_demo(load_demo(out, data)))
-    print(f'Started after {time.perf_counter() - begun:.2f} s, imports left out. Milliseconds for an answer, reasons and HTML included:')
+    launch_app(app := make_demo(state := load_demo(out, data)))
+    started = time.perf_counter()
+    warm_up(state)
+    print(f'Started after {started - begun:.2f} s, imports left out; all models were read {time.perf_counter() - started:.2f} s later. '
+          'Milliseconds for an answer, reasons and HTML included:')
     app.close(verbose=False)
-    print(answer_times(load_demo(out, data), n).round(1).to_string(), flush=True)
+    print(answer_times(state, n).round(1).to_string(), flush=True)

@@ -239,17 +239,17 @@ PROFILES = {
         '33_order': dict(retrain=3)},
     'full': {'*': dict(data='simulated:full', trials=25, tune_events=100_000, tune_queries=2000)} | _MODELS | {
         '11_als': dict(max_factors=96, max_iterations=15),
-        '12_sasrec': dict(epochs=2, large_epochs=1, published_epochs=1),
+        '12_sasrec': dict(epochs=2, large_epochs=1, published_epochs=1, tune_queries=1000),
         '14_ease': dict(neighbours=30),
         '15_bpr': dict(iterations=30),
-        '16_gru4rec': dict(epochs=1, tune_events=60_000),
-        '17_bert4rec': dict(epochs=1, shorter=0, tune_events=60_000),
+        '16_gru4rec': dict(epochs=1, tune_events=60_000, tune_queries=1000),
+        '17_bert4rec': dict(epochs=1, shorter=0, tune_events=60_000, tune_queries=1000),
         '18_hybrid': dict(most=10_000),
         '31_ablation': dict(epochs=1, only='no copy head, random start', judged=4000),
-        '32_what_is_left': dict(published_epochs=1, epochs=1, most_queries=5000),
+        '32_what_is_left': dict(published_epochs=1, epochs=1, most_queries=3000),
         '33_order': dict(order_queries=2000),
         '34_certainty': dict(seeds=2, seeded='SASRec', windows=1, rolling='Popularity, History, Item-Item CF, STAN, SASRec', rolling_epochs=1),
-        '35_leakage': dict(models='Popularity, Item-Item CF, STAN, SASRec', epochs=1, configurations=2, loo_queries=5000),
+        '35_leakage': dict(models='Popularity, Item-Item CF, STAN, SASRec', epochs=1, configurations=2, loo_queries=2000),
         '90_benchmarks': dict(full='simulated:full', property_rows=20_000_000, widths='64,128', repeats=3, batches=5, epochs=2, growth=3)},
 }
 

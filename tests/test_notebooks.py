@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import nbformat
@@ -25,7 +26,7 @@ def test_runs(path, tmp_path):
     command = [BIN/'papermill', path, tmp_path/path.name, '--cwd', path.parent, '-k', 'python3', '--no-progress-bar', *(x for k, v in out.items() for x in ('-p', k, v))]
     for wait in (150, 300): # a process of its own; now and then the end of a cell is never heard, so a first run gets a limit and a second chance
         try: done = subprocess.run(command, capture_output=True, text=True, timeout=wait)
-        except subprocess.TimeoutExpired: continue
+        except subprocess.TimeoutExpired: warnings.warn(f'{path.stem} did not end within {wait} s'); continue
         assert done.returncode == 0, done.stderr[-3000:]
         return
     raise AssertionError('the notebook did not end')

@@ -161,7 +161,7 @@ def test_committed_index(study, visit):
         assert target.startswith(('http', '#')) or (ROOT/'reports'/study/target).exists(), target
 
 
-@pytest.mark.parametrize('path', PAGES, ids=lambda p: f'{p.parent.name}-{p.stem}')
+@pytest.mark.parametrize('path', [pytest.param(p, id=f'{p.parent.name}-{p.stem}', marks=pytest.mark.torture if p.parent.name == 'buyers' else ()) for p in PAGES])
 def test_page(path, visit, axe):
     "Light, on a desk: small enough, links that lead somewhere, no serious or critical finding of axe-core, with all code unfolded."
     assert path.stat().st_size < LIMIT

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from studies import QUICK
+from studies import QUICK, project as copy_project
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
@@ -17,12 +17,7 @@ BIN = Path(sys.executable).parent
 @pytest.fixture(scope='module')
 def project(tmp_path_factory):
     "A copy of the project, so that reports of tests never mix with real ones; data are shared."
-    folder = tmp_path_factory.mktemp('project')
-    shutil.copytree(ROOT/'nbs', folder/'nbs', ignore=shutil.ignore_patterns('.ipynb_checkpoints'))
-    shutil.copy(ROOT/'settings.ini', folder)
-    (ROOT/'data').mkdir(exist_ok=True)
-    (folder/'data').symlink_to(ROOT/'data')
-    return folder
+    return copy_project(tmp_path_factory.mktemp('project'))
 
 
 def recsys(project, *arguments, timeout=600):
@@ -71,22 +66,27 @@ def test_bad_data_is_one_sentence(project, tmp_path):
     assert done.returncode == 2 and "line 2, column visitorid: found 'abc', expected an integer" in done.stderr
 
 
-RANDOM = ['11_als', '12_sasrec', '15_bpr', '16_gru4rec', '17_bert4rec']
-MODELS = len(list((ROOT/'nbs').glob('1*.ipynb')))
+ALL = sorted(p.stem for p in (ROOT/'nbs').glob('1*.ipynb'))
+RANDOM = ('11_als', '12_sasrec', '15_bpr', '16_gru4rec', '17_bert4rec')
 
 
-def run_twice(project):
+def quick(models):
+    "Small settings of these notebooks."
+    return [*QUICK[:2], *(x for p in QUICK[3::2] if '.' not in p or p.split('.')[0] in models for x in ('-p', p))]
+
+
+def run_twice(project, models, random):
     "The model notebooks and the comparison, and those that draw random numbers once more with the same seed."
-    again = [x for n in RANDOM for x in ('--only', n)]
-    return [(recsys(project, 'run', '--study', 'one', *QUICK, '--only', '30_comparison'), project/'reports/one'),
-            (recsys(project, 'run', '--study', 'two', *QUICK, *again), project/'reports/two')]
+    again = [x for n in random for x in ('--only', n)]
+    return [(recsys(project, 'run', '--study', 'one', *quick(models), '--only', '30_comparison'), project/'reports/one'),
+            (recsys(project, 'run', '--study', 'two', *quick(models), *again), project/'reports/two')]
 
 
-def same_seed_same_numbers(twice):
+def same_seed_same_numbers(twice, random):
     for done, _ in twice: assert done.returncode == 0, done.stdout + done.stderr
     (_, one), (_, two) = twice
     results = sorted(p.relative_to(two) for pattern in ('results/*/metrics.json', 'results/*/ranks.parquet') for p in two.glob(pattern))
-    assert len(results) == 2 * len(RANDOM)
+    assert len(results) == 2 * len(random)
     for path in results: assert (one/path).read_bytes() == (two/path).read_bytes(), f'{path} differs between two runs'
 
 
@@ -106,9 +106,9 @@ def what_a_study_writes(twice):
         assert len(text) < 3_000_000
 
 
-def rerun_skips_what_did_not_change(project):
-    done = recsys(project, 'run', '--study', 'one', *QUICK, '--only', '30_comparison')
-    assert done.returncode == 0 and done.stdout.count('skipped') == MODELS + 1
+def rerun_skips_what_did_not_change(project, models):
+    done = recsys(project, 'run', '--study', 'one', *quick(models), '--only', '30_comparison')
+    assert done.returncode == 0 and done.stdout.count('skipped') == len(models) + 1
 
 
 def the_difference_of_two_studies(project):
@@ -118,21 +118,26 @@ def the_difference_of_two_studies(project):
     assert 'one against two' in page and '30_comparison' in page
 
 
-def a_failing_notebook_leaves_a_row(project):
-    done = recsys(project, 'run', '--study', 'one', *QUICK, '--only', '30_comparison', '-p', '12_sasrec.temperature=1e-300')
+def a_failing_notebook_leaves_a_row(project, models):
+    done = recsys(project, 'run', '--study', 'one', *quick(models), '--only', '30_comparison', '-p', '12_sasrec.temperature=1e-300')
     assert done.returncode == 1 and '12_sasrec  failed' in done.stdout
     assert 'failed or not run' in (project/'reports/one/comparison.md').read_text()
     assert 'failed' in (project/'reports/one/12_sasrec.html').read_text()
 
 
-def test_studies(project):
+@pytest.mark.parametrize('models', [('10_baselines', '11_als', '12_sasrec', '17_bert4rec'), pytest.param(ALL, marks=pytest.mark.torture)], ids=['some', 'all'])
+def test_studies(tmp_path, models):
     "One test, since the two studies take minutes and must not be made once for each process."
-    twice = run_twice(project)
-    same_seed_same_numbers(twice)
+    project = copy_project(tmp_path)
+    for path in (project/'nbs').glob('1*.ipynb'):
+        if path.stem not in models: path.unlink()
+    random = [n for n in RANDOM if n in models]
+    twice = run_twice(project, models, random)
+    same_seed_same_numbers(twice, random)
     what_a_study_writes(twice)
-    rerun_skips_what_did_not_change(project)
+    rerun_skips_what_did_not_change(project, models)
     the_difference_of_two_studies(project)
-    a_failing_notebook_leaves_a_row(project)
+    a_failing_notebook_leaves_a_row(project, models)
 
 
 def test_what_the_shell_completes(project):
