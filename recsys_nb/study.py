@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from types import SimpleNamespace
-import typer
+import psutil, typer
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -927,11 +927,10 @@ def alone(root:Path, study:str): # project folder; name of a study
 
 # %% ../nbs/40_study.ipynb #3ac62280
 def alive(pid:int)->bool: # number of a process
-    "Whether there is such a process."
-    try: os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError): return False
-    except PermissionError: pass
-    return True
+    "Whether there is such a process; one that ended and waits for its parent to hear of it is gone."
+    try: return psutil.Process(pid).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    except psutil.AccessDenied: return True
+    except (psutil.NoSuchProcess, OverflowError, ValueError): return False
 
 def _remove(path): shutil.rmtree(path, ignore_errors=True) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
 
