@@ -80,7 +80,8 @@ def _ranks(path, changed): return pd.read_parquet(path)
 def read_ranks(out, model, protocol)->pd.DataFrame:
     "One row a query, see `ranks_table`."
     path = Path(out)/'results'/model/'ranks.parquet'
-    ranks = _ranks(path, path.stat().st_mtime_ns)
+    try: ranks = _ranks(path, path.stat().st_mtime_ns)
+    except (ValueError, OSError) as e: raise DataError(f'{model}/ranks.parquet cannot be read ({str(e).splitlines()[0]}): run the notebook of {model} again, with --force') from None
     return ranks[ranks.protocol == protocol].reset_index(drop=True)
 
 # %% ../nbs/30_comparison.ipynb #9dbea5d8

@@ -536,7 +536,7 @@ SASRec.steps, SASRec.training_data = steps, training_data
 def fit(
     self,
     log,             # encoded log
-    valid=None,      # validation Queries: the best epoch by HitRate@10 is kept
+    valid=None,      # validation Queries: judged after each epoch; the best by HitRate@10 is kept where there is a folder, the last where there is none
     folder=None,     # where checkpoints and TensorBoard logs go; nowhere when None
     key='',          # names this training in the folder
     resume=True,     # go on from the last checkpoint of this key

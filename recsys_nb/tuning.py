@@ -156,7 +156,8 @@ def show_search(tried:pd.DataFrame, model_name:str): # see `search`
     for ax, name in zip(axes[1:], names): ax.plot(tried[name], tried.value, 'o', color='#999999'); ax.set(xlabel=name)
     fig.tight_layout()
     best, spared = tried.loc[tried.value.idxmax()], tried.value.isna().sum()
-    show_figure(fig, f'Validation NDCG@20 of {len(tried)} configurations of {model_name}' + (f' ({spared} given up)' if spared else '')
-                     + ', by trial (the line is the best so far) and by its parameters: '
-                     f'the first {tried.value.iloc[0]:.4f}, the best {best.value:.4f} at trial {int(best.trial) + 1}.')
+    show_figure(fig, (f'Trial {int(best.trial) + 1} of {len(tried)} is the best of {model_name}, validation NDCG@20 {best.value:.4f}' if len(tried) > 1
+                      else f'One configuration of {model_name} was tried, validation NDCG@20 {best.value:.4f}')
+                     + (f', and the first had {tried.value.iloc[0]:.4f}' if best.trial else ', and it is the first' if len(tried) > 1 else '') + '. A point is a trial'
+                     + (f' ({spared} given up)' if spared else '') + ', by its number (the line is the best so far) and by its parameters.')
     show_landscape(tried, model_name)

@@ -141,6 +141,13 @@ def test_index_sorts_and_switches(made_up, visit):
     assert page.get_by_label('Slice').input_value() == 'repeat' and 'buyer' in page.locator('#said').inner_text()
 
 
+def test_index_on_paper(made_up, visit):
+    page = visit(made_up/'index.html', scheme='dark')
+    page.emulate_media(media='print', color_scheme='light')
+    assert page.locator('#comparison-table thead button').first.is_visible() and not page.locator('#switches').is_visible()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") in ('rgb(255, 255, 255)', 'rgba(0, 0, 0, 0)')
+
+
 def test_index_without_scripts(made_up, browser):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page(); page.goto((made_up/'index.html').as_uri())
