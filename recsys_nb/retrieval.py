@@ -24,9 +24,9 @@ def rounded_factors(left, right, bias=None): # float32[n, d], [m, d], [m]; -> bf
 # %% ../nbs/09_retrieval.ipynb #2d79e93c
 GROUP = 16 # neighbours of which only the largest is looked at first
 
-def largest_of_groups(s): # bfloat16[m, b], m a multiple of 16 -> int16[b, m / 16], by which positive scores can be compared
+def largest_of_groups(s): # bfloat16[m, b], m a multiple of 16 -> int16[m / 16, b], by which positive scores can be compared
     "The largest score of each group of items."
-    return s.unflatten(0, (-1, GROUP)).view(torch.int16).amax(1).T.contiguous()
+    return s.unflatten(0, (-1, GROUP)).view(torch.int16).amax(1)
 
 def as_order(x): # float32, positive -> int16, comparable with `largest_of_groups`
     return x.bfloat16().view(torch.int16)
@@ -96,7 +96,7 @@ def product_top_k(
     items, scores, sure = torch.empty(n, k, dtype=torch.int64), torch.empty(n, k), torch.empty(n, dtype=torch.bool)
     for part, s, bound in _rounded_blocks(left, right, bias, replaced, block):
         b = len(bound)
-        place = (top_k(largest_of_groups(s), wide)[1][:, :, None] * GROUP + torch.arange(GROUP)).flatten(1)
+        place = (top_k(largest_of_groups(s).T.contiguous(), wide)[1][:, :, None] * GROUP + torch.arange(GROUP)).flatten(1)
         rounded, at = s.flatten()[place * b + torch.arange(b)[:, None]].float().topk(wide)
         place, limit = place.gather(1, at).clamp(max=len(right) - 1), rounded[:, -1]
         value = torch.bmm(right[place.flatten()].view(b, wide, -1), left[part, :, None])[..., 0] + (0 if bias is None else bias[place])
@@ -137,8 +137,9 @@ def product_ranks(
         b, o, t = len(bound), own[part], target[part]
         low, high = o - bound - o.abs() / 100, (o + bound + o.abs() / 100).clamp(min=0)
         groups = largest_of_groups(s)
-        over = torch.from_numpy(count_true(groups > as_order(high)[:, None]) >= most)
-        row, group = ((groups >= as_order(low)[:, None]) & ~over[:, None]).nonzero(as_tuple=True)
+        over = torch.from_numpy((groups > as_order(high)).numpy().sum(0, dtype=np.int32) >= most)
+        enough = as_order(low).masked_fill(over | (low <= 0), torch.iinfo(torch.int16).max) # no score reaches that
+        group, row = (torch.from_numpy(x) for x in np.divmod(np.flatnonzero((groups >= enough).numpy()), b))
         item = group[:, None] * GROUP + torch.arange(GROUP)
         near = (s.flatten()[item * b + row[:, None]] >= low[row, None].bfloat16()) & (item < len(right)) # a target may be worth -inf, as the places beyond are
         row, item = row[:, None].expand(-1, GROUP)[near], item[near]
