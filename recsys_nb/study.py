@@ -649,20 +649,21 @@ def execute(
     part = output.with_name(f'.{output.stem}.{os.getpid()}.ipynb')
     seen = SimpleNamespace(cell=0, cells=0, client=None, process=None, error=None, peak=None)
     def work():
-        import papermill
-        _engine(seen)
-        try: papermill.execute_notebook(notebook, str(part), values, engine_name='recsys_nb', kernel_name='python3',
-                                        progress_bar=False)
+        try:
+            import papermill
+            _engine(seen)
+            papermill.execute_notebook(notebook, str(part), values, engine_name='recsys_nb', kernel_name='python3', progress_bar=False)
         except BaseException as e: seen.error = e
-    thread = threading.Thread(target=work, daemon=True)
+        finally: over.set()
+    over = threading.Event() # an interrupted Thread.join takes the thread for ended (Python 3.11)
     try:
-        thread.start()
-        while thread.is_alive():
-            thread.join(0.2); _look_at_memory(seen); tick(seen.cell, seen.cells)
+        threading.Thread(target=work, daemon=True).start()
+        while not over.wait(0.2):
+            _look_at_memory(seen); tick(seen.cell, seen.cells)
             if limit and time.monotonic() - began > limit: late = True; _end_kernel(seen) # again, if it only starts now
     except KeyboardInterrupt: # again and again, as it may just be starting
         began = time.monotonic()
-        while thread.is_alive() and time.monotonic() - began < 10: _end_kernel(seen); thread.join(0.1)
+        while not over.wait(0.1) and time.monotonic() - began < 10: _end_kernel(seen)
         raise
     finally: _keep(part, output)
     if late: return f'cell {seen.cell}: ran longer than the time limit of {clock(limit)} (--time-limit)', seen.peak

@@ -115,7 +115,7 @@ def test_read_only_reports(tmp_path, undisturbed, record):
 def test_read_only_data(tmp_path, undisturbed, record):
     folder = toys(tmp_path, data=tmp_path/'own')
     with read_only(folder, 'own'): done = recsys(folder, *ASK)
-    one_sentence(done, 1, 'Read-only file system', 'data')
+    one_sentence(done, 2, 'Read-only file system', 'data')
     sound(folder)
     record('resources', 'read-only data folder', answer=done.stderr.strip())
 
@@ -179,7 +179,7 @@ def test_two_runs_at_once(tmp_path, undisturbed, record):
 def interrupted(tmp_path, undisturbed, number, after):
     "A signal so many seconds after the first notebook was announced."
     folder = toys(tmp_path)
-    process = command(folder, *ASK, env=dict(TOY='import time; time.sleep(1.5)'))
+    process = command(folder, *ASK, env=dict(TOY='import time; time.sleep(4)'))
     assert 'runs' in process.stdout.readline()
     time.sleep(after)
     process.send_signal(number)
