@@ -15,6 +15,7 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture
 def record(request):
     "Write down what a test tried, for the reliability page: `record('crash points', 'while metrics.json is written', seconds=3.1)`."
+    request.node.user_properties.append(('records', True))
     def record(kind, what, **figures): request.node.user_properties.append(('reliability', dict(kind=kind, what=what, **figures)))
     return record
 
@@ -23,6 +24,7 @@ def pytest_runtest_logreport(report):
     "What was tried and how it ended goes into the file that RELIABILITY names, a line each; the process that others report to writes it."
     path = os.environ.get('RELIABILITY')
     if not path or report.when != 'call' or 'PYTEST_XDIST_WORKER' in os.environ: return
+    lines = [tried for key, tried in report.user_properties if key == 'reliability']
+    if report.failed and not lines and ('records', True) in map(tuple, report.user_properties): lines = [dict(kind='unfinished', what='failed before it wrote down what it tried')]
     with open(path, 'a', encoding='utf-8') as file:
-        for key, tried in report.user_properties:
-            if key == 'reliability': file.write(json.dumps(dict(test=report.nodeid, outcome=report.outcome, **tried)) + '\n')
+        for tried in lines: file.write(json.dumps(dict(test=report.nodeid, outcome=report.outcome, **tried)) + '\n')

@@ -38,7 +38,7 @@ def endure(folder, tmp_path, times, only, profiles):
 def test_three_studies_leave_nothing(tmp_path, record):
     profiles = {'tiny': {'*': dict(data='simulated:tiny')}}
     found = endure(toys(tmp_path/'toys'), tmp_path, 3, '10_baselines', profiles)
-    record('endurance', '3 studies of toys in one process', open_files=found[-1]['files'], memory_growth=round(found[-1]['mb'] / found[0]['mb'] - 1, 4))
+    record('endurance', '3 studies of toys in one process', memory_mb=[round(f['mb']) for f in found], open_files=found[-1]['files'], memory_growth=round(found[-1]['mb'] / found[0]['mb'] - 1, 4))
 
 
 @pytest.mark.torture
@@ -47,6 +47,6 @@ def test_twenty_studies_leave_nothing(tmp_path, record):
     profiles = {'tiny': {'*': dict(data='simulated:tiny', trials=1, tune_queries=300)}}
     found = endure(project(tmp_path/'real', ('10_baselines', '30_comparison')), tmp_path, 20, '30_comparison', profiles)
     growth = found[-1]['mb'] / found[4]['mb'] - 1
-    record('endurance', '20 tiny studies one after another in one process', mb_after_5=round(found[4]['mb'], 1), mb_after_20=round(found[-1]['mb'], 1), memory_growth=round(growth, 4),
+    record('endurance', '20 tiny studies one after another in one process', memory_mb=[round(f['mb']) for f in found], mb_after_5=round(found[4]['mb'], 1), mb_after_20=round(found[-1]['mb'], 1), memory_growth=round(growth, 4),
            open_files=found[-1]['files'], threads=found[-1]['threads'], children=found[-1]['children'])
     assert growth < 0.05, [round(f['mb']) for f in found]
