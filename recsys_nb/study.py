@@ -367,13 +367,14 @@ def free_memory()->float: # bytes, infinite where the system does not say
 def check_shop(
     data:str,         # folder, zip or simulated:...
     free=free_memory, # function -> bytes
+    name='--data',    # option or parameter that says so
 ):
     "Refuse a simulated shop whose size is none, or too large for this machine."
     from recsys_nb.shop import parse_simulated
     try: size = parse_simulated(data)
-    except ValueError as e: raise StudyError(f'--data {e}') from None
+    except ValueError as e: raise StudyError(f'{name} {e}') from None
     needed = sum(getattr(size, k, 0) * n for k, n in BYTES.items())
-    if needed > free(): raise StudyError(f'--data {data}: this shop takes about {needed / 1e9:.1f} GB of memory, and {free() / 1e9:.1f} are free: choose fewer visitors or items')
+    if needed > free(): raise StudyError(f'{name} {data}: this shop takes about {needed / 1e9:.1f} GB of memory, and {free() / 1e9:.1f} are free: choose fewer visitors or items')
 
 # %% ../nbs/40_study.ipynb #f9a70bc4
 def describe_data(
@@ -982,6 +983,9 @@ def run_study(
     notebooks = study_notebooks(root)
     values = settle(notebooks, profile, settings, profiles, plan := choose(only, notebooks))
     check_shop(data or profiles[profile]['*']['data'])
+    for n in plan:
+        for name, value in values[n].items():
+            if name != 'data' and str(value).startswith('simulated'): check_shop(value, name=f'{n}.{name}')
     name, source = study_name(study, data, profile), data_source(data or profiles[profile]['*']['data'], root)
     with alone(root, name), contextlib.chdir(root/'nbs'), kernel_environment(), temporary_place():
         sweep(root, name)

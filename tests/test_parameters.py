@@ -162,6 +162,7 @@ REFUSED = [ # arguments, what the one sentence must name
         'visitors=0', 'items=-1', 'days=1e9', 'days=0', 'visitors=nan', 'visitors=2.5', 'visitors=' + '9' * 30, 'seed=-1', 'seed=', 'shops=3', '=3', 'visitors',
         'tny', 'tiny,full', 'visitors=9,visitors=9', 'days=30,days=31', 'tiny;days=3', 'visitors=100000000,items=10000000')),
     (['run', '--data', 'simulated:days=5,visitors=100000000'], 'GB of memory'),
+    (['run', '--only', '90_benchmarks', '-p', '90_benchmarks.full=simulated:items=-1'], '90_benchmarks.full'),
     (['run', '--profile', ''], 'there is no profile'), (['run', '--profile', 'Tiny'], 'did you mean tiny'), (['run', '--profile', 'tiny', '--profile', 'x'], 'no profile x'),
     (['run', '--only', ''], 'there is no notebook'), (['run', '--only', '12_sasrec.ipynb'], 'did you mean 12_sasrec'), (['run', '--only', '40_study'], 'there is no notebook 40_study'),
     (['run', '--only', '11_als', '--only', '12_sasrek'], 'did you mean 12_sasrec'),
