@@ -130,6 +130,7 @@ def _zip_sizes(path):
 def _wrong_member(m):
     "What is wrong with a member of a zip, or None. A name that leads outside is refused in any member, whoever made the zip."
     n, kind = m.filename, stat.S_IFMT(m.external_attr >> 16)
+    if not n: return 'without a name, expected plain file names'
     if n.startswith(('/', '\\')) or '..' in re.split(r'[\\/]', n) or re.match(r'[A-Za-z]:', n): return 'with a path outside the zip, expected plain file names'
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR): return 'which is a link or a device, expected plain files'
     if n.split('/')[-1].lower() in FILES and m.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):

@@ -1,10 +1,14 @@
 "Tests run side by side, one thread each; must be set before torch is imported."
+import contextlib
 import json
 import os
+import signal
 
 import pytest
 
 for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS'): os.environ.setdefault(name, '1')
+
+with contextlib.suppress(ValueError): signal.signal(signal.SIGINT, signal.default_int_handler) # a shell's background job ignores Ctrl-C, and so would every run that a test starts and interrupts
 
 
 def pytest_collection_modifyitems(items):

@@ -79,6 +79,7 @@ ZIPS = [
     ('password on the properties', lambda: claim(P, flags=1), 'archive.zip: item_properties_part1.csv cannot be read from this zip (*password*), expected a complete zip without password'),
     ('a version from the future', lambda: claim(version=999), f'archive.zip is no complete zip (zip file version*), {COMPLETE}'),
     ('a name that is not UTF-8', lambda: patch(pack(('events\xe9.csv', b'')).replace('events\xe9'.encode(), b'events\xff\xff'), 'events'), f'archive.zip is no complete zip (*decode*), {COMPLETE}'),
+    ('a member without a name', lambda: pack(*GOOD.items(), ('@nameless', b'')).replace(b'@nameless', b'\0nameless'), "archive.zip: found the member '' without a name, expected plain file names"),
     # ways out
     ('../', lambda: zipped(GOOD, '../'), "archive.zip: found the member '../events.csv' with a path outside the zip, expected plain file names"),
     ('a/../../', lambda: zipped(GOOD, 'a/../../'), "archive.zip: found the member 'a/../../events.csv' with a path outside the zip, expected plain file names"),

@@ -43,7 +43,7 @@ def points():
     sasrec = [at('group', 'half', 'best.ckpt'), at('group', 'after', 'last.ckpt'), at('kernel', 'before', 'last.ckpt', 2), at('runner', 'half', 'SASRec/model.ckpt'),
               at('group', 'half', 'train/model.ckpt'), at('group', 'half', 'vocabulary.npy'), at('kernel', 'half', 'SASRec/ranks.parquet'),
               at('group', 'after', 'best.ckpt', 3)]
-    comparison = [at('group', 'half', 'comparison.csv'), at('kernel', 'half', 'comparison.html'), at('runner', 'half', 'comparison.md'),
+    comparison = [at('group', 'half', 'comparison.csv'), at('kernel', 'half', '/comparison.html'), at('runner', 'half', 'comparison.md'),
                   at('group', 'after', 'ties.csv'), at('group', 'half', '30_comparison.html'), at('group', 'half', 'manifest.json', 3)]
     return [(name, point) for name, some in zip(NOTEBOOKS, (baselines, als, sasrec, comparison)) for point in some]
 
