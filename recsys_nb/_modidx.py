@@ -854,6 +854,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'recsys_nb.study.check_destination': ('study.html#check_destination', 'recsys_nb/study.py'),
                                  'recsys_nb.study.check_rules': ('study.html#check_rules', 'recsys_nb/study.py'),
                                  'recsys_nb.study.check_shop': ('study.html#check_shop', 'recsys_nb/study.py'),
+                                 'recsys_nb.study.check_shops': ('study.html#check_shops', 'recsys_nb/study.py'),
                                  'recsys_nb.study.check_windows': ('study.html#check_windows', 'recsys_nb/study.py'),
                                  'recsys_nb.study.choose': ('study.html#choose', 'recsys_nb/study.py'),
                                  'recsys_nb.study.clear_of_others': ('study.html#clear_of_others', 'recsys_nb/study.py'),

@@ -7,8 +7,8 @@ __all__ = ['KINDS', 'NEEDS', 'PROFILES', 'BYTES', 'LEVELS', 'FORMAT', 'LARGEST',
            'COMPARED', 'HANDLE', 'DOWNLOAD', 'StudyError', 'near', 'Allowed', 'in_words', 'constant', 'read_allowed',
            'Parameter', 'read_parameters', 'Notebook', 'read_notebook', 'study_notebooks', 'needed', 'choose',
            'python_of', 'check_rules', 'read_settings', 'settle', 'digest', 'data_source', 'study_name', 'free_memory',
-           'check_shop', 'describe_data', 'check_windows', 'imports', 'library_of', 'printable', 'Study', 'inputs_of',
-           'why_run', 'misfit', 'read_manifest', 'timestamp', 'versions', 'cores', 'machine', 'commit',
+           'check_shop', 'check_shops', 'describe_data', 'check_windows', 'imports', 'library_of', 'printable', 'Study',
+           'inputs_of', 'why_run', 'misfit', 'read_manifest', 'timestamp', 'versions', 'cores', 'machine', 'commit',
            'kernel_environment', 'execute', 'export_notebook', 'status', 'write_index', 'board', 'tell', 'watching',
            'progress', 'files_since', 'written_by', 'owned', 'forget', 'clear_of_others', 'save_study', 'run_notebook',
            'run_or_skip', 'seeds', 'command_line', 'finish', 'terminal_table', 'alone', 'alive', 'sweep',
@@ -375,6 +375,16 @@ def check_shop(
     except ValueError as e: raise StudyError(f'{name} {e}') from None
     needed = sum(getattr(size, k, 0) * n for k, n in BYTES.items())
     if needed > free(): raise StudyError(f'{name} {data}: this shop takes about {needed / 1e9:.1f} GB of memory, and {free() / 1e9:.1f} are free: choose fewer visitors or items')
+
+def check_shops(
+    data:str,    # see `check_shop`
+    values:dict, # notebook -> parameter -> value
+):
+    "The same for every simulated shop that a parameter names."
+    check_shop(data)
+    for notebook, parameters in values.items():
+        for name, value in parameters.items():
+            if name != 'data' and str(value).startswith('simulated'): check_shop(value, name=f'{notebook}.{name}')
 
 # %% ../nbs/40_study.ipynb #f9a70bc4
 def describe_data(
@@ -982,10 +992,7 @@ def run_study(
     began, root = time.monotonic(), Path(root or find_root()).resolve()
     notebooks = study_notebooks(root)
     values = settle(notebooks, profile, settings, profiles, plan := choose(only, notebooks))
-    check_shop(data or profiles[profile]['*']['data'])
-    for n in plan:
-        for name, value in values[n].items():
-            if name != 'data' and str(value).startswith('simulated'): check_shop(value, name=f'{n}.{name}')
+    check_shops(data or profiles[profile]['*']['data'], {n: values[n] for n in plan})
     name, source = study_name(study, data, profile), data_source(data or profiles[profile]['*']['data'], root)
     with alone(root, name), contextlib.chdir(root/'nbs'), kernel_environment(), temporary_place():
         sweep(root, name)
