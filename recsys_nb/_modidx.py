@@ -833,6 +833,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'recsys_nb.study.Study.finding': ('study.html#study.finding', 'recsys_nb/study.py'),
                                  'recsys_nb.study.Study.say': ('study.html#study.say', 'recsys_nb/study.py'),
                                  'recsys_nb.study.StudyError': ('study.html#studyerror', 'recsys_nb/study.py'),
+                                 'recsys_nb.study._attentive': ('study.html#_attentive', 'recsys_nb/study.py'),
                                  'recsys_nb.study._card': ('study.html#_card', 'recsys_nb/study.py'),
                                  'recsys_nb.study._difference': ('study.html#_difference', 'recsys_nb/study.py'),
                                  'recsys_nb.study._end_kernel': ('study.html#_end_kernel', 'recsys_nb/study.py'),

@@ -604,6 +604,19 @@ def _with_parent(parent, prctl):
     prctl(1, signal.SIGKILL) # PR_SET_PDEATHSIG: when the thread ends that waits for it
     if os.getppid() != parent: os._exit(1)
 
+def _attentive():
+    """A manager of kernels whose client looks for replies once a second, when it is asked whether the kernel lives: pyzmq's asyncio sockets
+    now and then miss that one has come, and then would wait for ever."""
+    import zmq
+    from traitlets import Type
+    from jupyter_client import AsyncKernelClient, AsyncKernelManager
+    class Client(AsyncKernelClient):
+        async def is_alive(self):
+            for channel in (self.shell_channel, self.iopub_channel): channel.socket.get(zmq.EVENTS)
+            return await super().is_alive()
+    class Manager(AsyncKernelManager): client_factory = Type(Client, AsyncKernelClient)
+    return Manager
+
 def _engine(seen):
     "A papermill engine that says in `seen` which cell is running and who runs it."
     import ctypes
@@ -615,7 +628,7 @@ def _engine(seen):
         def execute_managed_notebook(cls, nb_man, kernel_name, **kwargs):
             seen.cells = len(nb_man.nb.cells)
             seen.client = PapermillNotebookClient(nb_man, kernel_name=kernel_name, startup_timeout=120, timeout=None,
-                                                  extra_arguments=['--log-level=50'])
+                                                  kernel_manager_class=_attentive(), extra_arguments=['--log-level=50'])
             seen.client.on_cell_start = lambda cell, cell_index: setattr(seen, 'cell', cell_index + 1)
             seen.client.execute(**dict(preexec_fn=lambda: _with_parent(parent, prctl)) if prctl else {})
     papermill_engines.register('recsys_nb', Engine)

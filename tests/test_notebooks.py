@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import nbformat
@@ -19,17 +18,13 @@ BIN = Path(sys.executable).parent
 
 
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=IDS)
-def test_runs(path, tmp_path):
+def test_runs(path, tmp_path, monkeypatch):
     "Run All at the defaults, results in a folder of its own."
-    known = papermill.inspect_notebook(str(path))
-    out = {'out': str(tmp_path/'study')} if 'out' in known else {}
-    command = [BIN/'papermill', path, tmp_path/path.name, '--cwd', path.parent, '-k', 'python3', '--no-progress-bar', *(x for k, v in out.items() for x in ('-p', k, v))]
-    for wait in (150, 300): # a process of its own; now and then the end of a cell is never heard, so a first run gets a limit and a second chance
-        try: done = subprocess.run(command, capture_output=True, text=True, timeout=wait)
-        except subprocess.TimeoutExpired: warnings.warn(f'{path.stem} did not end within {wait} s'); continue
-        assert done.returncode == 0, done.stderr[-3000:]
-        return
-    raise AssertionError('the notebook did not end')
+    from recsys_nb.study import execute, kernel_environment
+    monkeypatch.chdir(path.parent)
+    out = {'out': str(tmp_path/'study')} if 'out' in papermill.inspect_notebook(str(path)) else {}
+    with kernel_environment(): error, _ = execute(str(path), str(tmp_path/path.name), out, limit=300)
+    assert error == ''
 
 
 @pytest.fixture(scope='module')
