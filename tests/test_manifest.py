@@ -190,7 +190,7 @@ def test_verify(mine, record):
 @pytest.mark.torture
 def test_verify_finds_other_events(mine, tmp_path, record):
     events = tmp_path/'events'
-    shutil.copytree(next((mine/'data').glob('simulated-*')), events)
+    shutil.copytree(mine/'nbs'/manifest_of(mine)['data']['folder'], events)
     assert here(mine, '10_baselines', study='files', data=str(events))[0] == 0
     lines = (events/'events.csv').read_text().splitlines(True)
     (events/'events.csv').write_text(''.join(lines[:-1]))
