@@ -17,8 +17,8 @@ test: install
 torture: install  ## every test, the slow ones too, and a page of what was tried: reports/reliability
 	mkdir -p reports/reliability && rm -f reports/reliability/trials.jsonl
 	export RELIABILITY=reports/reliability/trials.jsonl; \
-	$(BIN)/python -m pytest -m torture -n 0 -k test_load; alone=$$?; \
-	$(BIN)/python -m pytest -m "" --deselect "tests/test_demo.py::test_load[50-20-60]"; status=$$((alone + $$?)); \
+	$(BIN)/python -m pytest -m "" -n 0 -k test_load; alone=$$?; \
+	$(BIN)/python -m pytest -m "" -k "not test_load"; status=$$((alone + $$?)); \
 	$(BIN)/recsys-nb run --only 91_reliability --study reliability --profile tiny --force && exit $$status
 
 install: .venv/.installed

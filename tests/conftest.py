@@ -12,14 +12,15 @@ with contextlib.suppress(ValueError): signal.signal(signal.SIGINT, signal.defaul
 
 
 def pytest_collection_modifyitems(items):
-    "The longest first, so that no process waits for it alone at the end."
+    "The longest first, so that no process waits for it alone at the end. A test that is to write down what it tries is known by it even if it fails before."
     items.sort(key=lambda item: 'test_studies' not in item.nodeid)
+    for item in items:
+        if 'record' in getattr(item, 'fixturenames', ()): item.user_properties.append(('records', True))
 
 
 @pytest.fixture
 def record(request):
     "Write down what a test tried, for the reliability page: `record('crash points', 'while metrics.json is written', seconds=3.1)`."
-    request.node.user_properties.append(('records', True))
     def record(kind, what, **figures): request.node.user_properties.append(('reliability', dict(kind=kind, what=what, **figures)))
     return record
 
@@ -27,7 +28,7 @@ def record(request):
 def pytest_runtest_logreport(report):
     "What was tried and how it ended goes into the file that RELIABILITY names, a line each; the process that others report to writes it."
     path = os.environ.get('RELIABILITY')
-    if not path or report.when != 'call' or 'PYTEST_XDIST_WORKER' in os.environ: return
+    if not path or not (report.when == 'call' or report.when == 'setup' and report.failed) or 'PYTEST_XDIST_WORKER' in os.environ: return
     lines = [tried for key, tried in report.user_properties if key == 'reliability']
     if report.failed and not lines and ('records', True) in map(tuple, report.user_properties): lines = [dict(kind='unfinished', what='failed before it wrote down what it tried')]
     with open(path, 'a', encoding='utf-8') as file:
