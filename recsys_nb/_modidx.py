@@ -616,7 +616,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'recsys_nb.reliability.in_short': ('reliability.html#in_short', 'recsys_nb/reliability.py'),
                                        'recsys_nb.reliability.label': ('reliability.html#label', 'recsys_nb/reliability.py'),
                                        'recsys_nb.reliability.names_of': ('reliability.html#names_of', 'recsys_nb/reliability.py'),
-                                       'recsys_nb.reliability.over': ('reliability.html#over', 'recsys_nb/reliability.py'),
                                        'recsys_nb.reliability.read_trials': ('reliability.html#read_trials', 'recsys_nb/reliability.py'),
                                        'recsys_nb.reliability.show_endings': ('reliability.html#show_endings', 'recsys_nb/reliability.py'),
                                        'recsys_nb.reliability.show_load': ('reliability.html#show_load', 'recsys_nb/reliability.py'),

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['KINDS', 'PHRASES', 'OWN', 'read_trials', 'counted', 'by_kind', 'summary', 'as_text', 'label', 'in_short', 'names_of',
-           'by_test', 'chapter', 'endings', 'show_endings', 'over', 'show_load', 'show_memory']
+           'by_test', 'chapter', 'endings', 'show_endings', 'show_load', 'show_memory']
 
 # %% ../nbs/91_reliability.ipynb #3a6a2b54
 import html, json
@@ -71,7 +71,7 @@ def label(text, most=40): # for a figure
     return (text if len(text) <= most else text[:most - 1] + '…').replace('$', r'\$')
 
 # %% ../nbs/91_reliability.ipynb #342db39f
-OWN = {'kind', 'what', 'test', 'outcome', 'tried', 'survived', 'failed', 'skipped', 'file', 'cases'} # not figures
+OWN = {'kind', 'what', 'test', 'outcome', 'tried', 'survived', 'failed', 'skipped', 'cases'} # not figures
 
 def in_short(rows:pd.DataFrame)->str: # trials of one test
     "What they counted and measured: sums of what was loaded and refused, the range of other numbers, the first of texts."
@@ -102,19 +102,18 @@ def chapter(tried:pd.DataFrame, kind:str): # see `by_test`
     said = f'{rows.tried.sum():,} tried by {len(rows)} test{"s" * (len(rows) != 1)}, {rows.failed.sum() or "none"} failed' if len(rows) else 'nothing was tried'
     return as_text(rows).set_caption(f'{KINDS[kind].capitalize()}: {said}.')
 
-
 # %% ../nbs/91_reliability.ipynb #a1f6fc04
 def endings(rows:pd.DataFrame)->pd.DataFrame: # trials of bad input
-    "Loaded, refused and failed by test."
+    "Loaded, refused and failed by test, where it counted them."
     rows = rows.assign(test=names_of(rows.test))
     for c in ('loaded', 'refused'): rows[c] = pd.to_numeric(rows[c], errors='coerce').fillna(0).astype(int) if c in rows else 0
-    return rows.groupby('test', sort=False)[['tried', 'loaded', 'refused', 'failed']].sum().reset_index()
-
+    ended = rows.groupby('test', sort=False)[['tried', 'loaded', 'refused', 'failed']].sum()
+    return ended[ended.loaded + ended.refused + ended.failed > 0].reset_index()
 
 # %% ../nbs/91_reliability.ipynb #f5331aae
 def show_endings(ended:pd.DataFrame): # from `endings`
     "Bars by test: loaded, refused, failed."
-    if not ended[['loaded', 'refused']].to_numpy().sum(): return
+    if ended.empty: return
     fig, ax = plt.subplots(figsize=(7, .6 + .35 * len(ended)))
     left = pd.Series(0, ended.index)
     for name, shade in (('loaded', '#56B4E9'), ('refused', '#0072B2'), ('failed', '#D55E00')):
@@ -123,13 +122,10 @@ def show_endings(ended:pd.DataFrame): # from `endings`
     show_figure(fig, f'Of {ended.tried.sum():,} broken inputs {ended.loaded.sum():,} were loaded with their oddities counted, {ended.refused.sum():,} refused in one sentence, {ended.failed.sum():,} failed.')
 
 # %% ../nbs/91_reliability.ipynb #8f57919d
-def over(rows:pd.DataFrame, names): # trials; columns that may say when -> column or None
-    "The first of the columns that holds a number everywhere."
-    return next((n for n in names if n in rows and pd.to_numeric(rows[n], errors='coerce').notna().all()), None)
-
 def show_load(rows:pd.DataFrame): # trials with p50_ms and p99_ms
     "Half of the answers, and all but one of a hundred, took at most so long."
-    if rows.empty or over(rows, ['p50_ms']) is None or over(rows, ['p99_ms']) is None: return
+    rows = rows.reindex(columns=['what', 'p50_ms', 'p99_ms']).dropna()
+    if rows.empty: return
     fig, ax = plt.subplots(figsize=(7, .8 + .35 * len(rows)))
     names = [label(w) for w in rows.what]
     ax.hlines(names, rows.p50_ms.astype(float), rows.p99_ms.astype(float), color='#999999')
