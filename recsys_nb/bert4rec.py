@@ -119,7 +119,7 @@ def training_step(self, batch, index):
     place = F.pad(place, (0, -asked % 256))
     target, (item, log_weight) = batch['target'].flatten()[place].clamp(min=0), self.drawn_negatives()
     self.touch(batch['item'].masked_fill(batch['item'] < 0, n_items), target, item)
-    x = self(batch).flatten(0, 1)[place]
+    x = self(batch).flatten(0, 1).index_select(0, place)
     if self.touched:
         loss = sampled_softmax_loss(x, self.embed(target), self.embed(item.clamp(max=n_items - 1)), log_weight,
                                     accidental_hits(item, target))

@@ -10,6 +10,7 @@ __all__ = ['DEMAND_DAYS', 'AGES', 'COUNTS', 'demand', 'Candidates', 'union', 'lo
 from dataclasses import dataclass
 from .data import *
 import numpy as np, pandas as pd
+import scipy.sparse as sp
 from scipy.optimize import minimize
 from .protocol import *
 
@@ -99,37 +100,87 @@ def listwise_scores(candidates:Candidates, weights:dict)->np.ndarray: # float32[
     return np.where(candidates.items >= 0, s, -np.inf).astype(np.float32)
 
 # %% ../nbs/07_blend.ipynb #7b1008cf
-def _listwise_loss(v, x, inside, age, count, empty, place, pull, cuts):
-    "Mean negative logarithm of the targets' chances with the pull, and its gradient; few candidates have an age, so those are added apart."
-    feature, ages, counts = np.split(v, cuts)
-    s, n = x @ feature, np.arange(len(x))
-    s[inside] += ages[age - 1] + counts[count - 1]
-    s[empty] = -np.inf
-    p = np.exp(s - s.max(1, keepdims=True)); total = p.sum(1)
-    value = np.mean(np.log(total) + s.max(1) - s[n, place]) + pull * (ages @ ages + counts @ counts) / len(x) / 2
-    p /= total[:, None]; p[n, place] -= 1; p /= len(x)
-    grads = [p.ravel() @ x.reshape(-1, x.shape[-1])] + [np.bincount(at - 1, p[inside], len(w)) + pull * w / len(x)
-                                                       for at, w in ((age, ages), (count, counts))]
-    return value, np.concatenate(grads)
+class _Choices:
+    "The queries whose target is a candidate, as a conditional logit sees them."
+    def __init__(self, candidates, target, scale):
+        hit = candidates.items == target[:, None]
+        ok = hit.any(1)
+        age, count = candidates.age[ok], candidates.count[ok]
+        self.features = candidates.features[ok] / scale # float64[n, m, f]
+        self.empty = candidates.items[ok] < 0           # bool[n, m]: there is no candidate
+        self.place = hit[ok].argmax(1)                  # column of the target, int64[n]
+        self.inside = np.nonzero(age)                   # row and column of the t items of a history: few, so they are kept apart
+        bins = np.stack([age[self.inside] - 1, AGES + count[self.inside] - 1], 1)
+        ends = np.arange(0, bins.size + 1, 2)
+        self.bins = sp.csr_matrix((np.ones(bins.size), bins.ravel(), ends), (len(bins), AGES + COUNTS)) # age and count of each
+
+    def __len__(self): return len(self.place)
+
+    def chances(self, v): # -> float64[n, m], and the mean of -log of the targets'
+        scores = self.features @ v[:self.features.shape[-1]]
+        scores[self.inside] += self.bins @ v[self.features.shape[-1]:]
+        scores[self.empty] = -np.inf
+        top = scores.max(1, keepdims=True)
+        chance = np.exp(scores - top)
+        total = chance.sum(1, keepdims=True)
+        own = scores[np.arange(len(self)), self.place]
+        return chance / total, np.mean(np.log(total[:, 0]) + top[:, 0] - own)
+
+# %% ../nbs/07_blend.ipynb #7b1008d1
+def _promised(choices, weight): # weight of each candidate, float64[n, m] -> weighted sum of its features, ages and counts, float64[n, f + AGES + COUNTS]
+    row = choices.inside[0]
+    inside = sp.csr_matrix((weight[choices.inside], (row, np.arange(len(row)))), shape=(len(choices), len(row)))
+    return np.concatenate([(weight[:, None] @ choices.features)[:, 0], (inside @ choices.bins).toarray()], 1)
+
+def _loss(v, choices): # weights, float64[f + AGES + COUNTS] -> mean of -log of the targets' chances, and its gradient
+    chance, value = choices.chances(v)
+    chance[np.arange(len(choices)), choices.place] -= 1
+    return value, _promised(choices, chance).sum(0) / len(choices)
+
+# %% ../nbs/07_blend.ipynb #7b1008d2
+def _hessian(v, choices, block=1024): # as `_loss`; queries at once
+    chance, f = choices.chances(v)[0], choices.features.shape[-1]
+    mean = _promised(choices, chance)
+    square = np.zeros((f, f))
+    for a in range(0, len(choices), block):
+        features = choices.features[a:a + block].reshape(-1, f)
+        square += features.T @ (features * chance[a:a + block].reshape(-1, 1))
+    weighted = choices.bins.multiply(chance[choices.inside][:, None]).tocsr()
+    mixed = weighted.T @ choices.features[choices.inside]
+    square = np.block([[square, mixed.T], [mixed, (weighted.T @ choices.bins).toarray()]])
+    return (square - mean.T @ mean) / len(choices)
 
 # %% ../nbs/07_blend.ipynb #5f8c24d9
+def _bottom(
+    choices, # see `_Choices`
+    start,   # where to begin, and what the pull is towards, float64[f + AGES + COUNTS]
+    pull,    # its strength, above 0
+)->np.ndarray:
+    "The weights of the smallest loss, by Newton's method in a trust region (Nocedal & Wright, 2006, chapter 4)."
+    strength = pull / len(choices)
+    def loss(v):
+        value, slope = _loss(v, choices)
+        return value + strength * (v - start) @ (v - start) / 2, slope + strength * (v - start)
+    def hessian(v): return _hessian(v, choices) + strength * np.eye(len(v))
+    v = minimize(loss, start, jac=True, hess=hessian, method='trust-exact', options=dict(gtol=1e-6)).x
+    for _ in range(2): v = v - np.linalg.solve(hessian(v), loss(v)[1]) # each squares the distance that is left
+    return v
+
+# %% ../nbs/07_blend.ipynb #5f8c24da
 def fit_listwise(
     candidates:Candidates,
     target,       # item that came next, int32[n]
     start=None,   # weights of the features to begin with, float[f]
-    pull=1.,      # strength of the pull towards zero, of all ages and counts together
-    steps=200,    # L-BFGS iterations, at most
+    pull=1.,      # strength of the pull towards the start (ages and counts: towards zero) of all queries together, above 0
 )->dict:          # feature float32[f], age float32[AGES + 1], count float32[COUNTS + 1]
     "Weights that make the targets most likely, among the queries whose target is a candidate."
     f = candidates.features.shape[-1]
-    w = np.zeros(f) if start is None else np.array(start, float)
-    scale = np.maximum(candidates.features[candidates.items >= 0].std(0), 1e-3).astype(float) if candidates.items.size else np.ones(f)
-    v, cuts = np.concatenate([w * scale, np.zeros(AGES + COUNTS)]), [f, f + AGES] # age 0 and count 0, not in the history, stay 0
-    hit = candidates.items == target[:, None]
-    ok = hit.any(1)
-    if ok.any():
-        x, inside = candidates.features[ok] / scale, np.nonzero(candidates.age[ok])
-        v = minimize(_listwise_loss, v, jac=True, method='L-BFGS-B', options=dict(maxiter=steps, ftol=1e-10, gtol=1e-6), args=(
-            x, inside, candidates.age[ok][inside], candidates.count[ok][inside], candidates.items[ok] < 0, hit[ok].argmax(1), pull, cuts)).x
-    feature, age, count = np.split(v, cuts)
-    return {name: x.astype(np.float32) for name, x in dict(feature=feature / scale, age=np.r_[0, age], count=np.r_[0, count]).items()}
+    w, scale = np.zeros(f) if start is None else np.array(start, float), np.ones(f)
+    there = candidates.items >= 0
+    if there.any(): scale = np.maximum(candidates.features[there].std(0, dtype=float), 1e-3)
+    v = np.concatenate([w * scale, np.zeros(AGES + COUNTS)]) # age 0 and count 0, not in the history, stay 0
+    choices = _Choices(candidates, target, scale)
+    if len(choices): v = _bottom(choices, v, pull)
+    feature, age, count = np.split(v, [f, f + AGES])
+    found = dict(feature=feature / scale, age=np.r_[0, age], count=np.r_[0, count])
+    return {name: x.astype(np.float32) for name, x in found.items()}

@@ -51,7 +51,7 @@ class GRU4RecModule(L.LightningModule):
         place, still_going = by_step(batch)
         scale = math.sqrt(self.hparams.hidden_dim) if self.hparams.temperature else 1
         x = self.drop(self.embed(batch['item']) * scale).flatten(0, 1)          # [rows * width, d]
-        y = self.gru(PackedSequence(x[place], still_going.cpu()))[0].data       # [t, d], in the order of reading
+        y = self.gru(PackedSequence(x.index_select(0, place), still_going.cpu()))[0].data       # [t, d], in the order of reading
         x = torch.zeros_like(x).index_copy(0, place, self.drop(y).to(x.dtype)).view(*batch['item'].shape, -1)
         return F.normalize(x, dim=-1) / self.hparams.temperature if self.hparams.temperature else x
 

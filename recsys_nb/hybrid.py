@@ -62,7 +62,7 @@ Hybrid.candidates = candidates
 def learn(self, queries, most=20_000): # validation Queries of one target; how many are used
     "Fit the weights; the parts must not have seen these queries' targets."
     queries = part_of(queries, most)
-    found = fit_listwise(self.candidates(queries.histories), queries.targets, steps=30) # from nothing, it is there long before
+    found = fit_listwise(self.candidates(queries.histories), queries.targets)
     self.weights = {name: w.round(5).tolist() for name, w in found.items()}
     return self
 

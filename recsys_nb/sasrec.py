@@ -254,8 +254,10 @@ class CopyHead(nn.Module):
         ago = (places[:, None] - places).clamp(0, len(self.ago) - 1)
         match, worth = self.query(x) @ self.key(x).transpose(1, 2) / math.sqrt(self.query.out_features), self.often.weight[:, 0]
         again = (often > 1).nonzero(as_tuple=True) # few: looking up all of them takes a sixth of a training step
-        more = worth[often[again].clamp(max=8) - 1] - worth[0]
-        return (match + 10 * (self.ago[ago] + worth[0])).index_put(again, 10 * more, accumulate=True)
+        # by index_select: the gradient of worth[...] is summed in another order each time
+        more = worth.index_select(0, often[again].clamp(max=8) - 1) - worth[0]
+        since = self.ago.index_select(0, ago.flatten()).view(ago.shape)
+        return (match + 10 * (since + worth[0])).index_put(again, 10 * more, accumulate=True)
 
 # %% ../nbs/12_sasrec.ipynb #3e210939
 def copies(self, x, batch): # forward's answer -> logits [rows, width, width], bool of the same shape; None without a copy head
