@@ -94,6 +94,8 @@ class AssociationRules(Rules):
 def distinct_events(sessions:Histories, n_items:int)->tuple: # session int64[d], item int64[d], place int64[d]
     "The distinct items of each session, each at its last place; ordered by session, then item."
     session, at = sessions.flat()
+    if sessions.length.max(initial=0) > 128: raise ValueError('a session has more than 128 events: cut it, as `sessions_from_log` does')
+    if len(sessions) * n_items >= 2**56: raise ValueError(f'{len(sessions):,} sessions of {n_items:,} items do not fit into keys of 63 bits')
     packed = np.sort((session * n_items + sessions.items[at]) * 128 + at - sessions.start[session])
     last = np.r_[packed[1:] // 128 != packed[:-1] // 128, True][:len(packed)]
     key, place = packed[last] // 128, packed[last] % 128
@@ -150,6 +152,8 @@ def similar_sessions(
     entry, at = expand(first[item], count[item]) # rises with history and age
     row, age, w, event, bits = row[entry], age[entry], w[entry], events[at], len(at).bit_length()
     session = self.session[event]
+    pairs = len(histories) * len(self.weight) << bits
+    if pairs >= 2**63: raise ValueError(f'{len(histories):,} histories are too many at once for {len(self.weight):,} sessions: ask for fewer')
     packed = np.sort((row * len(self.weight) + session) << bits | np.arange(len(at)))
     pair, key = packed & (1 << bits) - 1, packed >> bits
     begin = np.flatnonzero(np.r_[True, key[1:] != key[:-1]][:len(key)])

@@ -47,7 +47,9 @@ MAKE = {'ALS': lambda: ALS(factors=8, iterations=4), 'BPR': lambda: BPR(factors=
 
 # other shapes of the same classes that the study uses
 SHAPES = {'Popularity (purchases)': lambda: Popularity('transaction'), 'Popularity (7 days)': lambda: Popularity('view', 7),
-          'Item-Item CF as published': lambda: ItemItemCF(0, repeats=False, fill=False), 'EASE over nearest columns': lambda: EASE(max_items=5),
+          'Item-Item CF as published': lambda: ItemItemCF(0, repeats=False, fill=False),
+          'Item-Item CF, new items only': lambda: ItemItemCF(decay=.5, repeats=False),
+          'ALS, new items only': lambda: ALS(factors=8, iterations=4, repeats=False), 'EASE over nearest columns': lambda: EASE(max_items=5),
           'ALS as published': lambda: ALS(factors=8, iterations=4, repeats=False, fill=False),
           'SASRec (large)': lambda: SASRec(**SMALL | dict(hidden_dim=16, ligr=True, event_inputs=True, gap_inputs=True)),
           'SASRec calibrated': lambda: SASRec(**SMALL, weights=weights([1., 1., 1., .1, .1, .1]))}
