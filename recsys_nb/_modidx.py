@@ -879,6 +879,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'recsys_nb.study.diff_studies': ('study.html#diff_studies', 'recsys_nb/study.py'),
                                  'recsys_nb.study.digest': ('study.html#digest', 'recsys_nb/study.py'),
                                  'recsys_nb.study.download': ('study.html#download', 'recsys_nb/study.py'),
+                                 'recsys_nb.study.echo': ('study.html#echo', 'recsys_nb/study.py'),
                                  'recsys_nb.study.events_became': ('study.html#events_became', 'recsys_nb/study.py'),
                                  'recsys_nb.study.execute': ('study.html#execute', 'recsys_nb/study.py'),
                                  'recsys_nb.study.export_notebook': ('study.html#export_notebook', 'recsys_nb/study.py'),

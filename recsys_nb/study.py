@@ -13,15 +13,15 @@ __all__ = ['KINDS', 'NEEDS', 'PROFILES', 'BYTES', 'LEVELS', 'FORMAT', 'LARGEST',
            'machine', 'commit', 'kernel_environment', 'execute', 'export_notebook', 'status', 'write_index', 'board',
            'tell', 'watching', 'progress', 'files_since', 'written_by', 'owned', 'forget', 'clear_of_others',
            'save_study', 'run_notebook', 'run_or_skip', 'seeds', 'command_line', 'finish', 'terminal_table', 'alone',
-           'alive', 'sweep', 'temporary_place', 'project_root', 'similar', 'show_anything', 'screen', 'run_study',
-           'Commands', 'complete_study', 'complete_notebook', 'complete_profile', 'complete_setting', 'refusing',
-           'main', 'run', 'compare_results', 'verify_study', 'verify', 'download', 'check_destination', 'fetch',
-           'studies', 'find_study', 'runs', 'open_study', 'render_study', 'render', 'diff_studies', 'demo',
+           'alive', 'sweep', 'temporary_place', 'project_root', 'similar', 'show_anything', 'echo', 'screen',
+           'run_study', 'Commands', 'complete_study', 'complete_notebook', 'complete_profile', 'complete_setting',
+           'refusing', 'main', 'run', 'compare_results', 'verify_study', 'verify', 'download', 'check_destination',
+           'fetch', 'studies', 'find_study', 'runs', 'open_study', 'render_study', 'render', 'diff_studies', 'demo',
            'make_readme', 'readme']
 
 # %% ../nbs/40_study.ipynb #6af85ca1
 import ast, codecs, contextlib, difflib, hashlib, importlib.metadata, io, json, math, os, platform, re
-import shlex, shutil, signal, subprocess, sys, tempfile, threading, time
+import shlex, shutil, signal, subprocess, sys, tempfile, threading, time, webbrowser
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -335,9 +335,6 @@ def data_source(
     "Where the events are, as the notebooks see it."
     if data.startswith('simulated'): return data
     path, root = Path(data).expanduser().resolve(), root.resolve()
-    if re.search(r'[\ud800-\udfff]', str(path)):
-        known = data.encode(errors='replace').decode()
-        raise StudyError(f'--data {known}: its path is no text in {sys.getfilesystemencoding()}, rename it')
     if not os.path.exists(path):
         raise StudyError(f'--data {data} does not exist: give a folder or zip with events.csv, or simulated:default')
     if os.path.commonpath([path, root]) == os.sep:
@@ -354,6 +351,9 @@ def study_name(
 )->str:         # a folder's name
     "The name asked for, else the data's, else the profile's."
     stem = data if data.startswith('simulated') else re.sub(r'\.zip$', '', Path(data).resolve().name)
+    if re.search(r'[\ud800-\udfff]', f'{data}{Path(data).resolve()}'): # bytes that no manifest can hold
+        shown = data.encode(errors='replace').decode()
+        raise StudyError(f'--data {shown}: its path is no text in {sys.getfilesystemencoding()}, rename it')
     name = study or (re.sub(r'[^\w.=-]+', '-', stem) if data else profile)
     if not re.fullmatch(r'\w[\w.=-]*(?<!\.)', name) or len(name.encode()) > 100:
         raise StudyError(f'--study {name[:100]!r}: use letters, digits, - and _ only, at most 100 of them')
@@ -1071,7 +1071,7 @@ def project_root(
                          'a study needs a checkout (git clone it, go there, make install)')
     missing = [name for name in ('nbs/_report', *needed) if not (root/name).exists() and not (name == 'nbs/_report' and own_files().is_dir())]
     if missing: raise StudyError(f'{root} was taken as the project, and has no {missing[0]}: get a whole checkout of recsys_nb')
-    if not here.is_relative_to(root): typer.echo(f'recsys-nb: the project is {root}', err=True)
+    if not here.is_relative_to(root): echo(f'recsys-nb: the project is {root}', err=True)
     return root
 
 # %% ../nbs/40_study.ipynb #bf00e283
@@ -1088,6 +1088,13 @@ def show_anything():
     codecs.register_error('similar', similar)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, 'reconfigure'): stream.reconfigure(errors='similar')
+
+def echo(
+    text:str,       # a line
+    err:bool=False, # on standard error
+):
+    "Print a line; typer's own takes a terminal of ASCII for one of UTF-8."
+    print(text, file=sys.stderr if err else sys.stdout, flush=True)
 
 def screen()->Console:
     "Where to tell how it goes; lines of a log file are not cut."
@@ -1151,7 +1158,7 @@ class Commands(typer.core.TyperGroup):
             with contextlib.nullcontext() if completing else refusing(): code = super().main(*args, standalone_mode=False, **how)
         except typer.Exit as e: sys.exit(e.exit_code)
         except typer.Abort: # Ctrl-C
-            typer.echo('Stopped.', err=True)
+            echo('Stopped.', err=True)
             sys.exit(130)
         except Exception as e:
             if completing: sys.exit(1)
@@ -1160,7 +1167,7 @@ class Commands(typer.core.TyperGroup):
             bounds = Allowed(getattr(option, 'min', None), getattr(option, 'max', None))
             said = f'{option.opts[0]} must be a number {in_words(bounds)}.' if None not in (bounds.low, bounds.high) else ' '.join(e.format_message().split())
             if type(e).__name__ == 'NoArgsIsHelpError': e.show()
-            else: typer.echo(f'recsys-nb: {said}', err=True)
+            else: echo(f'recsys-nb: {said}', err=True)
             sys.exit(2)
         sys.exit(code if isinstance(code, int) else 0)
 
@@ -1188,9 +1195,9 @@ def complete_setting(incomplete:str)->list: # what was typed so far
 @contextlib.contextmanager
 def refusing(
     stopped='Stopped.', # what Ctrl-C is answered with
+    on='when that is mended, give the same command again', # what can be done about a machine that is short of something
 ):
     "Say a refusal in one sentence, and end with status 2; with 1 what the machine is short of, with 130 after Ctrl-C."
-    on = 'what is finished is kept, and the same command goes on from there when that is mended'
     short = f'there is too little memory: {on}'
     try: yield; return
     except StudyError as e: status, text = 2, f'recsys-nb: {printable(str(e))}'
@@ -1205,7 +1212,7 @@ def refusing(
         place = scrub(f' ({e.filename2 or e.filename})' if e.filename or e.filename2 else '')
         status, text = 1, f'recsys-nb: {os.strerror(e.errno)}{place}: {on}'
     except KeyboardInterrupt: status, text = 130, stopped
-    with contextlib.suppress(OSError): typer.echo(text, err=True)
+    with contextlib.suppress(OSError): echo(text, err=True)
     raise typer.Exit(status)
 
 def main():
@@ -1237,7 +1244,8 @@ def run(
 ):
     "Run the study: every notebook, its page, the comparison, the index. What did not change is skipped."
     with contextlib.suppress(ValueError): signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with refusing('Stopped: the same command goes on from here, finished notebooks are skipped.'):
+    with refusing('Stopped: the same command goes on from here, finished notebooks are skipped.',
+                  'what is finished is kept, and the same command goes on from there when that is mended'):
         if quiet and verbose: raise StudyError('--quiet and --verbose contradict each other')
         code = run_study(data, study, profile, parameter, only, force, limit=60 * time_limit or None, replace=replace,
                          level='quiet' if quiet else 'verbose' if verbose else 'normal')
@@ -1295,7 +1303,7 @@ def verify(
     "Run a study again from its manifest, in a temporary folder, and say whether the numbers are the same."
     found = verify_study(project_root(), study, console=screen(), level='normal')
     differ = [f'{name}: {what}' for name, what in found if what != 'same']
-    typer.echo(printable('\n'.join([*differ, f'{len(found) - len(differ)} of {len(found)} files of results are the same, byte for byte.'])))
+    echo(printable('\n'.join([*differ, f'{len(found) - len(differ)} of {len(found)} files of results are the same, byte for byte.'])))
     raise typer.Exit(int(bool(differ) or not found))
 
 # %% ../nbs/40_study.ipynb #30dd535d
@@ -1346,8 +1354,8 @@ def fetch(
     folder = Path(dest).expanduser().resolve() if dest else project_root()/'data'/'retailrocket'
     check_destination(folder, dest or 'data/retailrocket')
     if (folder/'events.csv').exists() or download(folder):
-        return typer.echo(f'recsys-nb run --data {os.path.relpath(folder)}')
-    typer.echo(f'The download did not work: get the zip from https://www.kaggle.com/datasets/{HANDLE} by hand, '
+        return echo(f'recsys-nb run --data {os.path.relpath(folder)}')
+    echo(f'The download did not work: get the zip from https://www.kaggle.com/datasets/{HANDLE} by hand, '
                'and pass it as recsys-nb run --data archive.zip', err=True)
     raise typer.Exit(1)
 
@@ -1380,7 +1388,7 @@ def runs():
     found = studies(project_root())
     for name, m in found.items(): table.add_row(*(Text(printable(cell)) for cell in _row(name, m)))
     if found: screen().print(table)
-    else: typer.echo('No study was run yet: recsys-nb run makes one.')
+    else: echo('No study was run yet: recsys-nb run makes one.')
 
 # %% ../nbs/40_study.ipynb #d0d4f6b9
 @app.command('open')
@@ -1392,8 +1400,8 @@ def open_study(
     find_study(root, study)
     page = root/'reports'/study/'index.html'
     if not page.exists(): raise StudyError(f'reports/{study} has no index.html: recsys-nb render {study} writes it')
-    typer.echo(os.path.relpath(page))
-    typer.launch(page.as_uri())
+    echo(os.path.relpath(page))
+    webbrowser.open(page.as_uri())
 
 # %% ../nbs/40_study.ipynb #0bc74b25
 def render_study(root:Path, name:str)->list: # project folder; study; -> notebooks whose pages were written
@@ -1411,7 +1419,7 @@ def render(
 ):
     "Write a study's pages again as pages are made now; what they show stays."
     pages = render_study(project_root(), study)
-    typer.echo(f'{len(pages)} pages and reports/{study}/index.html')
+    echo(f'{len(pages)} pages and reports/{study}/index.html')
 
 # %% ../nbs/40_study.ipynb #f4ea7b9c
 @app.command('diff')
