@@ -1,5 +1,5 @@
 # make study [DATA=path STUDY=name PROFILE=tiny|default|full]   make test   make install   make readme   make clean
-# make peers   make benchmarks [DATA=path]   make torture   make lock
+# make peers   make benchmarks [DATA=path STUDY=name]   make torture   make lock
 PYTHON ?= python3.11
 PROFILE ?= default
 BIN := .venv/bin
@@ -51,7 +51,7 @@ peers/%/.installed:
 	touch $@
 
 benchmarks: install  ## every stage against its bar, against peers (make peers) and against the machine
-	$(BIN)/recsys-nb run --only 90_benchmarks --study benchmarks --profile full $(if $(DATA),--data "$(DATA)")
+	$(BIN)/recsys-nb run --only 90_benchmarks --study $(or $(STUDY),benchmarks) --profile full $(if $(DATA),--data "$(DATA)")
 
 lock:  ## requirements.lock with hashes: the versions stay, or with UPGRADE=1 become the newest that settings.ini allows
 	test -x build/lock/bin/uv || ($(PYTHON) -m venv build/lock && build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv)

@@ -9,7 +9,7 @@ __all__ = ['LONGEST', 'ADDED', 'ITEM_COLUMNS', 'WORDS', 'CSS', 'NOTE', 'POLICY',
            'most_popular', 'answer', 'recommend_for', 'example_visitors', 'begins_with', 'find_visitors', 'find_items',
            'icon', 'button', 'item_buttons', 'path_html', 'timeline_html', 'why_html', 'list_html', 'page_html',
            'visitors_html', 'items_html', 'page_parts', 'refusal', 'StayHome', 'clicked', 'about_html', 'make_demo',
-           'show_app', 'launch_app', 'warm_up', 'launch_demo', 'answer_times', 'time_demo']
+           'show_app', 'launch_app', 'warm_up', 'starting', 'launch_demo', 'answer_times', 'time_demo']
 
 # %% ../nbs/21_demo.ipynb #f764aa1b
 import os
@@ -18,6 +18,7 @@ os.environ.update(GRADIO_ANALYTICS_ENABLED='False', GRADIO_ANALYTICS_MAX_EVENTS=
 import re, time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
@@ -691,6 +692,18 @@ def warm_up(state:DemoState):
     "Have every model read and ask it once, so that a visitor waits for none."
     for name in state.models: answer(state, Shopper(int(state.visitors[0]) if len(state.visitors) else -1), name)
 
+# %% ../nbs/21_demo.ipynb #9e10c7a3
+@contextmanager
+def starting(
+    port=None, # port on 127.0.0.1; a free one when None
+):
+    "End with one sentence where a demo cannot start."
+    try: yield
+    except DataError as e: raise SystemExit(f'The demo cannot start: {e}') from None
+    except OSError as e:
+        why = f'port {port} on 127.0.0.1 is taken or not allowed, choose another one.' if port else e
+        raise SystemExit(f'The demo cannot start: {why}') from None
+
 def launch_demo(
     out,          # study folder
     data:str,     # where its events come from
@@ -698,14 +711,12 @@ def launch_demo(
     inline=False, # show it in the notebook, and go on
 ):                # the address
     "Start the demo of a study; outside a notebook until it is interrupted, and what cannot be opened ends it with one sentence."
-    try:
+    with nullcontext() if inline else starting(port):
         state = load_demo(out, data)
-        later = Timer(1, warm_up, [state]); later.daemon = True; later.start() # the page comes first
+        later = Timer(1, warm_up, [state])
+        later.daemon = True
+        later.start() # the page comes first
         return launch_app(make_demo(state), port, inline, block=not inline)
-    except (DataError, OSError) as e:
-        if inline: raise
-        raise SystemExit(f'The demo cannot start: {e}' if isinstance(e, DataError) or not port else
-                         f'The demo cannot start: port {port} on 127.0.0.1 is taken or not allowed, choose another one.') from None
 
 # %% ../nbs/21_demo.ipynb #756d63a6
 def answer_times(
@@ -736,7 +747,10 @@ def time_demo(
 ):
     "Print how long the demo of a study takes to start, and to answer."
     begun = time.perf_counter()
-    launch_app(app := make_demo(state := load_demo(out, data)))
+    with starting():
+        state = load_demo(out, data)
+        app = make_demo(state)
+        launch_app(app)
     started = time.perf_counter()
     warm_up(state)
     print(f'Started after {started - begun:.2f} s, imports left out; all models were read {time.perf_counter() - started:.2f} s later. '

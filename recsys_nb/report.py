@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['WIDGET', 'LOADS', 'NUMBER', 'LIMIT', 'COLUMNS', 'ABOUT', 'BEST', 'TIED', 'WIDEST', 'BANDS', 'package_root',
-           'find_root', 'write_text', 'clock', 'scrub', 'cell_kind', 'mark_cells', 'first_sentence', 'headline',
-           'legible', 'finished', 'page_body', 'notebook_body', 'shrink', 'template', 'own_file', 'page_css',
-           'data_line', 'write_page', 'neighbours', 'comparison_tables', 'thumbnail', 'facts', 'comparison_payload',
-           'steps', 'write_overview']
+           'is_project', 'find_root', 'own_files', 'write_text', 'clock', 'scrub', 'cell_kind', 'mark_cells',
+           'first_sentence', 'headline', 'legible', 'finished', 'page_body', 'notebook_body', 'shrink', 'template',
+           'own_file', 'page_css', 'data_line', 'write_page', 'neighbours', 'comparison_tables', 'thumbnail', 'facts',
+           'comparison_payload', 'steps', 'write_overview']
 
 # %% ../nbs/38_report.ipynb #47a96d0e
 import ast, base64, contextlib, csv, hashlib, html, importlib.util, io, json, os, re, sys, tempfile
@@ -19,13 +19,26 @@ def package_root()->Path: # folder that holds recsys_nb/ and nbs/
     "Where this package's checkout is."
     return Path(importlib.util.find_spec('recsys_nb').origin).resolve().parent.parent
 
+def is_project(
+    folder:Path, # that may be a checkout, or a copy of one
+)->bool:
+    "Whether a folder is a project of recsys_nb, and not somebody else's."
+    try: settings = (folder/'settings.ini').read_text(encoding='utf-8', errors='replace')
+    except OSError: return False
+    return (folder/'nbs').is_dir() and bool(re.search(r'^lib_name\s*=\s*recsys_nb\s*$', settings, re.M))
+
 def find_root(
     start='.', # folder to look upwards from
 )->Path:
-    "The project's folder: the nearest one with settings.ini and nbs, or this package's own."
+    "The project's folder: the nearest one of recsys_nb's, or this package's own."
     start = Path(start).resolve()
-    places = [p for p in [start, *start.parents] if (p/'settings.ini').exists() and (p/'nbs').is_dir()]
+    places = [p for p in [start, *start.parents] if is_project(p)]
     return places[0] if places else package_root()
+
+def own_files()->Path:
+    "The folder of templates, scripts and styles: this package's, or the project's where the package was installed without."
+    places = [root/'nbs'/'_report' for root in (package_root(), find_root())]
+    return next((p for p in places if p.is_dir()), places[0])
 
 # %% ../nbs/38_report.ipynb #e975e839
 def write_text(path:Path, text:str): # file; its new content
@@ -220,7 +233,7 @@ def notebook_body(
 )->tuple: # as `finished`
     "The cells as HTML."
     from nbconvert import HTMLExporter
-    exporter = HTMLExporter(template_name='_report', extra_template_basedirs=[str(package_root()/'nbs')])
+    exporter = HTMLExporter(template_name='_report', extra_template_basedirs=[str(own_files().parent)])
     return finished(exporter.from_notebook_node(node)[0])
 
 # %% ../nbs/38_report.ipynb #e5c1113b
@@ -250,13 +263,12 @@ def template(
 )->str:
     "One of our own templates, filled in; text is escaped unless it is `Markup`."
     import jinja2
-    folder = package_root()/'nbs'/'_report'
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(folder), autoescape=True, trim_blocks=True)
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(own_files()), autoescape=True, trim_blocks=True)
     return environment.get_template(name).render(**values)
 
 def own_file(name:str)->str: # file in nbs/_report
     "What is written into every page."
-    return (package_root()/'nbs'/'_report'/name).read_text(encoding='utf-8')
+    return (own_files()/name).read_text(encoding='utf-8')
 
 def page_css()->str:
     "The style of every page, with code colours for light and dark."

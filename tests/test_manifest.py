@@ -115,7 +115,7 @@ OTHER = 'simulated:visitors=300,items=40,days=28'
 
 def test_other_events_run_all_again(mine, record):
     "The same name with other events: nothing is skipped, and nothing of the first events is left in a result."
-    code, told = here(mine, '30_comparison', data=OTHER)
+    code, told = here(mine, '30_comparison', data=OTHER, replace=True)
     assert code == 0 and 'skipped' not in told and told.count('changed: the events') == len(MODELS) + 1, told
     for path in (mine/'reports'/'toy').glob('results/*/metrics.json'): assert OTHER in path.read_text()
     record('same numbers', 'other events under the name of a study: every notebook runs again')
@@ -125,10 +125,10 @@ def test_other_events_run_all_again(mine, record):
 def test_a_comparison_of_other_events_is_out_of_date(mine, record):
     "Where only a model is run on other events, the comparison says so and keeps its own numbers; the next one compares only what is new."
     before = (mine/'reports'/'toy'/'comparison.csv').read_bytes()
-    assert here(mine, '10_baselines', data=OTHER)[0] == 0
+    assert here(mine, '10_baselines', data=OTHER, replace=True)[0] == 0
     assert (mine/'reports'/'toy'/'comparison.csv').read_bytes() == before
     assert (mine/'reports'/'toy'/'index.html').read_text().count('out of date') >= len(MODELS)
-    code, told = here(mine, '30_comparison', data=OTHER)
+    code, told = here(mine, '30_comparison', data=OTHER, replace=True)
     assert code == 0 and told.count('skipped') == 1 and told.count('changed: the events') == len(MODELS), told
     record('same numbers', 'a comparison never mixes results of different events')
 
