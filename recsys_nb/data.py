@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['FILES', 'PARQUET', 'LOGS', 'UNPACKED', 'RATIO', 'SMALL', 'EVENTS', 'LEAVE_OUT', 'LAYOUT', 'FORMAT', 'COLUMNS',
-           'EARLIEST', 'LATEST', 'BLOCK', 'HEADER', 'STRAYS', 'FEW', 'TIED', 'PARSED', 'PROPERTIES', 'COLOURS', 'SPARE',
-           'DataError', 'bad', 'Source', 'read_events', 'with_events', 'split_events', 'looks_like', 'open_source',
-           'fingerprint', 'LogReport', 'read_log', 'atomic', 'write_text', 'write_parquet', 'read_parquet',
-           'Categories', 'read_categories', 'colour', 'attended', 'use_style', 'show_figure', 'save_finding']
+           'EARLIEST', 'LATEST', 'BLOCK', 'HEADER', 'STRAYS', 'STRAY_ROWS', 'TIED', 'PARSED', 'PROPERTIES', 'COLOURS',
+           'SPARE', 'DataError', 'bad', 'Source', 'read_events', 'with_events', 'split_events', 'looks_like',
+           'open_source', 'fingerprint', 'LogReport', 'read_log', 'atomic', 'write_text', 'write_parquet',
+           'read_parquet', 'Categories', 'read_categories', 'colour', 'attended', 'use_style', 'show_figure',
+           'save_finding']
 
 # %% ../nbs/00_data.ipynb #01104edd
 import os
@@ -131,8 +132,8 @@ def read_events(
         name, equals, kind = part.rpartition('=')
         name, kind = unquote(name.strip()), kind.strip()
         if not equals or not name or kind not in (*EVENTS, LEAVE_OUT):
-            raise bad('events', f"name=kind with one of {', '.join((*EVENTS, LEAVE_OUT))} as the kind", part)
-        if found.setdefault(name, kind) != kind: raise bad('events', f'one kind for {_short(name)!r}', f'{found[name]} and {kind}')
+            raise bad('--events', f"name=kind with one of {', '.join((*EVENTS, LEAVE_OUT))} as the kind", part)
+        if found.setdefault(name, kind) != kind: raise bad('--events', f'one kind for {_short(name)!r}', f'{found[name]} and {kind}')
     return tuple(found.items())
 
 # %% ../nbs/00_data.ipynb #5e1c90a6
@@ -179,6 +180,7 @@ _LINES = { # how a first line begins, in small letters -> what such a file is
     r'\{"session": ?\d+, ?"events"': "OTTO's sessions",
     r'\{': 'JSON lines', r'\[': 'JSON', r'<(!doctype html|html)': 'a web page', r'<\?xml': 'XML'}
 
+# %% ../nbs/00_data.ipynb #5e1c90ac
 _PACKED = ('a tar', 'a bzip2', 'an xz', 'a zst', 'a 7z', 'a rar')
 
 def looks_like(
@@ -681,12 +683,12 @@ def _unknown(words, counts):
     return named | ({'(other)': rows.total() - sum(named.values())} if len(rows) > 20 else {})
 
 # %% ../nbs/00_data.ipynb #6a3b0c0a
-STRAYS, FEW = .02, 5 # share of the rows, and rows, that may have event types nobody knows
+STRAYS, STRAY_ROWS = .02, 5 # share of the rows, or rows, that may have event types nobody knows
 
 def _check_unknown(file, unknown, rows):
     "Refuse a log whose event types are more than strays that nobody knows."
     n = sum(unknown.values())
-    if n <= max(STRAYS * rows, FEW) and n < rows: return
+    if n <= max(STRAYS * rows, STRAY_ROWS) and n < rows: return
     known = [name for name in unknown if name not in ('(other)', '(empty)') and '\ufffd' not in name]
     guesses = {alias: kind for kind, aliases in _ALIASES.items() for alias in aliases} | _GUESSES
     said = [f"{quote(name, safe=' ')}={guesses.get(_plain(name), '...')}" for name in known[:3]] or ['NAME=...']

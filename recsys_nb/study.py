@@ -6,16 +6,16 @@
 __all__ = ['KINDS', 'NEEDS', 'PROFILES', 'BYTES', 'LEVELS', 'FORMAT', 'LARGEST', 'TEXT', 'ENTRY', 'SHAPE', 'MARKS', 'app',
            'COMPARED', 'HANDLE', 'DOWNLOAD', 'StudyError', 'near', 'Allowed', 'in_words', 'constant', 'read_allowed',
            'Parameter', 'read_parameters', 'Notebook', 'read_notebook', 'study_notebooks', 'needed', 'choose',
-           'python_of', 'check_rules', 'read_settings', 'settle', 'digest', 'data_source', 'study_name', 'free_memory',
-           'check_shop', 'check_shops', 'describe_data', 'check_windows', 'imports', 'library_of', 'printable', 'Study',
-           'inputs_of', 'why_run', 'misfit', 'read_manifest', 'timestamp', 'versions', 'cores', 'machine', 'commit',
-           'kernel_environment', 'execute', 'export_notebook', 'status', 'write_index', 'board', 'tell', 'watching',
-           'progress', 'files_since', 'written_by', 'owned', 'forget', 'clear_of_others', 'save_study', 'run_notebook',
-           'run_or_skip', 'seeds', 'command_line', 'finish', 'terminal_table', 'alone', 'alive', 'sweep',
-           'temporary_place', 'screen', 'run_study', 'given', 'Commands', 'complete_study', 'complete_notebook',
-           'complete_profile', 'complete_setting', 'refusing', 'main', 'run', 'compare_results', 'verify_study',
-           'verify', 'download', 'check_destination', 'fetch', 'studies', 'find_study', 'runs', 'open_study',
-           'render_study', 'render', 'diff_studies', 'demo', 'make_readme', 'readme']
+           'python_of', 'check_rules', 'read_settings', 'settle', 'digest', 'split_place', 'data_source', 'study_name',
+           'free_memory', 'check_shop', 'check_shops', 'describe_data', 'check_windows', 'imports', 'library_of',
+           'printable', 'Study', 'inputs_of', 'why_run', 'misfit', 'read_manifest', 'timestamp', 'versions', 'cores',
+           'machine', 'commit', 'kernel_environment', 'execute', 'export_notebook', 'status', 'write_index', 'board',
+           'tell', 'watching', 'progress', 'files_since', 'written_by', 'owned', 'forget', 'clear_of_others',
+           'save_study', 'run_notebook', 'run_or_skip', 'seeds', 'command_line', 'finish', 'terminal_table', 'alone',
+           'alive', 'sweep', 'temporary_place', 'screen', 'run_study', 'given', 'Commands', 'complete_study',
+           'complete_notebook', 'complete_profile', 'complete_setting', 'refusing', 'main', 'run', 'compare_results',
+           'verify_study', 'verify', 'download', 'check_destination', 'fetch', 'studies', 'find_study', 'runs',
+           'open_study', 'render_study', 'render', 'diff_studies', 'demo', 'make_readme', 'readme']
 
 # %% ../nbs/40_study.ipynb #6af85ca1
 import ast, contextlib, difflib, fcntl, hashlib, importlib.metadata, io, json, math, os, platform, re
@@ -324,21 +324,37 @@ def digest(value)->str: # anything JSON can hold
     "Twelve hexadecimal digits that stand for a value."
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
 
+def split_place(
+    data:str,  # as typed
+    events='', # as typed: click=view,order=transaction
+)->tuple:      # the place; what its log calls its events, see `read_events`
+    "Where the events are, and what they are called there."
+    if not events and '?' not in data: return data, ()
+    from recsys_nb.data import read_events, split_events, with_events
+    try:
+        place, said = split_events(data)
+        both = read_events(','.join([with_events('', said).partition('=')[2], events]))
+    except ValueError as e: raise StudyError(str(e)) from None
+    if both and place.startswith('simulated'): raise StudyError(f'--events {events}: a simulated shop has names of its own, give --data')
+    return place, both
+
 def data_source(
     data:str,  # as typed: folder, zip or simulated:...
     root:Path, # project folder
 )->str:        # what the notebooks get, relative to nbs/
     "Where the events are, as the notebooks see it."
     if data.startswith('simulated'): return data
-    path, root = Path(data).expanduser().resolve(), root.resolve()
+    place, _ = split_place(data)
+    path, root = Path(place).expanduser().resolve(), root.resolve()
     if not os.path.exists(path):
-        raise StudyError(f'--data {data} does not exist: give a folder or zip with events.csv, or simulated:default')
+        raise StudyError(f'--data {place} does not exist: give a folder or zip with events.csv, or simulated:default')
     if os.path.commonpath([path, root]) == os.sep:
         link = root/'data'/'links'/digest(str(path))/path.name
         link.parent.mkdir(parents=True, exist_ok=True)
         if not link.is_symlink(): link.symlink_to(path)
         path = link
-    return os.path.relpath(path, root/'nbs')
+    path = os.path.relpath(path, root/'nbs')
+    return f'{path}{data[len(place):]}'
 
 def study_name(
     study:str,  # as typed, may be empty
@@ -346,7 +362,8 @@ def study_name(
     profile:str,
 )->str:         # a folder's name
     "The name asked for, else the data's, else the profile's."
-    stem = data if data.startswith('simulated') else re.sub(r'\.zip$', '', Path(data).resolve().name)
+    place = split_place(data)[0]
+    stem = place if place.startswith('simulated') else re.sub(r'(?<=.)\.(zip|gz|csv|csv\.gz|parquet)$', '', Path(place).resolve().name)
     name = study or (re.sub(r'[^\w.=-]+', '-', stem) if data else profile)
     if not re.fullmatch(r'\w[\w.=-]*(?<!\.)', name) or len(name.encode()) > 100:
         raise StudyError(f'--study {name[:100]!r}: use letters, digits, - and _ only, at most 100 of them')
@@ -391,12 +408,12 @@ def describe_data(
     source:str, # as the notebooks see it; the current folder is nbs/
 )->dict:        # what the manifest says about it
     "Read the events, and say what they are."
-    from recsys_nb.data import open_source, fingerprint
+    from recsys_nb.data import open_source, fingerprint, split_events
     from recsys_nb.shop import open_data, load_log
     try: folder, (log, report) = open_data(source), load_log(source); whole = fingerprint(open_source(folder))
     except (ValueError, FileNotFoundError, NotADirectoryError, PermissionError) as e: raise StudyError(f'--data: {e}') from None
     simulated = source.startswith('simulated')
-    return dict(name=source if simulated else Path(source).name, source=source, simulated=simulated,
+    return dict(name=source if simulated else Path(split_events(source)[0]).name, source=source, simulated=simulated,
                 folder=os.path.relpath(folder), fingerprint=whole, rows=report.rows,
                 events=len(log), kinds={k: int(n) for k, n in log.event.value_counts().items()},
                 visitors=int(log.visitorid.nunique()), items=int(log.itemid.nunique()),
@@ -406,15 +423,22 @@ def describe_data(
 def check_windows(
     source:str,  # as the notebooks see it; the current folder is nbs/
     values:dict, # notebook -> parameter -> value
-):
-    "Refuse windows that leave nothing to train on."
-    from recsys_nb.protocol import time_split
+)->tuple:        # a sentence on each window, list; remarks, list
+    "Refuse windows that leave nothing to train on or to ask, and say what is in the others."
+    from recsys_nb.protocol import next_item_queries, purchase_queries, time_split, window_remarks
     from recsys_nb.shop import load_log
-    names = ('test_days', 'valid_days', 'min_item_events')
-    wanted = {tuple(v[n] for n in names) for v in values.values() if all(n in v for n in names) and 'context' in v}
-    try:
-        for windows in sorted(wanted): time_split(load_log(source)[0], *windows)
-    except ValueError as e: raise StudyError(f'{e} (-p test_days=..., -p valid_days=..., -p min_item_events=...)') from None
+    names = ('test_days', 'valid_days', 'min_item_events', 'context', 'min_history')
+    wanted = {tuple(v[n] for n in names) for v in values.values() if all(n in v for n in names)}
+    said, remarks = [], []
+    for *windows, context, least in sorted(wanted):
+        try: split = time_split(load_log(source)[0], *windows)
+        except ValueError as e: raise StudyError(f'{e} (-p test_days=..., -p valid_days=..., -p min_item_events=...)') from None
+        valid, test = (next_item_queries(split, w, context, least) for w in ('valid', 'test'))
+        wrong, *more = window_remarks(split, valid, test, purchase_queries(split), least)
+        if wrong: raise StudyError(wrong)
+        said += more[0]
+        remarks += more[1]
+    return [*dict.fromkeys(said)], [*dict.fromkeys(remarks)]
 
 # %% ../nbs/40_study.ipynb #826bebeb
 def imports(source:str)->set: # Python
@@ -989,7 +1013,7 @@ def screen()->Console:
 
 # %% ../nbs/40_study.ipynb #e37a63fb
 def run_study(
-    data:str='',            # folder, zip or simulated:...; the profile's when empty
+    data:str='',            # folder, zip, events.csv or simulated:...; the profile's when empty
     study:str='',           # name; see `study_name`
     profile:str='default',
     settings=(),            # 'notebook.parameter=value' or 'parameter=value'
@@ -1000,18 +1024,22 @@ def run_study(
     console=None,           # where to tell how it goes
     level='normal',         # how much to tell: quiet, normal or verbose
     limit=None,             # seconds that a notebook may take
+    events:str='',          # what the log calls its events: click=view,order=transaction
 )->int:                     # exit status: 0, or 1 when a notebook failed
     "Run a study's notebooks, and write its report."
     began, root = time.monotonic(), Path(root or find_root()).resolve()
     notebooks = study_notebooks(root)
     values = settle(notebooks, profile, settings, profiles, plan := choose(only, notebooks))
     check_shops(data or profiles[profile]['*']['data'], {n: values[n] for n in plan})
+    from recsys_nb.data import with_events
+    if events: data = with_events(*split_place(data or profiles[profile]['*']['data'], events))
     name, source = study_name(study, data, profile), data_source(data or profiles[profile]['*']['data'], root)
     with alone(root, name), contextlib.chdir(root/'nbs'), kernel_environment(), temporary_place():
         sweep(root, name)
         old = read_manifest(root/'reports'/name)
         told = describe_data(source)
-        check_windows(source, {n: values[n] for n in plan})
+        windows, remarks = check_windows(source, {n: values[n] for n in plan})
+        told['notes'] += remarks
         shown = data if told['simulated'] else os.path.relpath(source, '..')
         manifest = dict(format=FORMAT, study=name, command=command_line(shown, name, profile, settings, only, force), profile=profile,
                         data=told, started=timestamp(), finished=None, git=commit(root), seeds=seeds(values),
@@ -1019,6 +1047,7 @@ def run_study(
                         notebooks={n: e for n, e in old.get('notebooks', {}).items() if n in notebooks})
         work = Study(root/'reports'/name, notebooks, manifest, console or screen(), level, began=began)
         clear_of_others(work, old)
+        for sentence in [*windows, *told['notes']]: work.say(sentence[0].upper() + sentence[1:])
         with watching(work, plan): ran = [run_or_skip(work, n, values[n] | given(n, told, name), force, limit) for n in plan]
         if not any(ran) and old: work.manifest = old
         else: manifest['finished'] = timestamp()
@@ -1099,8 +1128,10 @@ def main():
 # %% ../nbs/40_study.ipynb #013a1bbb
 @app.command()
 def run(
-    data: str = typer.Option('', show_default=False, help="Folder or zip in RetailRocket's layout, or simulated:tiny, "
+    data: str = typer.Option('', show_default=False, help="Folder or zip in RetailRocket's layout, or its events.csv alone (or .csv.gz, or .parquet); or simulated:tiny, "
         "simulated:default, simulated:full, simulated:visitors=20000,items=2000,days=60,seed=0. [default: the profile's]"),
+    events: str = typer.Option('', metavar='NAME=KIND,...', show_default=False, help='What the log calls its events, where it does not say view, addtocart and transaction: '
+        'click=view,cart=addtocart,order=transaction,hover=none; none leaves such rows out.'),
     study: str = typer.Option('', show_default=False, help="Name of the report's folder in reports/. "
         "[default: the data's name, else the profile's]", autocompletion=complete_study),
     profile: str = typer.Option('default', help='How much work: tiny (tests, seconds), default (minutes on two cores), '
@@ -1120,7 +1151,7 @@ def run(
     with contextlib.suppress(ValueError): signal.signal(signal.SIGTERM, signal.default_int_handler)
     with refusing('Stopped: the same command goes on from here, finished notebooks are skipped.'):
         if quiet and verbose: raise StudyError('--quiet and --verbose contradict each other')
-        code = run_study(data, study, profile, parameter, only, force, limit=60 * time_limit or None,
+        code = run_study(data, study, profile, parameter, only, force, limit=60 * time_limit or None, events=events,
                          level='quiet' if quiet else 'verbose' if verbose else 'normal')
     raise typer.Exit(code)
 
