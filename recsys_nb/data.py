@@ -691,7 +691,7 @@ def _check_unknown(file, unknown, rows):
     if n <= max(STRAYS * rows, STRAY_ROWS) and n < rows: return
     known = [name for name in unknown if name not in ('(other)', '(empty)') and '\ufffd' not in name]
     guesses = {alias: kind for kind, aliases in _ALIASES.items() for alias in aliases} | _GUESSES
-    said = [f"{quote(name, safe=' ')}={guesses.get(_plain(name), '...')}" for name in known[:3]] or ['NAME=...']
+    said = [f"{quote(name, safe=' /')}={guesses.get(_plain(name), '...')}" for name in known[:3]] or ['NAME=...']
     raise bad(file, f'events of the types {", ".join(EVENTS)}: {n:,} of {rows:,} rows have others, say what each is with '
               f'--events "{",".join(said)}" ({LEAVE_OUT} leaves its rows out)', ', '.join(unknown))
 

@@ -469,9 +469,9 @@ def window_remarks(
             nothing[name] = f'{window} holds {what}, so that nothing can be measured; {cause}'
         elif row.queries < FEW_QUERIES:
             remarks.append(f'{window[0].upper()}{window[1:]} holds {row.queries:,} next-item queries, fewer than {FEW_QUERIES}: hardly a difference between models will be beyond chance.')
-    wrong = nothing.get('test') or nothing.get('valid', '')
     usual = (np.quantile(before, 1 - LONE) - before[0]) / DAY # days that all but the newest events span
-    if not wrong and (alone := lone_end(split.raw, max(days, usual / 2))): wrong = f'{said[-1]}; {alone}'
+    alone = lone_end(split.raw, max(days, usual / 2))
+    wrong = f'{said[-1]}; {alone}' if alone else nothing.get('test') or nothing.get('valid', '')
     if not counts.purchases['test']: remarks.append('Nobody buys in the test window: the protocol purchases asks nothing.')
     return wrong, said, remarks
 
