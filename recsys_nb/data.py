@@ -45,7 +45,7 @@ def _short(text, most=40): return text if len(text) <= most else text[:most - 3]
 # %% ../nbs/00_data.ipynb #629abf8b
 FILES = ('events.csv', 'item_properties_part1.csv', 'item_properties_part2.csv', 'category_tree.csv')
 PARQUET = 'events.parquet'
-LOGS = (FILES[0], 'events.csv.gz', PARQUET) # what the log may be called in a folder; of two in one folder, the first
+LOGS = (FILES[0], 'events.csv.gz', PARQUET) # what the log may be called; of two in one folder, the first
 UNPACKED = 16 << 30           # bytes that a source's files may have together: sixteen times the real ones
 RATIO, SMALL = 100, 64 << 20  # what is packed may unpack to 100 times its size, or to 64 MB whatever its size
 
@@ -80,15 +80,8 @@ class Source:
 
     def open(self, name:str): # one of `members`
         "The file's bytes as a stream, unpacked."
-        if not self.zipped: return _unpacked(self.file(name), self.allowed(name))
-        try:
-            archive = zipfile.ZipFile(self.path)
-            # where more comes out than was announced, the checksum then fails: otherwise Python cuts the rest off in silence
-            archive.getinfo(self.members[name]).file_size += 1
-            return archive.open(self.members[name])
-        except Exception as e: # Python has many ways to stumble over a strange zip
-            raise DataError(f'{self.path.name}: {name} cannot be read from this zip ({_short(str(e), 200)}), '
-                            'expected a complete zip without password') from None
+        if self.zipped: return _member(self, name)
+        return _unpacked(self.file(name), self.allowed(name))
 
     def stamp(self, name:str)->tuple: # one of `members`
         "Size and time of the file, which change when somebody writes to it; None where it is gone."
@@ -111,13 +104,28 @@ class _Limited(io.RawIOBase):
         n = self.stream.readinto(buffer)
         self.given += n
         if self.given > self.most:
-            raise DataError(f'{self.path.name} would be more than {self.most:,} bytes to read, expected at most {self.most:,}')
+            raise DataError(f'{self.path.name} would be more than {self.most:,} bytes to read, '
+                            f'expected at most {self.most:,}')
         return n
 
+# %% ../nbs/00_data.ipynb #00da7a01
 def _unpacked(path, most):
     "A file's bytes; of a gzip, what is in it."
     with open(path, 'rb') as f: packed = f.read(2) == _GZIP
-    return io.BufferedReader(_Limited(gzip.GzipFile(path), path, most), 1 << 20) if packed else open(path, 'rb')
+    if not packed: return open(path, 'rb')
+    return io.BufferedReader(_Limited(gzip.GzipFile(path), path, most), 1 << 20)
+
+# %% ../nbs/00_data.ipynb #00da7a02
+def _member(source, name):
+    "A member of a zip as a stream."
+    try:
+        archive = zipfile.ZipFile(source.path)
+        # where more comes out than was announced, the checksum then fails: otherwise Python cuts the rest off
+        archive.getinfo(source.members[name]).file_size += 1
+        return archive.open(source.members[name])
+    except Exception as e: # Python has many ways to stumble over a strange zip
+        raise DataError(f'{source.path.name}: {name} cannot be read from this zip ({_short(str(e), 200)}), '
+                        'expected a complete zip without password') from None
 
 # %% ../nbs/00_data.ipynb #5e1c90a4
 EVENTS = ('view', 'addtocart', 'transaction')
@@ -133,12 +141,14 @@ def read_events(
         name, kind = unquote(name.strip()), kind.strip()
         if not equals or not name or kind not in (*EVENTS, LEAVE_OUT):
             raise bad('--events', f"name=kind with one of {', '.join((*EVENTS, LEAVE_OUT))} as the kind", part)
-        if found.setdefault(name, kind) != kind: raise bad('--events', f'one kind for {_short(name)!r}', f'{found[name]} and {kind}')
+        if found.setdefault(name, kind) != kind:
+            raise bad('--events', f'one kind for {_short(name)!r}', f'{found[name]} and {kind}')
     return tuple(found.items())
 
 # %% ../nbs/00_data.ipynb #5e1c90a6
 _ASIDE = '?events=' # between a place and what its log calls its events
 
+# %% ../nbs/00_data.ipynb #00da7a11
 def with_events(
     data:str,   # a folder, zip or file
     events=(),  # from `read_events`
@@ -147,6 +157,7 @@ def with_events(
     said = ','.join(f"{quote(name, safe=' ')}={kind}" for name, kind in sorted(events))
     return f'{data}{_ASIDE}{said}' if said else str(data)
 
+# %% ../nbs/00_data.ipynb #00da7a12
 def split_events(
     data, # from `with_events`, or a mere path
 )->tuple: # the place; what its log calls its events, see `read_events`
@@ -157,10 +168,12 @@ def split_events(
 # %% ../nbs/00_data.ipynb #5e1c90a9
 LAYOUT = ','.join(('timestamp', 'visitorid', 'event', 'itemid'))
 _BEGINS = { # first bytes -> what such a file is
-    b'PK\3\4': 'a zip', _GZIP: 'a gzip', b'PAR1': 'Parquet', b'BZh': 'a bzip2', b'\xfd7zXZ': 'an xz', b'\x28\xb5\x2f\xfd': 'a zst',
-    b'7z\xbc\xaf': 'a 7z', b'Rar!': 'a rar', b'SQLite format 3': 'an SQLite database', b'%PDF': 'a PDF', b'ARROW1': 'an Arrow file',
-    b'FEA1': 'an old Feather file', b'\x89HDF': 'HDF5', b'\x93NUMPY': 'a numpy array', b'\x80\4': 'a pickle', b'\x80\5': 'a pickle',
-    b'\xd0\xcf\x11\xe0': 'an old Excel file', b'\xff\xfe': 'text in UTF-16', b'\xfe\xff': 'text in UTF-16'}
+    b'PK\3\4': 'a zip', _GZIP: 'a gzip', b'PAR1': 'Parquet', b'BZh': 'a bzip2', b'\xfd7zXZ': 'an xz',
+    b'\x28\xb5\x2f\xfd': 'a zst', b'7z\xbc\xaf': 'a 7z', b'Rar!': 'a rar',
+    b'SQLite format 3': 'an SQLite database', b'%PDF': 'a PDF', b'ARROW1': 'an Arrow file',
+    b'FEA1': 'an old Feather file', b'\x89HDF': 'HDF5', b'\x93NUMPY': 'a numpy array', b'\x80\4': 'a pickle',
+    b'\x80\5': 'a pickle', b'\xd0\xcf\x11\xe0': 'an old Excel file',
+    b'\xff\xfe': 'text in UTF-16', b'\xfe\xff': 'text in UTF-16'}
 _LINES = { # how a first line begins, in small letters -> what such a file is
     r'timestamp,visitorid,event,itemid': "RetailRocket's events",
     r'timestamp,itemid,property,value': "RetailRocket's item properties",
@@ -189,9 +202,10 @@ def looks_like(
     "What a file is, by its first bytes or its first line."
     if start[257:262] == b'ustar': return 'a tar'
     known = next((what for begins, what in _BEGINS.items() if start.startswith(begins)), '')
-    line = (start.removeprefix(b'\xef\xbb\xbf').splitlines() or [b''])[0][:2000].decode(errors='replace').strip()
+    text = start.removeprefix(b'\xef\xbb\xbf').decode(errors='replace').strip()
+    line = text.splitlines()[0][:2000].strip() if text else ''
     if known or not line: return known
-    if len(start) < 500 and re.fullmatch(r'[^,;\t]*events\.(csv|csv\.gz|parquet)', start.decode(errors='replace').strip()):
+    if len(text) < 500 and re.fullmatch(r'[^,;\t\n]*events\.(csv|csv\.gz|parquet)', text):
         return f'a link that was copied as text, to {_short(line)}'
     return next((what for begins, what in _LINES.items() if re.match(begins, line.lower())), '')
 
@@ -203,19 +217,21 @@ def _instead(
     if not what: return ''
     file = f'its file {_short(name, 80)} looks like {what}' if name else f'it looks like {what}'
     if what.startswith('a link'): return f'{file}: copy that file itself'
-    if what == "RetailRocket's events" and not name: return f'{file}: call it {FILES[0]} and write its header as {LAYOUT}'
-    if what in ("RetailRocket's events", 'a zip', 'a gzip', 'Parquet'): return f'{file}: ' + ('give that file itself' if name else 'call it what it is')
+    if what == "RetailRocket's events" and not name:
+        return f'{file}: call it {FILES[0]} and write its header as {LAYOUT}'
+    if what in ("RetailRocket's events", 'a zip', 'a gzip', 'Parquet'):
+        return f'{file}: ' + ('give that file itself' if name else 'call it what it is')
     if what.startswith('a gzip of') or what in _PACKED: return f'{file}: unpack it and give the folder'
     if what.startswith('RetailRocket'): return f'{file}: give the folder with {FILES[0]}'
     return f"{file}, this version reads RetailRocket's layout: {LAYOUT}"
 
 # %% ../nbs/00_data.ipynb #055cce79
 def open_source(
-    path,          # folder or zip with events.csv somewhere in it, or that file itself, or packed as gzip, or as Parquet
+    path,          # folder or zip with events.csv somewhere in it, or that file itself, also as gzip or Parquet
     most=UNPACKED, # bytes that its files may have together
     ratio=RATIO,   # how many times its own size what is packed may unpack to, where that is more than SMALL
 )->Source:
-    "Find the files of RetailRocket's layout in a folder or zip. A path may say what the log calls its events, see `with_events`."
+    "Find the files of RetailRocket's layout. A path may say what the log calls its events, see `with_events`."
     path, events = split_events(path)
     path, allowed = Path(path), most
     try:
@@ -236,21 +252,26 @@ def open_source(
 # %% ../nbs/00_data.ipynb #d2c0f3e1
 def _reason(e): return _short(getattr(e, 'strerror', None) or str(e) or 'it ends too early', 200) # what the system says, without the path
 
+# %% ../nbs/00_data.ipynb #00da7a03
 def _parts(name): return re.split(r'[\\/]', name) # a zip of Windows may have backslashes
 
+# %% ../nbs/00_data.ipynb #00da7a04
 def _best(path, files, names, beside=None):
-    """Which of these paths is the file of one of these names: the one in the folder `beside`, else the one least deep, small letters first; None where there is none.
-    Which one of several folders is meant, nobody knows."""
-    alike = [n for n in names if n and _parts(n)[-1].lower() in files and '__MACOSX' not in _parts(n)]
+    """Which of these paths is the file of one of these names, None where there is none: the one in the folder `beside`,
+    else the one least deep, small letters first. Which one of several folders is meant, nobody knows."""
+    alike = [n for n in names if _parts(n)[-1].lower() in files and '__MACOSX' not in _parts(n)]
     rank = lambda n: (_parts(n)[:-1] != beside, len(_parts(n)))
     best = min(map(rank, alike), default=None)
-    alike = sorted((n for n in alike if rank(n) == best), key=lambda n: (files.index(_parts(n)[-1].lower()), _parts(n)[-1] not in files, n))
+    alike = [n for n in sorted(alike) if rank(n) == best]
     folders = {tuple(_parts(n)[:-1]): n for n in reversed(alike)}
     if len(folders) > 1:
         a, b = sorted(folders.values())[:2]
-        raise DataError(f'{path.name} holds {_short(a, 80)} and {_short(b, 80)}, expected one {files[0]}: give the folder of the one that is meant')
-    return alike[0] if alike else None
+        raise DataError(f'{path.name} holds {_short(a, 80)} and {_short(b, 80)}, expected one {files[0]}: '
+                        'give the folder of the one that is meant')
+    place = lambda n: (files.index(_parts(n)[-1].lower()), _parts(n)[-1] not in files)
+    return min(alike, key=place, default=None)
 
+# %% ../nbs/00_data.ipynb #00da7a05
 def _ours(path, names):
     "File name -> path inside a folder or zip, of the files we know."
     log = _best(path, LOGS[:1] if path.is_file() else LOGS, names)
@@ -266,10 +287,11 @@ def _start(path, n=1 << 10):
     "How a file begins."
     with open(path, 'rb') as f: return f.read(n)
 
+# %% ../nbs/00_data.ipynb #00da7a06
 def _nothing(path, names):
     "Why a folder or zip has no log in it, and what to give instead."
     why = f"{path.name} holds no events.csv, expected the files of RetailRocket's archive"
-    others = sorted(n for n in names if _parts(n)[-1].lower() not in FILES and '__MACOSX' not in _parts(n))[:_LOOKED]
+    others = [n for n in sorted(names) if _parts(n)[-1].lower() not in FILES and '__MACOSX' not in _parts(n)][:_LOOKED]
     if path.is_file():
         packed = [n for n in others if n.lower().endswith(('.gz', '.parquet', '.zip'))]
         return why + (f'; it holds {_short(packed[0], 80)}: unpack it and give that file itself' if packed else '')
@@ -277,11 +299,13 @@ def _nothing(path, names):
         if advice := _instead(_contents(path/n), n): return f'{why}; {advice}'
     return why
 
+# %% ../nbs/00_data.ipynb #5e1c90ad
 def _is_zip(path):
     "Whether this is to be read as a zip; a pipe or a device is refused there."
     if not stat.S_ISREG(path.stat().st_mode) or path.name.lower().endswith('.zip'): return True
     return _start(path, 4) == b'PK\3\4' or zipfile.is_zipfile(path)
 
+# %% ../nbs/00_data.ipynb #00da7a07
 def _contents(path):
     "What a file looks like; of a gzip, what is in it, where that is no table."
     what = looks_like(_start(path))
@@ -290,22 +314,28 @@ def _contents(path):
     with _undamaged(alone, FILES[0]), alone.open(FILES[0]) as f: inner = looks_like(f.read(1 << 10))
     return f'a gzip of {inner}' if inner in (*_BEGINS.values(), *_PACKED) else what
 
+# %% ../nbs/00_data.ipynb #00da7a08
 def _log_alone(path):
     "Which of our files a file itself is, by how it begins; what is no table is refused."
     what = _contents(path)
-    if what in (*_BEGINS.values(), *_PACKED) and what not in ('Parquet', 'a gzip', 'text in UTF-16') or what.startswith('a gzip of'):
+    binary = {*_BEGINS.values(), *_PACKED} - {'Parquet', 'a gzip', 'text in UTF-16'}
+    if what in binary or what.startswith('a gzip of'):
         raise DataError(f'{path.name} is no log, expected {FILES[0]}; {_instead(what)}')
     return PARQUET if what == 'Parquet' else FILES[0]
 
 # %% ../nbs/00_data.ipynb #f0a2d6c3
 _DEEP, _WIDE = 3, 10_000 # levels below a folder, and folders of a level, in which files are looked for
-_EXTENSIONS = ('.csv', '.gz', '.parquet', '.zip', '.tsv', '.txt', '.dat', '.inter', '.json', '.jsonl', '.tgz', '.bz2', '.xz', '.zst', '.7z', '.rar', '.data')
+_EXTENSIONS = ('.csv', '.gz', '.parquet', '.zip', '.tsv', '.txt', '.dat', '.data', '.inter', '.json', '.jsonl',
+               '.tgz', '.bz2', '.xz', '.zst', '.7z', '.rar')
 
+# %% ../nbs/00_data.ipynb #00da7a09
 def _entries(folder):
     "What lies in a folder, by name, without what is hidden; nothing where that can't be seen."
-    try: return sorted((e for e in os.scandir(folder) if not e.name.startswith('.') and e.name != '__MACOSX'), key=lambda e: e.name)
+    try: found = sorted(os.scandir(folder), key=lambda e: e.name)
     except PermissionError: return []
+    return [e for e in found if not e.name.startswith('.') and e.name != '__MACOSX']
 
+# %% ../nbs/00_data.ipynb #00da7a0a
 def _folder_sizes(path):
     "Path inside the folder -> bytes, of the files that may be ours."
     found, level = {}, _entries(path)
@@ -313,7 +343,8 @@ def _folder_sizes(path):
         for e in level:
             kind = os.stat(e.path).st_mode if os.path.exists(e.path) else 0
             if e.name.lower() in (*FILES, *LOGS) and not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
-                raise DataError(f'{path.name}: {e.name} is {"a pipe or a device" if kind else "a link to nothing"}, expected a file')
+                what = 'a pipe or a device' if kind else 'a link to nothing'
+                raise DataError(f'{path.name}: {e.name} is {what}, expected a file')
             if stat.S_ISREG(kind) and e.name.lower().endswith(_EXTENSIONS):
                 found[Path(e.path).relative_to(path).as_posix()] = os.path.getsize(e.path)
         if depth and any(_parts(n)[-1].lower() in LOGS for n in found): break
@@ -567,12 +598,14 @@ def _check_quotes(source, name):
 # %% ../nbs/00_data.ipynb #6a3b0c03
 _ROW = 32 # bytes that a row takes in memory, about
 
+# %% ../nbs/00_data.ipynb #00da7a0b
 def _times(column):
     "Times or dates as milliseconds since 1970, UTC; None where the column holds neither."
-    if not pa.types.is_temporal(column.type) or pa.types.is_time(column.type) or pa.types.is_duration(column.type): return None
+    if not (pa.types.is_timestamp(column.type) or pa.types.is_date(column.type)): return None
     zone = getattr(column.type, 'tz', None)
     return pc.cast(pc.cast(column, pa.timestamp('ms', zone), safe=False), pa.int64())
 
+# %% ../nbs/00_data.ipynb #00da7a0c
 def _as_type(column, wanted):
     "A column of Parquet as int64 or as text; None where it holds neither."
     if pa.types.is_dictionary(column.type): column = pc.cast(column, column.type.value_type)
@@ -583,18 +616,20 @@ def _as_type(column, wanted):
 # %% ../nbs/00_data.ipynb #6a3b0c05
 def _typed(source, name, batch, columns):
     "A batch of Parquet with the types given."
-    found = {}
+    found, shown = {}, source.shown(name)
     for c, wanted in columns.items():
         try: found[c] = _times(batch[c]) if c == 'timestamp' else None
-        except pa.ArrowException as e: raise bad(source.shown(name), 'times between the years 2000 and 2100', str(e), column=c) from None
+        except pa.ArrowException as e: raise bad(shown, 'times between the years 2000 and 2100', str(e), column=c) from None
         if found[c] is not None: continue
         try: found[c] = _as_type(batch[c], wanted)
-        except pa.ArrowException: raise bad(source.shown(name), 'integers of at most 64 bits', str(batch[c].type), column=c) from None
+        except pa.ArrowException: raise bad(shown, 'integers of at most 64 bits', str(batch[c].type), column=c) from None
         if found[c] is None:
-            expected = 'text' if wanted != pa.int64() else 'times or integers' if c == 'timestamp' else 'integers'
-            raise bad(source.shown(name), expected, str(batch[c].type), column=c)
+            expected = 'text' if wanted != pa.int64() else 'integers'
+            if c == 'timestamp': expected = 'times or integers'
+            raise bad(shown, expected, str(batch[c].type), column=c)
     return pa.record_batch(found)
 
+# %% ../nbs/00_data.ipynb #00da7a0d
 def _sound_parquet(source, name, batches, columns):
     "The batches with our types; a `DataError` at the first wrong row."
     before = 0
@@ -605,7 +640,8 @@ def _sound_parquet(source, name, batches, columns):
             for c in columns:
                 value = batch[c][row].as_py()
                 value = '' if value is None else str(value)
-                if expected := _wanted(c, value, {}): raise bad(f'{source.shown(name)}, row {before + row + 1:,}', expected, value, column=c)
+                place = f'{source.shown(name)}, row {before + row + 1:,}'
+                if expected := _wanted(c, value, {}): raise bad(place, expected, value, column=c)
         yield batch
         before += len(batch)
 
@@ -621,12 +657,14 @@ def _read_parquet(source, name, columns, optional=()):
             if missing: raise bad(shown, f'the column {missing[0]}', ','.join(have))
             if twice: raise bad(shown, 'each column once', f'{twice[0]} twice')
             if rows * _ROW > source.allowed(name):
-                raise DataError(f'{source.said(name)} would be {rows:,} rows to read, expected at most {source.allowed(name) // _ROW:,}')
+                raise DataError(f'{source.said(name)} would be {rows:,} rows to read, '
+                                f'expected at most {source.allowed(name) // _ROW:,}')
             columns = {c: t for c, t in columns.items() if c in have}
             batches = _sound_parquet(source, name, file.iter_batches(1 << 17, columns=[*columns]), columns)
             return pa.Table.from_batches(batches, pa.schema(columns))
     except (pa.ArrowException, OSError, UnicodeDecodeError) as e:
-        raise DataError(f'{source.said(name)} is damaged ({_reason(e).splitlines()[0]}), expected a complete Parquet file') from None
+        why = _reason(e).splitlines()[0]
+        raise DataError(f'{source.said(name)} is damaged ({why}), expected a complete Parquet file') from None
 
 # %% ../nbs/00_data.ipynb #5c6fe060
 def _tied(*keys):
@@ -653,12 +691,18 @@ def _codes(column):
     return np.concatenate([c.indices.to_numpy() for c in column.chunks]), column.chunk(0).dictionary.to_pylist()
 
 # %% ../nbs/00_data.ipynb #6a3b0c07
-_ALIASES = dict(view=('view', 'views', 'pageview', 'viewitem', 'productview'), addtocart=('addtocart', 'cart', 'carts', 'addcart'),
-               transaction=('transaction', 'transactions', 'purchase', 'purchases', 'buy', 'buys', 'order', 'orders'))
-_GUESSES = dict(click='view', clicks='view', pv='view', detail='view', add='addtocart', basket='addtocart', addtobasket='addtocart', sale='transaction', checkout='transaction')
+_ALIASES = dict(
+    view=('view', 'views', 'pageview', 'viewitem', 'productview'),
+    addtocart=('addtocart', 'cart', 'carts', 'addcart'),
+    transaction=('transaction', 'transactions', 'purchase', 'purchases', 'buy', 'buys', 'order', 'orders'))
+_GUESSES = dict( # what is asked, not taken for granted
+    click='view', clicks='view', pv='view', detail='view', add='addtocart', basket='addtocart',
+    addtobasket='addtocart', sale='transaction', checkout='transaction')
 
+# %% ../nbs/00_data.ipynb #00da7a0e
 def _plain(name): return re.sub(r'[\s_-]', '', name).lower()
 
+# %% ../nbs/00_data.ipynb #00da7a0f
 def _meaning(
     words, # event types that have rows
     said,  # what they are called, from `read_events`
@@ -674,6 +718,7 @@ def _meaning(
 # %% ../nbs/00_data.ipynb #18c16d9d
 def _printable(word): return ''.join(c if c.isprintable() else '\ufffd' for c in word[:40]) or '(empty)'
 
+# %% ../nbs/00_data.ipynb #00da7a10
 def _unknown(words, counts):
     "Rows of each of these event types: the twenty most frequent ones, and all others together."
     rows = Counter()
@@ -707,33 +752,38 @@ def _duplicates(columns, order):
 TIED = .1 # share of the moments with more than one row from which on times count as coarse
 
 def _share_tied(rows):
-    "Share of the moments of visitors (distinct pairs of visitor and time) that hold more than one row; sorted by (time, visitor)."
+    "Share of the distinct (time, visitor) that hold more than one row; the rows are sorted by them."
     new = np.r_[True, (np.diff(rows['timestamp']) != 0) | (np.diff(rows['visitorid']) != 0)]
     return float((np.diff(np.r_[np.flatnonzero(new), len(new)]) > 1).mean())
 
 # %% ../nbs/00_data.ipynb #7575afab
 def _kinds(table, report, source):
-    "Kind of each row's event as a number, -1 where it is not to be kept; what was renamed or dropped goes into the report."
+    "Kind of each row's event as a number, -1 where it is not to be kept; what was odd goes into the report."
     event, words = _codes(table['event'])
     counts = np.bincount(event, minlength=len(words))
     there = [w for w, n in zip(words, counts) if n]
     if strange := [name for name, _ in source.events if name not in there]:
-        raise bad(report.file, f'events as in --events: {_short(strange[0])!r}', ', '.join(map(_printable, there[:20])))
+        found = ', '.join(map(_printable, there[:20]))
+        raise bad(report.file, f'events as in --events: {_short(strange[0])!r}', found)
     meaning = _meaning(there, source.events)
     report.renamed = {_printable(w): kind for w, kind in meaning.items() if w != kind and kind in EVENTS}
     report.left_out = int(sum(n for w, n in zip(words, counts) if meaning.get(w) == LEAVE_OUT))
     unknown = np.array([w not in meaning for w in words], bool)
     report.unknown_events = _unknown([w for w, u in zip(words, unknown) if u], counts[unknown])
     if report.unknown_events: _check_unknown(report.file, report.unknown_events, len(event))
-    return np.array([EVENTS.index(meaning[w]) if meaning.get(w) in EVENTS else -1 for w in words], np.int8)[event]
+    number = dict(zip(EVENTS, range(len(EVENTS))))
+    return np.array([number.get(meaning.get(w), -1) for w in words], np.int8)[event]
 
+# %% ../nbs/00_data.ipynb #6a3b0c0f
 def _clean(table, report, source):
     "Log from the raw table; what was odd goes into the report."
     columns = {c: table[c].to_numpy() for c in ('timestamp', 'visitorid', 'itemid')}
     columns['event'] = _kinds(table, report, source)
     if 'transactionid' in table.column_names: columns['basket'], baskets = _codes(table['transactionid'])
-    if report.unknown_events or report.left_out: columns = {k: v[columns['event'] >= 0] for k, v in columns.items()}
-    if not len(columns['event']): raise bad(report.file, f'events of the types {", ".join(EVENTS)}', 'only rows that are to be left out')
+    if report.unknown_events or report.left_out:
+        columns = {k: v[columns['event'] >= 0] for k, v in columns.items()}
+    if not len(columns['event']):
+        raise bad(report.file, f'events of the types {", ".join(EVENTS)}', 'only rows that are to be left out')
     report.unsorted = int((columns['timestamp'][1:] < columns['timestamp'][:-1]).sum())
     order = _time_order(columns['timestamp'], columns['visitorid'])
     drop = _duplicates(columns, order)
@@ -784,12 +834,15 @@ def _notes(report, table, bought):
     if r.duplicates: n.append(f'{r.duplicates:,} exact duplicate rows were dropped.')
     if r.unknown_events:
         n.append(f'{sum(r.unknown_events.values()):,} rows with unknown event types were dropped: {", ".join(r.unknown_events)}.')
-    if r.renamed: n.append('Event types were read under other names: ' + ', '.join(f'{a} as {b}' for a, b in r.renamed.items()) + '.')
+    if r.renamed:
+        n.append('Event types were read under other names: ' + ', '.join(f'{a} as {b}' for a, b in r.renamed.items()) + '.')
     if r.left_out: n.append(f'{r.left_out:,} rows were left out, as asked.')
-    if r.unknown_events and not bought: n.append('No row is a transaction; if one of the dropped event types means that, say so with --events.')
+    if r.unknown_events and not bought:
+        n.append('No row is a transaction; if one of the dropped event types means that, say so with --events.')
     if r.coarse:
-        n.append(f'Times are coarse: {r.tied / r.events:.0%} of the rows share their time with another row of the same visitor; equal rows '
-                 'were kept, rows of one time stay in the order of the file, and a history holds only what came before its time.')
+        n.append(f'Times are coarse: {r.tied / r.events:.0%} of the rows share their time with another row of the same '
+                 'visitor; equal rows were kept, rows of one time stay in the order of the file, and a history holds '
+                 'only what came before its time.')
     if r.unsorted: n.append(f'{r.unsorted:,} rows stood before an earlier one; the log was sorted by time.')
     if r.empty_transactions: n.append(f'{r.empty_transactions:,} transactions have no transactionid.')
 

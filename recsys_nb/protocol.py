@@ -409,7 +409,7 @@ def window_counts(
     test,       # next-item `Queries` of the test window
     purchases,  # purchase `Queries` of the test window
 )->pd.DataFrame: # a row for valid and for test
-    "How much there is to ask in each window: its first and last moment, its events, those on items of the vocabulary, and its queries."
+    "How much there is to ask in each window: its ends, its events, those on items of the vocabulary, its queries."
     raw_times, times = milliseconds(split.raw.timestamp), milliseconds(split.log.timestamp)
     rows = {}
     for name, queries, bought in (('valid', valid, None), ('test', test, len(purchases))):
@@ -434,8 +434,8 @@ def lone_end(
     first = log.iloc[len(times) - few + int(gaps.argmax())]
     n = few - int(gaps.argmax())
     who = 'the newest event' if n == 1 else f'the first of the {n} newest events'
-    return (f'{who}, of {str(first.timestamp)[:19]} (visitor {first.visitorid}, item {first.itemid}), comes {gaps.max():,.0f} days after everything else, '
-            'as if a clock had been wrong: leave such rows out of the log')
+    return (f'{who}, of {str(first.timestamp)[:19]} (visitor {first.visitorid}, item {first.itemid}), '
+            f'comes {gaps.max():,.0f} days after everything else, as if a clock had been wrong: leave such rows out of the log')
 
 # %% ../nbs/03_protocol.ipynb #7d17a008
 FEW_QUERIES = 100 # queries; with fewer, hardly a difference between models is beyond chance
@@ -444,7 +444,8 @@ def _no_queries(name, row, min_history):
     "Why a window has no query, and what to set."
     length = f'-p {name}_days=... longer'
     if not row.events: return f'set {length}'
-    if not row.known: return f'none of its events is on an item with enough earlier ones: set -p min_item_events=... lower, or {length}'
+    if not row.known:
+        return f'none of its events is on an item with enough earlier ones: set -p min_item_events=... lower, or {length}'
     more = f' than the {min_history} that min_history asks for' if min_history > 1 else ''
     return f'nobody in it has an earlier event{more}: set {length}, or bring a log in which visitors come back'
 
@@ -462,17 +463,21 @@ def window_remarks(
     said, remarks, nothing = [], [], {}
     for name, row in counts.iterrows():
         window = f'the {name} window {str(row.begin)[:10]} to {str(row.end)[:10]}'
-        what = f'{row.events:,} events, {row.queries:,} next-item' + (f' and {row.purchases:,} purchase queries' if name == 'test' else ' queries')
+        bought = f' and {row.purchases:,} purchase' if name == 'test' else ''
+        what = f'{row.events:,} events, {row.queries:,} next-item{bought} queries'
         said.append(f'{window}: {what}')
         if not row.queries:
-            cause = lone_end(split.raw, (before[-1] - split.test_start) / DAY) or _no_queries(name, row, min_history)
+            length = (before[-1] - split.test_start) / DAY
+            cause = lone_end(split.raw, length) or _no_queries(name, row, min_history)
             nothing[name] = f'{window} holds {what}, so that nothing can be measured; {cause}'
         elif row.queries < FEW_QUERIES:
-            remarks.append(f'{window[0].upper()}{window[1:]} holds {row.queries:,} next-item queries, fewer than {FEW_QUERIES}: hardly a difference between models will be beyond chance.')
+            remarks.append(f'T{window[1:]} holds {row.queries:,} next-item queries, fewer than {FEW_QUERIES}: '
+                           'hardly a difference between models will be beyond chance.')
     usual = (np.quantile(before, 1 - LONE) - before[0]) / DAY # days that all but the newest events span
     alone = lone_end(split.raw, max(days, usual / 2))
     wrong = f'{said[-1]}; {alone}' if alone else nothing.get('test') or nothing.get('valid', '')
-    if not counts.purchases['test']: remarks.append('Nobody buys in the test window: the protocol purchases asks nothing.')
+    if not counts.purchases['test']:
+        remarks.append('Nobody buys in the test window: the protocol purchases asks nothing.')
     return wrong, said, remarks
 
 # %% ../nbs/03_protocol.ipynb #3455fd99
@@ -481,7 +486,8 @@ def make_protocols(log, test_days=7, valid_days=7, context='all', min_history=1,
     split = time_split(log, test_days, valid_days, min_item_events)
     valid, test = (next_item_queries(split, w, context, min_history) for w in ('valid', 'test'))
     purchases = purchase_queries(split)
-    if wrong := window_remarks(split, valid, test, purchases, min_history)[0]: warnings.warn(wrong, stacklevel=2)
+    wrong, *_ = window_remarks(split, valid, test, purchases, min_history)
+    if wrong: warnings.warn(wrong, stacklevel=2)
     for queries in (test, purchases): assert_no_leak(queries, split.fit, split.test_start, log, min_item_events)
     assert_no_leak(valid, encode(split.raw[milliseconds(split.raw.timestamp) < split.valid_start],
                                  id_counts(item_ids(split.train))[0]), split.valid_start, log)

@@ -6,16 +6,17 @@
 __all__ = ['KINDS', 'NEEDS', 'PROFILES', 'BYTES', 'LEVELS', 'FORMAT', 'LARGEST', 'TEXT', 'ENTRY', 'SHAPE', 'MARKS', 'app',
            'COMPARED', 'HANDLE', 'DOWNLOAD', 'StudyError', 'near', 'Allowed', 'in_words', 'constant', 'read_allowed',
            'Parameter', 'read_parameters', 'Notebook', 'read_notebook', 'study_notebooks', 'needed', 'choose',
-           'python_of', 'check_rules', 'read_settings', 'settle', 'digest', 'split_place', 'data_source', 'study_name',
-           'free_memory', 'check_shop', 'check_shops', 'describe_data', 'check_windows', 'imports', 'library_of',
-           'printable', 'Study', 'inputs_of', 'why_run', 'misfit', 'read_manifest', 'timestamp', 'versions', 'cores',
-           'machine', 'commit', 'kernel_environment', 'execute', 'export_notebook', 'status', 'write_index', 'board',
-           'tell', 'watching', 'progress', 'files_since', 'written_by', 'owned', 'forget', 'clear_of_others',
-           'save_study', 'run_notebook', 'run_or_skip', 'seeds', 'command_line', 'finish', 'terminal_table', 'alone',
-           'alive', 'sweep', 'temporary_place', 'screen', 'run_study', 'given', 'Commands', 'complete_study',
-           'complete_notebook', 'complete_profile', 'complete_setting', 'refusing', 'main', 'run', 'compare_results',
-           'verify_study', 'verify', 'download', 'check_destination', 'fetch', 'studies', 'find_study', 'runs',
-           'open_study', 'render_study', 'render', 'diff_studies', 'demo', 'make_readme', 'readme']
+           'python_of', 'check_rules', 'read_settings', 'settle', 'digest', 'placed', 'place_of', 'data_source',
+           'study_name', 'free_memory', 'check_shop', 'check_shops', 'describe_data', 'check_windows', 'imports',
+           'library_of', 'printable', 'Study', 'inputs_of', 'why_run', 'misfit', 'read_manifest', 'timestamp',
+           'versions', 'cores', 'machine', 'commit', 'kernel_environment', 'execute', 'export_notebook', 'status',
+           'write_index', 'board', 'tell', 'watching', 'progress', 'files_since', 'written_by', 'owned', 'forget',
+           'clear_of_others', 'save_study', 'run_notebook', 'run_or_skip', 'seeds', 'command_line', 'finish',
+           'terminal_table', 'alone', 'alive', 'sweep', 'temporary_place', 'screen', 'run_study', 'given', 'Commands',
+           'complete_study', 'complete_notebook', 'complete_profile', 'complete_setting', 'refusing', 'main', 'run',
+           'compare_results', 'verify_study', 'verify', 'download', 'check_destination', 'fetch', 'studies',
+           'find_study', 'runs', 'open_study', 'render_study', 'render', 'diff_studies', 'demo', 'make_readme',
+           'readme']
 
 # %% ../nbs/40_study.ipynb #6af85ca1
 import ast, contextlib, difflib, fcntl, hashlib, importlib.metadata, io, json, math, os, platform, re
@@ -324,27 +325,38 @@ def digest(value)->str: # anything JSON can hold
     "Twelve hexadecimal digits that stand for a value."
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
 
-def split_place(
+# %% ../nbs/40_study.ipynb #28a26303
+def placed(
     data:str,  # as typed
     events='', # as typed: click=view,order=transaction
-)->tuple:      # the place; what its log calls its events, see `read_events`
+)->str:        # both in one text
     "Where the events are, and what they are called there."
-    if not events and '?' not in data: return data, ()
+    if not events: return data
     from recsys_nb.data import read_events, split_events, with_events
+    if not data or data.startswith('simulated'): raise StudyError(f'--events {events}: a simulated shop has its own names, give --data')
     try:
         place, said = split_events(data)
-        both = read_events(','.join([with_events('', said).partition('=')[2], events]))
+        both = read_events(with_events('', said).partition('events=')[2] + ',' + events)
     except ValueError as e: raise StudyError(str(e)) from None
-    if both and place.startswith('simulated'): raise StudyError(f'--events {events}: a simulated shop has names of its own, give --data')
-    return place, both
+    return with_events(place, both)
 
+def place_of(
+    data:str, # see `placed`
+)->str:       # without what its events are called
+    "Where the events are."
+    if '?' not in data: return data
+    from recsys_nb.data import split_events
+    try: return split_events(data)[0]
+    except ValueError as e: raise StudyError(str(e)) from None
+
+# %% ../nbs/40_study.ipynb #28a26304
 def data_source(
     data:str,  # as typed: folder, zip or simulated:...
     root:Path, # project folder
 )->str:        # what the notebooks get, relative to nbs/
     "Where the events are, as the notebooks see it."
     if data.startswith('simulated'): return data
-    place, _ = split_place(data)
+    place = place_of(data)
     path, root = Path(place).expanduser().resolve(), root.resolve()
     if not os.path.exists(path):
         raise StudyError(f'--data {place} does not exist: give a folder or zip with events.csv, or simulated:default')
@@ -356,14 +368,16 @@ def data_source(
     path = os.path.relpath(path, root/'nbs')
     return f'{path}{data[len(place):]}'
 
+# %% ../nbs/40_study.ipynb #28a26305
 def study_name(
     study:str,  # as typed, may be empty
     data:str,   # as typed, may be empty
     profile:str,
 )->str:         # a folder's name
     "The name asked for, else the data's, else the profile's."
-    place = split_place(data)[0]
-    stem = place if place.startswith('simulated') else re.sub(r'(?<=.)\.(zip|gz|csv|csv\.gz|parquet)$', '', Path(place).resolve().name)
+    place = place_of(data)
+    stem = re.sub(r'(?<=.)\.(zip|gz|csv|csv\.gz|parquet)$', '', Path(place).resolve().name)
+    if place.startswith('simulated'): stem = place
     name = study or (re.sub(r'[^\w.=-]+', '-', stem) if data else profile)
     if not re.fullmatch(r'\w[\w.=-]*(?<!\.)', name) or len(name.encode()) > 100:
         raise StudyError(f'--study {name[:100]!r}: use letters, digits, - and _ only, at most 100 of them')
@@ -423,7 +437,8 @@ def describe_data(
 def check_windows(
     source:str,  # as the notebooks see it; the current folder is nbs/
     values:dict, # notebook -> parameter -> value
-)->tuple:        # a sentence on each window, list; remarks, list
+    notes:list,  # what is odd about the log, to which remarks are added
+)->list:         # a sentence on each window, and the notes
     "Refuse windows that leave nothing to train on or to ask, and say what is in the others."
     from recsys_nb.protocol import next_item_queries, purchase_queries, time_split, window_remarks
     from recsys_nb.shop import load_log
@@ -438,7 +453,8 @@ def check_windows(
         if wrong: raise StudyError(wrong)
         said += more[0]
         remarks += more[1]
-    return [*dict.fromkeys(said)], [*dict.fromkeys(remarks)]
+    notes += dict.fromkeys(remarks)
+    return [s[0].upper() + s[1:] for s in dict.fromkeys(said + notes)]
 
 # %% ../nbs/40_study.ipynb #826bebeb
 def imports(source:str)->set: # Python
@@ -1024,30 +1040,25 @@ def run_study(
     console=None,           # where to tell how it goes
     level='normal',         # how much to tell: quiet, normal or verbose
     limit=None,             # seconds that a notebook may take
-    events:str='',          # what the log calls its events: click=view,order=transaction
 )->int:                     # exit status: 0, or 1 when a notebook failed
     "Run a study's notebooks, and write its report."
     began, root = time.monotonic(), Path(root or find_root()).resolve()
     notebooks = study_notebooks(root)
     values = settle(notebooks, profile, settings, profiles, plan := choose(only, notebooks))
     check_shops(data or profiles[profile]['*']['data'], {n: values[n] for n in plan})
-    from recsys_nb.data import with_events
-    if events: data = with_events(*split_place(data or profiles[profile]['*']['data'], events))
     name, source = study_name(study, data, profile), data_source(data or profiles[profile]['*']['data'], root)
     with alone(root, name), contextlib.chdir(root/'nbs'), kernel_environment(), temporary_place():
         sweep(root, name)
         old = read_manifest(root/'reports'/name)
         told = describe_data(source)
-        windows, remarks = check_windows(source, {n: values[n] for n in plan})
-        told['notes'] += remarks
         shown = data if told['simulated'] else os.path.relpath(source, '..')
         manifest = dict(format=FORMAT, study=name, command=command_line(shown, name, profile, settings, only, force), profile=profile,
                         data=told, started=timestamp(), finished=None, git=commit(root), seeds=seeds(values),
                         machine=machine(), versions=versions(root),
                         notebooks={n: e for n, e in old.get('notebooks', {}).items() if n in notebooks})
         work = Study(root/'reports'/name, notebooks, manifest, console or screen(), level, began=began)
+        for sentence in check_windows(source, {n: values[n] for n in plan}, told['notes']): work.say(sentence)
         clear_of_others(work, old)
-        for sentence in [*windows, *told['notes']]: work.say(sentence[0].upper() + sentence[1:])
         with watching(work, plan): ran = [run_or_skip(work, n, values[n] | given(n, told, name), force, limit) for n in plan]
         if not any(ran) and old: work.manifest = old
         else: manifest['finished'] = timestamp()
@@ -1128,10 +1139,11 @@ def main():
 # %% ../nbs/40_study.ipynb #013a1bbb
 @app.command()
 def run(
-    data: str = typer.Option('', show_default=False, help="Folder or zip in RetailRocket's layout, or its events.csv alone (or .csv.gz, or .parquet); or simulated:tiny, "
+    data: str = typer.Option('', show_default=False, help="Folder or zip in RetailRocket's layout, or its "
+        "events.csv alone (or .csv.gz, or .parquet); or simulated:tiny, "
         "simulated:default, simulated:full, simulated:visitors=20000,items=2000,days=60,seed=0. [default: the profile's]"),
-    events: str = typer.Option('', metavar='NAME=KIND,...', show_default=False, help='What the log calls its events, where it does not say view, addtocart and transaction: '
-        'click=view,cart=addtocart,order=transaction,hover=none; none leaves such rows out.'),
+    events: str = typer.Option('', metavar='NAME=KIND,...', show_default=False, help='What the log calls its events, '
+        'where it does not say view, addtocart and transaction: click=view,cart=addtocart,order=transaction,hover=none; none leaves such rows out.'),
     study: str = typer.Option('', show_default=False, help="Name of the report's folder in reports/. "
         "[default: the data's name, else the profile's]", autocompletion=complete_study),
     profile: str = typer.Option('default', help='How much work: tiny (tests, seconds), default (minutes on two cores), '
@@ -1151,7 +1163,7 @@ def run(
     with contextlib.suppress(ValueError): signal.signal(signal.SIGTERM, signal.default_int_handler)
     with refusing('Stopped: the same command goes on from here, finished notebooks are skipped.'):
         if quiet and verbose: raise StudyError('--quiet and --verbose contradict each other')
-        code = run_study(data, study, profile, parameter, only, force, limit=60 * time_limit or None, events=events,
+        code = run_study(placed(data, events), study, profile, parameter, only, force, limit=60 * time_limit or None,
                          level='quiet' if quiet else 'verbose' if verbose else 'normal')
     raise typer.Exit(code)
 

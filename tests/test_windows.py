@@ -8,7 +8,7 @@ from studies import QUICK, ROOT, here, one_sentence, project, recsys, toys
 
 from recsys_nb.data import DataError, read_log
 from recsys_nb.protocol import make_protocols
-from recsys_nb.study import StudyError, verify_study
+from recsys_nb.study import StudyError, placed, verify_study
 
 T0, HOUR, DAY = 1_430_000_000_000, 3_600_000, 86_400_000
 HEADER = 'timestamp,visitorid,event,itemid,transactionid'
@@ -92,16 +92,16 @@ def test_names_of_events(tmp_path):
     folder, data = toys(tmp_path/'toys', data=None), str(shop(tmp_path/'shop', rows))
     with pytest.raises(StudyError, match=re.escape('--events "schau=...,kauf%2C bar/karte=..."')): here(folder, '10_baselines', data=data)
     said = 'schau=view,kauf%2C bar/karte=transaction'
-    code, told = here(folder, '10_baselines', data=data, events=said)
+    code, told = here(folder, '10_baselines', data=placed(data, said))
     assert code == 0 and 'kauf, bar/karte as transaction' in told and 'first time' in told
     manifest = json.loads((folder/'reports/toy/manifest.json').read_text())
     assert manifest['data']['kinds'] == {'view': 192, 'transaction': 48, 'addtocart': 0}
     assert manifest['data']['name'] == 'shop' and manifest['data']['source'].endswith('/shop?events=kauf%2C bar%2Fkarte=transaction,schau=view')
     given = json.loads((folder/'reports/toy/results/10_baselines/metrics.json').read_text())['said'][0]
     assert given == manifest['data']['source']
-    assert 'skipped' in here(folder, '10_baselines', data=data, events=said)[1]
+    assert 'skipped' in here(folder, '10_baselines', data=placed(data, said))[1]
     assert 'events' not in dict(verify_study(folder, 'toy')), 'another fingerprint' # these toys also write down the path, which is another one there
-    assert 'changed: the events' in here(folder, '10_baselines', data=data, events='schau=view,kauf%2C bar/karte=none')[1]
+    assert 'changed: the events' in here(folder, '10_baselines', data=placed(data, 'schau=view,kauf%2C bar/karte=none'))[1]
     assert json.loads((folder/'reports/toy/manifest.json').read_text())['data']['kinds']['transaction'] == 0
 
 
@@ -113,7 +113,7 @@ MISNAMED = { # --events, and what the one sentence names
 @pytest.mark.parametrize('events', MISNAMED)
 def test_wrong_names_of_events(place, tmp_path, events):
     data = str(shop(tmp_path/'shop', [r.replace('view', 'schau') for r in FULL]))
-    with pytest.raises(StudyError) as error: here(place, data=data, events=events)
+    with pytest.raises(StudyError) as error: here(place, data=placed(data, events))
     assert MISNAMED[events] in str(error.value) and len(str(error.value).splitlines()) == 1
 
 
@@ -148,7 +148,7 @@ def test_coarse_times(tmp_path):
 def test_every_notebook_survives(tmp_path, monkeypatch, what):
     "A study is refused where it has nothing to ask; a notebook that is opened by hand is not, and shows that there is nothing."
     rows = {'one query': LITTLE['one query'], 'no query': [*days(0, 30), *(row(30 + d, 100 + d, 10) for d in range(7))], 'no query in either window': NOTHING['a stranger in 2099'][0]}
-    monkeypatch.setattr('recsys_nb.study.check_windows', lambda *_: ([], []))
+    monkeypatch.setattr("recsys_nb.study.check_windows", lambda *_: [])
     settings = [*QUICK[3::2], '12_sasrec.published=true', '12_sasrec.published_epochs=1', '17_bert4rec.shorter=1']
     settings = [s for s in settings if s not in ('12_sasrec.published=false', '17_bert4rec.shorter=0')]
     code, told = here(project(tmp_path/'project', data=ROOT/'data'), data=str(shop(tmp_path/'shop', rows[what])), study='little', settings=settings)
