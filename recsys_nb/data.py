@@ -202,10 +202,10 @@ def looks_like(
     "What a file is, by its first bytes or its first line."
     if start[257:262] == b'ustar': return 'a tar'
     known = next((what for begins, what in _BEGINS.items() if start.startswith(begins)), '')
-    text = start.removeprefix(b'\xef\xbb\xbf').decode(errors='replace').strip()
-    line = text.splitlines()[0][:2000].strip() if text else ''
+    lines = [l for l in start.removeprefix(b'\xef\xbb\xbf').decode(errors='replace').splitlines() if l] or ['']
+    line = lines[0][:2000].strip()
     if known or not line: return known
-    if len(text) < 500 and re.fullmatch(r'[^,;\t\n]*events\.(csv|csv\.gz|parquet)', text):
+    if len(lines) == 1 and re.fullmatch(r'[^,;\t]*events\.(csv|csv\.gz|parquet)', line):
         return f'a link that was copied as text, to {_short(line)}'
     return next((what for begins, what in _LINES.items() if re.match(begins, line.lower())), '')
 
