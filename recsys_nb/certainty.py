@@ -336,7 +336,8 @@ def draw_windows(
         x = last - own.window
         left.plot(x, own['rank'], 'o-', color=colour(m), lw=2.2, ms=6)
         left.annotate(m, (x.iloc[-1], own['rank'].iloc[-1]), textcoords='offset points', xytext=(8, -3), fontsize=8)
-        beside, error = .5 * (i / max(1, len(models) - 1) - .5), [own.value - own.low, own.high - own.value]
+        beside = .5 * (i / max(1, len(models) - 1) - .5)
+        error = np.maximum([own.value - own.low, own.high - own.value], 0) # of one query, ends lie a bit beside the value
         right.errorbar(x + beside, own.value, error, fmt='o-', color=colour(m), ecolor=colour(m), elinewidth=1.6, lw=.6, ms=3.5)
     ticks = t.drop_duplicates('window').sort_values('window', ascending=False).begin
     for ax in (left, right): ax.set_xticks(range(len(ticks)), ticks); ax.set_xlabel('begin of the window')

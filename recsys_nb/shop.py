@@ -424,12 +424,12 @@ def data_folder()->Path:
 
 # %% ../nbs/01_shop.ipynb #a77532af
 def open_data(
-    data:str, # a folder, a zip, or `simulated:...`
+    data:str, # a folder, a zip, a log alone (see `open_source`), or `simulated:...`
 )->Path:      # folder or zip in RetailRocket's layout
     "Where the events are; a simulated shop is made on its first use and kept in `data/`."
     size = parse_simulated(data)
     if size is None:
-        if not os.path.exists(data):
+        if not os.path.exists(split_events(data)[0]):
             raise DataError(f'{data} does not exist, expected a folder, a zip, or simulated:{"|".join(PROFILES)}')
         return Path(data)
     folder = data_folder()/f'simulated-{size.key}'

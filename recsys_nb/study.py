@@ -6,18 +6,18 @@
 __all__ = ['KINDS', 'NEEDS', 'PROFILES', 'BYTES', 'LEVELS', 'FORMAT', 'LARGEST', 'TEXT', 'ENTRY', 'SHAPE', 'MARKS', 'SYSTEMS',
            'LOOK_ALIKE', 'app', 'COMPARED', 'HANDLE', 'DOWNLOAD', 'StudyError', 'near', 'Allowed', 'in_words',
            'constant', 'read_allowed', 'Parameter', 'read_parameters', 'Notebook', 'read_notebook', 'study_notebooks',
-           'needed', 'choose', 'python_of', 'check_rules', 'read_settings', 'settle', 'digest', 'data_source',
-           'study_name', 'free_memory', 'check_shop', 'check_shops', 'describe_data', 'check_windows', 'events_became',
-           'check_replaced', 'runner_sets', 'with_data', 'follow_data', 'source_of', 'imports', 'library_of',
-           'printable', 'Study', 'inputs_of', 'why_run', 'misfit', 'read_manifest', 'timestamp', 'versions', 'cores',
-           'machine', 'commit', 'kernel_environment', 'execute', 'export_notebook', 'status', 'write_index', 'board',
-           'tell', 'watching', 'progress', 'files_since', 'written_by', 'owned', 'forget', 'clear_of_others',
-           'save_study', 'run_notebook', 'run_or_skip', 'seeds', 'command_line', 'finish', 'terminal_table', 'alone',
-           'alive', 'sweep', 'temporary_place', 'project_root', 'similar', 'show_anything', 'echo', 'screen',
-           'run_study', 'Commands', 'complete_study', 'complete_notebook', 'complete_profile', 'complete_setting',
-           'refusing', 'main', 'run', 'compare_results', 'verify_study', 'verify', 'download', 'check_destination',
-           'fetch', 'studies', 'find_study', 'runs', 'open_study', 'render_study', 'render', 'diff_studies', 'demo',
-           'make_readme', 'readme']
+           'needed', 'choose', 'python_of', 'check_rules', 'read_settings', 'settle', 'digest', 'placed', 'place_of',
+           'data_source', 'study_name', 'free_memory', 'check_shop', 'check_shops', 'describe_data', 'check_windows',
+           'events_became', 'check_replaced', 'runner_sets', 'with_data', 'follow_data', 'source_of', 'imports',
+           'library_of', 'printable', 'Study', 'inputs_of', 'why_run', 'misfit', 'read_manifest', 'timestamp',
+           'versions', 'cores', 'machine', 'commit', 'kernel_environment', 'execute', 'export_notebook', 'status',
+           'write_index', 'board', 'tell', 'watching', 'progress', 'files_since', 'written_by', 'owned', 'forget',
+           'clear_of_others', 'save_study', 'run_notebook', 'run_or_skip', 'seeds', 'command_line', 'finish',
+           'terminal_table', 'alone', 'alive', 'sweep', 'temporary_place', 'project_root', 'similar', 'show_anything',
+           'echo', 'screen', 'run_study', 'Commands', 'complete_study', 'complete_notebook', 'complete_profile',
+           'complete_setting', 'refusing', 'main', 'run', 'compare_results', 'verify_study', 'verify', 'download',
+           'check_destination', 'fetch', 'studies', 'find_study', 'runs', 'open_study', 'render_study', 'render',
+           'diff_studies', 'demo', 'make_readme', 'readme']
 
 # %% ../nbs/40_study.ipynb #6af85ca1
 import ast, codecs, contextlib, difflib, hashlib, importlib.metadata, io, json, math, os, platform, re
@@ -328,30 +328,60 @@ def digest(value)->str: # anything JSON can hold
     "Twelve hexadecimal digits that stand for a value."
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
 
+# %% ../nbs/40_study.ipynb #28a26303
+def placed(
+    data:str,  # as typed
+    events='', # as typed: click=view,order=transaction
+)->str:        # both in one text
+    "Where the events are, and what they are called there."
+    if not events: return data
+    from recsys_nb.data import read_events, split_events, with_events
+    if not data or data.startswith('simulated'): raise StudyError(f'--events {events}: a simulated shop has its own names, give --data')
+    try:
+        place, said = split_events(data)
+        both = read_events(with_events('', said).partition('events=')[2] + ',' + events)
+    except ValueError as e: raise StudyError(str(e)) from None
+    return with_events(place, both)
+
+def place_of(
+    data:str, # see `placed`
+)->str:       # without what its events are called
+    "Where the events are."
+    if '?' not in data: return data
+    from recsys_nb.data import split_events
+    try: return split_events(data)[0]
+    except ValueError as e: raise StudyError(str(e)) from None
+
+# %% ../nbs/40_study.ipynb #28a26304
 def data_source(
     data:str,  # as typed: folder, zip or simulated:...
     root:Path, # project folder
 )->str:        # what the notebooks get, relative to nbs/
     "Where the events are, as the notebooks see it."
     if data.startswith('simulated'): return data
-    path, root = Path(data).expanduser().resolve(), root.resolve()
+    place = place_of(data)
+    path, root = Path(place).expanduser().resolve(), root.resolve()
     if not os.path.exists(path):
-        raise StudyError(f'--data {data} does not exist: give a folder or zip with events.csv, or simulated:default')
+        raise StudyError(f'--data {place} does not exist: give a folder or zip with events.csv, or simulated:default')
     if os.path.commonpath([path, root]) == os.sep:
         link = root/'data'/'links'/digest(str(path))/path.name
         link.parent.mkdir(parents=True, exist_ok=True)
         if not link.is_symlink(): link.symlink_to(path)
         path = link
-    return os.path.relpath(path, root/'nbs')
+    path = os.path.relpath(path, root/'nbs')
+    return f'{path}{data[len(place):]}'
 
+# %% ../nbs/40_study.ipynb #28a26305
 def study_name(
     study:str,  # as typed, may be empty
     data:str,   # as typed, may be empty
     profile:str,
 )->str:         # a folder's name
     "The name asked for, else the data's, else the profile's."
-    stem = data if data.startswith('simulated') else re.sub(r'\.zip$', '', Path(data).resolve().name)
-    if re.search(r'[\ud800-\udfff]', f'{data}{Path(data).resolve()}'): # bytes that no manifest can hold
+    place = place_of(data)
+    stem = re.sub(r'(?<=.)\.(zip|gz|csv|csv\.gz|parquet)$', '', Path(place).resolve().name)
+    if place.startswith('simulated'): stem = place
+    if re.search(r'[\ud800-\udfff]', f'{data}{Path(place).resolve()}'): # bytes that no manifest can hold
         shown = data.encode(errors='replace').decode()
         raise StudyError(f'--data {shown}: its path is no text in {sys.getfilesystemencoding()}, rename it')
     name = study or (re.sub(r'[^\w.=-]+', '-', stem) if data else profile)
@@ -398,12 +428,12 @@ def describe_data(
     source:str, # as the notebooks see it; the current folder is nbs/
 )->dict:        # what the manifest says about it
     "Read the events, and say what they are."
-    from recsys_nb.data import open_source, fingerprint
+    from recsys_nb.data import open_source, fingerprint, split_events
     from recsys_nb.shop import open_data, load_log
     try: folder, (log, report) = open_data(source), load_log(source); whole = fingerprint(open_source(folder))
     except (ValueError, FileNotFoundError, NotADirectoryError, PermissionError) as e: raise StudyError(f'--data: {e}') from None
     simulated = source.startswith('simulated')
-    return dict(name=source if simulated else Path(source).name, source=source, simulated=simulated,
+    return dict(name=source if simulated else Path(split_events(source)[0]).name, source=source, simulated=simulated,
                 folder=os.path.relpath(folder), fingerprint=whole, rows=report.rows,
                 events=len(log), kinds={k: int(n) for k, n in log.event.value_counts().items()},
                 visitors=int(log.visitorid.nunique()), items=int(log.itemid.nunique()),
@@ -413,15 +443,24 @@ def describe_data(
 def check_windows(
     source:str,  # as the notebooks see it; the current folder is nbs/
     values:dict, # notebook -> parameter -> value
-):
-    "Refuse windows that leave nothing to train on."
-    from recsys_nb.protocol import time_split
+    notes:list,  # what is odd about the log, to which remarks are added
+)->list:         # a sentence on each window, and the notes
+    "Refuse windows that leave nothing to train on or to ask, and say what is in the others."
+    from recsys_nb.protocol import next_item_queries, purchase_queries, time_split, window_remarks
     from recsys_nb.shop import load_log
-    names = ('test_days', 'valid_days', 'min_item_events')
-    wanted = {tuple(v[n] for n in names) for v in values.values() if all(n in v for n in names) and 'context' in v}
-    try:
-        for windows in sorted(wanted): time_split(load_log(source)[0], *windows)
-    except ValueError as e: raise StudyError(f'{e} (-p test_days=..., -p valid_days=..., -p min_item_events=...)') from None
+    names = ('test_days', 'valid_days', 'min_item_events', 'context', 'min_history')
+    wanted = {tuple(v[n] for n in names) for v in values.values() if all(n in v for n in names)}
+    said, remarks = [], []
+    for *windows, context, least in sorted(wanted):
+        try: split = time_split(load_log(source)[0], *windows)
+        except ValueError as e: raise StudyError(f'{e} (-p test_days=..., -p valid_days=..., -p min_item_events=...)') from None
+        valid, test = (next_item_queries(split, w, context, least) for w in ('valid', 'test'))
+        wrong, *more = window_remarks(split, valid, test, purchase_queries(split), least)
+        if wrong: raise StudyError(wrong)
+        said += more[0]
+        remarks += more[1]
+    notes += dict.fromkeys(remarks)
+    return [s[0].upper() + s[1:] for s in dict.fromkeys(said + notes)]
 
 # %% ../nbs/40_study.ipynb #9e10c7b2
 def events_became(
@@ -432,7 +471,7 @@ def events_became(
     if not old: return ''
     same = all(old[k] == new[k] for k in ('source', 'folder', 'simulated'))
     if old['fingerprint'] == new['fingerprint']: return '' if same else 'moved'
-    return 'changed' if old['source'] == new['source'] else 'replaced'
+    return 'changed' if place_of(old['source']) == place_of(new['source']) else 'replaced'
 
 def check_replaced(
     name:str, # study
@@ -483,7 +522,7 @@ def source_of(
 )->str:            # as `data_source`
     "Where a study's events are, as the notebooks see it; one sentence where they are gone."
     data, study = manifest['data'], manifest['study']
-    place = root/'nbs'/data['source']
+    place = root/'nbs'/place_of(data['source'])
     if data['simulated'] or os.path.exists(place): return data['source']
     raise StudyError(f"the events of {study} are not at {os.path.realpath(place)}: put them there again, or say where they are now, "
                      f"which runs nothing again: {with_data(manifest['command'], 'PLACE')}")
@@ -1102,7 +1141,7 @@ def screen()->Console:
 
 # %% ../nbs/40_study.ipynb #e37a63fb
 def run_study(
-    data:str='',            # folder, zip or simulated:...; the profile's when empty
+    data:str='',            # folder, zip, events.csv or simulated:...; the profile's when empty
     study:str='',           # name; see `study_name`
     profile:str='default',
     settings=(),            # 'notebook.parameter=value' or 'parameter=value'
@@ -1129,13 +1168,13 @@ def run_study(
         became = events_became(old.get('data'), told)
         if not replace: check_replaced(name, old, told)
         if became == 'moved': old = follow_data(name, old, told)
-        check_windows(source, {n: values[n] for n in plan})
         shown = data if told['simulated'] else os.path.relpath(source, '..')
         manifest = dict(format=FORMAT, study=name, command=command_line(shown, name, profile, settings, only, force), profile=profile,
                         data=told, started=timestamp(), finished=None, git=commit(root), seeds=seeds(values),
                         machine=machine(), versions=versions(root),
                         notebooks={n: e for n, e in old.get('notebooks', {}).items() if n in notebooks})
         work = Study(root/'reports'/name, notebooks, manifest, console or screen(), level, began=began)
+        for sentence in check_windows(source, {n: values[n] for n in plan}, told['notes']): work.say(sentence)
         clear_of_others(work, old)
         if became == 'moved': work.say(f'The same events as before, now from {data or shown}.')
         if became == 'changed': work.say(f"The events of {data or shown} are others than at the last run: {told['events']:,}, they were {old['data']['events']:,}.")
@@ -1224,8 +1263,11 @@ def main():
 # %% ../nbs/40_study.ipynb #013a1bbb
 @app.command()
 def run(
-    data: str = typer.Option('', show_default=False, help="Folder or zip in RetailRocket's layout, or simulated:tiny, "
+    data: str = typer.Option('', show_default=False, help="Folder or zip in RetailRocket's layout, or its "
+        "events.csv alone (or .csv.gz, or .parquet); or simulated:tiny, "
         "simulated:default, simulated:full, simulated:visitors=20000,items=2000,days=60,seed=0. [default: the profile's]"),
+    events: str = typer.Option('', metavar='NAME=KIND,...', show_default=False, help='What the log calls its events, '
+        'where it does not say view, addtocart and transaction: click=view,cart=addtocart,order=transaction,hover=none; none leaves such rows out.'),
     study: str = typer.Option('', show_default=False, help="Name of the report's folder in reports/. "
         "[default: the data's name, else the profile's]", autocompletion=complete_study),
     profile: str = typer.Option('default', help='How much work: tiny (tests, seconds), default (minutes on two cores), '
@@ -1247,7 +1289,7 @@ def run(
     with refusing('Stopped: the same command goes on from here, finished notebooks are skipped.',
                   'what is finished is kept, and the same command goes on from there when that is mended'):
         if quiet and verbose: raise StudyError('--quiet and --verbose contradict each other')
-        code = run_study(data, study, profile, parameter, only, force, limit=60 * time_limit or None, replace=replace,
+        code = run_study(placed(data, events), study, profile, parameter, only, force, limit=60 * time_limit or None, replace=replace,
                          level='quiet' if quiet else 'verbose' if verbose else 'normal')
     raise typer.Exit(code)
 

@@ -125,6 +125,8 @@ def steps_table(
                           SASRec=value.SASRec, best=best, value=value[best], ratio=ratio, low=low, high=high)
     columns = ['changed', 'queries', 'baseline_queries', 'SASRec', 'best', 'value', 'ratio', 'low', 'high']
     table = pd.DataFrame.from_dict(rows, orient='index', columns=columns).rename_axis('step')
+    numbers = ['queries', 'baseline_queries', 'SASRec', 'value', 'ratio', 'low', 'high']
+    table = table.astype(dict.fromkeys(numbers, float)) # where no step has a query, pandas takes them for objects
     table = table.assign(move=table.ratio / table.ratio.shift()).fillna({'queries': 0, 'baseline_queries': 0, 'best': ''})
     return table.astype({'queries': int, 'baseline_queries': int})
 

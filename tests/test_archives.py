@@ -1,17 +1,23 @@
 "Zips and folders that are not what they seem: refused in one sentence, without unpacking, waiting, or writing anything."
+import gzip
 import io
 import os
 import re
 import socket
 import stat
 import struct
+import tarfile
 import zipfile
 import zlib
 from fnmatch import fnmatchcase
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
 import pytest
 
-from recsys_nb.data import DataError, open_source, read_categories, read_log
+from recsys_nb.data import DataError, fingerprint, open_source, read_categories, read_log
 from test_bad_input import C, E, GOOD, P, flip, study, without, zipped
 from watch import watched
 
@@ -64,8 +70,8 @@ ZIPS = [
     ('an empty file', lambda: b'', f'archive.zip is no complete zip (*), {COMPLETE}'),
     ('another format', lambda: b'%PDF-1.4 ' * 100, f'archive.zip is no complete zip (*), {COMPLETE}'),
     ('a lone events.csv', lambda: GOOD[E], f'archive.zip is no complete zip (*), {COMPLETE}'),
-    ('nested', lambda: pack(('archive.zip', zipped(GOOD))), f'archive.zip {NONE}'),
-    ('nested by the name of events.csv', lambda: pack((E, zipped(GOOD))), "events.csv, line 1: found 'PK*', expected the column timestamp"),
+    ('nested', lambda: pack(('archive.zip', zipped(GOOD))), f'archive.zip {NONE}; it holds archive.zip: unpack it and give that file itself'),
+    ('nested by the name of events.csv', lambda: pack((E, zipped(GOOD))), "events.csv, line 1: found 'PK*', expected the column timestamp; it looks like a zip: call it what it is"),
     ('nested beside events.csv', lambda: pack(*GOOD.items(), ('more.zip', zipped(GOOD))), True),
     ('corrupt stored member', lambda: flip(E)(GOOD), 'archive.zip: events.csv is damaged (Bad CRC-32*), expected a complete file'),
     ('corrupt deflated member', lambda: flip(E, zipfile.ZIP_DEFLATED)(GOOD), 'archive.zip: events.csv is damaged (*), expected a complete file'),
@@ -180,6 +186,7 @@ FOLDERS = [
     ('a file in a folder of its name', below, True),
     ('capital letters', in_capitals, True),
     ('another one further down', both, True),
+    ('a gzip', lambda p: p.write_bytes(gzip.compress(GOOD[E])), True),
 ]
 
 
@@ -218,3 +225,146 @@ def test_strange_paths(tmp_path, record):
             with pytest.raises(DataError) as error: read_log(path, tmp_path/'cache')
             assert message in str(error.value) and len(str(error.value).splitlines()) == 1 and len(str(error.value)) < 400, str(error.value)
     record('bad input', 'strange paths in the place of a folder or zip', cases=len(strange), refused=len(strange), slowest_seconds=round(cost.seconds, 3))
+
+
+# Other shapes of the same log: files in a folder, which of them is given ('' for the folder), and what is promised: how many events, or a message.
+LAYOUT = "this version reads RetailRocket's layout: timestamp,visitorid,event,itemid"
+TABLE = pacsv.read_csv(io.BytesIO(GOOD[E]))
+
+def parquet(**columns):
+    "The good log as Parquet with some columns replaced or left out."
+    columns = {n: TABLE[n] for n in TABLE.column_names} | columns
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({n: c for n, c in columns.items() if c is not None}), buffer)
+    return buffer.getvalue()
+
+def tar(**files):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode='w:gz') as t:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            t.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+def flat(count): return pa.array(np.full(count, 1_430_000_000_000))
+def long_parquet(rows):
+    "Many rows from a few kB."
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(dict(timestamp=flat(rows), visitorid=flat(rows), event=pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), ['view']), itemid=flat(rows))), buffer)
+    return buffer.getvalue()
+
+BACK = [('shop\\' + n, b) for n, b in GOOD.items()]
+SHAPES = [
+    ('the file itself', {E: GOOD[E]}, E, 120),
+    ('by another name', {'shop.csv': GOOD[E]}, 'shop.csv', 120),
+    ('a gzip itself', {'events.csv.gz': gzip.compress(GOOD[E])}, 'events.csv.gz', 120),
+    ('a gzip by another name', {'shop': gzip.compress(GOOD[E])}, 'shop', 120),
+    ('a gzip in two parts', {'events.csv.gz': gzip.compress(GOOD[E][:1000]) + gzip.compress(GOOD[E][1000:])}, '', 120),
+    ('a gzip in a folder', {'events.csv.gz': gzip.compress(GOOD[E]), P: GOOD[P]}, '', 120),
+    ('a gzip beside the file', {'events.csv.gz': b'x', E: GOOD[E]}, '', 120),
+    ('a gzip that ends early', {'events.csv.gz': gzip.compress(GOOD[E])[:-20]}, '', 'shop: events.csv.gz is damaged (*), expected a complete file'),
+    ('a gzip with a wrong byte', {'events.csv.gz': gzip.compress(GOOD[E])[:-8] + b'\0' * 8}, 'events.csv.gz', 'events.csv.gz is damaged (*), expected a complete file'),
+    ('70 MB from a gzip of a few kB', {'events.csv.gz': gzip.compress(GOOD[E] + b'1430000000000,1,view,1,\n' * 3_000_000, 1)}, '', 'events.csv.gz would be more than 67,108,864 bytes to read, expected at most 67,108,864'),
+    ('a gzip of a web page', {'events.csv.gz': gzip.compress(b'<html>\n')}, 'events.csv.gz', f"events.csv.gz, line 1: found '<html>', expected the column timestamp; it looks like a web page, {LAYOUT}"),
+    ('a tar.gz', {'shop.tar.gz': tar(**{E: GOOD[E]})}, 'shop.tar.gz', 'shop.tar.gz is no log, expected events.csv; it looks like a gzip of a tar: unpack it and give the folder'),
+    ('a tar.gz in a folder', {'shop.tar.gz': tar(**{E: GOOD[E]})}, '', f'shop {NONE}; its file shop.tar.gz looks like a gzip of a tar: unpack it and give the folder'),
+    ('Parquet', {'events.parquet': parquet()}, '', 120),
+    ('Parquet itself, by another name', {'shop': parquet()}, 'shop', 120),
+    ('Parquet with times', {'events.parquet': parquet(timestamp=pa.array(TABLE['timestamp'].to_numpy(), pa.timestamp('ms', 'Europe/Berlin')))}, '', 120),
+    ('Parquet with nanoseconds', {'events.parquet': parquet(timestamp=pa.array(TABLE['timestamp'].to_numpy().astype('datetime64[ms]').astype('datetime64[ns]')))}, '', 120),
+    ('Parquet with small numbers and large text', {'events.parquet': parquet(visitorid=TABLE['visitorid'].cast(pa.int16()), itemid=TABLE['itemid'].cast(pa.uint32()), event=TABLE['event'].cast(pa.large_string()))}, '', 120),
+    ('Parquet without transactionid, with more columns', {'events.parquet': parquet(transactionid=None, note=pa.nulls(120), tags=pa.array([[1]] * 120))}, '', 120),
+    ('Parquet in seconds', {'events.parquet': parquet(timestamp=pa.array(TABLE['timestamp'].to_numpy() // 1000))}, '', "events.parquet, row 1, column timestamp: found '1430003600', expected milliseconds since 1970, these look like seconds"),
+    ('Parquet with float ids', {'events.parquet': parquet(itemid=TABLE['itemid'].cast(pa.float64()))}, '', "events.parquet, column itemid: found 'double', expected integers"),
+    ('Parquet with text ids', {'events.parquet': parquet(visitorid=TABLE['visitorid'].cast(pa.string()))}, 'events.parquet', "events.parquet, column visitorid: found 'string', expected integers"),
+    ('Parquet with lists', {'events.parquet': parquet(event=pa.array([['view']] * 120))}, '', "events.parquet, column event: found 'list<*', expected text"),
+    ('Parquet with a negative id', {'events.parquet': parquet(itemid=pa.array([10] * 119 + [-7]))}, '', "events.parquet, row 120, column itemid: found '-7', expected a number that is not negative"),
+    ('Parquet with an empty id', {'events.parquet': parquet(itemid=pa.array([10, None] + [11] * 118))}, '', "events.parquet, row 2, column itemid: found '', expected an integer"),
+    ('Parquet with an id over 64 bits', {'events.parquet': parquet(itemid=pa.array([2**64 - 1] * 120, pa.uint64()))}, '', "events.parquet, column itemid: found 'uint64', expected integers of at most 64 bits"),
+    ('Parquet without items', {'events.parquet': parquet(itemid=None)}, '', "events.parquet: found 'timestamp,visitorid,event,transactionid', expected the column itemid"),
+    ('Parquet that is cut', {'events.parquet': parquet()[:-100]}, '', 'shop: events.parquet is damaged (*), expected a complete Parquet file'),
+    ('Parquet with a wrong middle', {'events.parquet': parquet()[:300] + b'\xff' * 200 + parquet()[500:]}, '', 'shop: events.parquet is damaged (*), expected a complete Parquet file'),
+    ('3 million rows from Parquet of a few kB', {'events.parquet': long_parquet(3_000_000)}, '', 'shop: events.parquet would be 3,000,000 rows to read, expected at most 2,097,152'),
+    ('two folders down', {f'a/b/{n}': b for n, b in GOOD.items()}, '', 120),
+    ('three folders down', {f'a/b/c/{n}': b for n, b in GOOD.items()}, '', 120),
+    ('four folders down', {f'a/b/c/d/{n}': b for n, b in GOOD.items()}, '', f'shop {NONE}'),
+    ('a backup beside it', {E: GOOD[E], 'old/events.csv': b'x', P: GOOD[P], 'old/' + P: b'x'}, '', 120),
+    ('two shops', {'a/events.csv': GOOD[E], 'b/events.csv': GOOD[E]}, '', 'shop holds a/events.csv and b/events.csv, expected one events.csv: give the folder of the one that is meant'),
+    ('two shops two folders down, one packed', {'x/a/events.csv': GOOD[E], 'x/b/events.csv.gz': gzip.compress(GOOD[E])}, '', 'shop holds x/a/events.csv and x/b/events.csv.gz, expected one events.csv: *'),
+    ('properties of two', {E: GOOD[E], 'a/' + P: GOOD[P], 'b/' + P: GOOD[P]}, '', f'shop holds a/{P} and b/{P}, expected one {P}: *'),
+    ('what a Mac and an editor leave', {f'a/{E}': GOOD[E], '__MACOSX/events.csv': b'x', '.ipynb_checkpoints/events.csv': b'x'}, '', 120),
+    ('a zip of Windows', {'archive.zip': pack(*BACK)}, 'archive.zip', 120),
+    ('a zip of Windows with two shops', {'archive.zip': pack(('a\\events.csv', GOOD[E]), ('b\\events.csv', GOOD[E]))}, 'archive.zip', 'archive.zip holds a*events.csv and b*events.csv, expected one events.csv: *'),
+    ('the same member in both ways of writing', {'archive.zip': pack(('a\\events.csv', GOOD[E]), ('a/events.csv', GOOD[E]))}, 'archive.zip', "archive.zip: found the member 'a/events.csv' 2 times, expected it once"),
+    ('a zip of Windows packed with lzma', {'archive.zip': pack(*BACK, method=zipfile.ZIP_LZMA)}, 'archive.zip', "archive.zip: found the member 'shop*events.csv' packed with lzma, expected a stored or deflated file"),
+    ('a zip by another name', {'shop': pack(*GOOD.items())}, 'shop', 120),
+    ('a zip in a folder', {'archive.zip': pack(*GOOD.items())}, '', f'shop {NONE}; its file archive.zip looks like a zip: give that file itself'),
+    ('a gzip in a zip', {'archive.zip': pack(('events.csv.gz', gzip.compress(GOOD[E])))}, 'archive.zip', f'archive.zip {NONE}; it holds events.csv.gz: unpack it and give that file itself'),
+    ('a log by another name in a folder', {'my.csv': GOOD[E]}, '', f"shop {NONE}; its file my.csv looks like RetailRocket's events: give that file itself"),
+    ('a zip that is a gzip', {'archive.zip': gzip.compress(GOOD[E])}, 'archive.zip', f'archive.zip is no complete zip (*; it looks like a gzip: call it what it is), {COMPLETE}'),
+    ('a link that was copied as text', {E: b'../plain/events.csv'}, '', "events.csv, line 1: found '../plain/events.csv', expected the column timestamp; it looks like a link that was copied as text, to ../plain/events.csv: copy that file itself"),
+    ('the tree itself', {C: GOOD[C], E: GOOD[E]}, C, "category_tree.csv, line 1: found 'categoryid,parentid', expected the column timestamp; it looks like RetailRocket's category tree: give the folder with events.csv"),
+    ('a database', {'shop.db': b'SQLite format 3\0' + b'\0' * 100}, 'shop.db', f'shop.db is no log, expected events.csv; it looks like an SQLite database, {LAYOUT}'),
+    ('an empty file', {'shop.csv': b''}, 'shop.csv', "shop.csv, line 1: found 'an empty file', expected a header with timestamp, visitorid, event, itemid"),
+    ('a wrong cell of a file by another name', {'shop.csv': GOOD[E].replace(b',10,', b',x,', 1)}, 'shop.csv', "shop.csv, line 2, column itemid: found 'x', expected an integer"),
+]
+OTHERS = { # data sets that everybody has on disk
+    "RecBole's atomic files": b'user_id:token\titem_id:token\ttimestamp:float\n1081\t507\t1433268643.43\n',
+    "MovieLens' ratings": b'userId,movieId,rating,timestamp\n1081,507,4.0,1433268643\n',
+    "YooChoose's clicks": b'1081,2015-06-02T18:10:43.430Z,507,0\n',
+    "Diginetica's files": b'sessionId;userId;itemId;timeframe;eventdate\n1081;;507;65443430;2015-06-02\n',
+    "session-rec's clicks": b'SessionId\tItemId\tTime\n1081\t507\t1433268643.43\n',
+    "OTTO's sessions": b'{"session": 1000, "events": [{"aid": 525, "ts": 1436161089324, "type": "clicks"}]}\n',
+    "Amazon's reviews": b'user_id,parent_asin,rating,timestamp\nAE1081,B0507,5.0,1433268643430\n',
+    "REES46's events": b'event_time,event_type,product_id,category_id,category_code,brand,price,user_id,user_session\n',
+    "H&M's transactions": b't_dat,customer_id,article_id,price,sales_channel_id\n',
+    "Coveo's events": b'session_id_hash,event_type,product_action,product_skus_hash,server_timestamp_epoch_ms,hashed_url\n',
+}
+
+
+@pytest.mark.parametrize('files, given, promised', [c[1:] for c in SHAPES], ids=[c[0] for c in SHAPES])
+def test_shape(tmp_path, record, request, files, given, promised):
+    "One log in many wrappings: read with every row, or one sentence that says what to do."
+    shop, cache = tmp_path/'shop', tmp_path/'cache'
+    for name, content in files.items():
+        (shop/name).parent.mkdir(parents=True, exist_ok=True)
+        (shop/name).write_bytes(content)
+    path = shop/given
+    for attempt in ('read', 'from the cache'):
+        with watched(tmp_path, cache) as cost:
+            if isinstance(promised, int):
+                log, report = read_log(path, cache)
+                assert (len(log), log.itemid.nunique(), log.event.eq('transaction').sum()) == (promised, 4, 24), attempt
+                assert log.timestamp.astype('int64').tolist()[:2] == [1_430_003_600_000, 1_430_007_200_000]
+                if P in open_source(path).members: assert len(read_categories(path, cache).snapshots) == 4
+            else:
+                with pytest.raises(DataError) as error: read_log(path, cache)
+                assert fnmatchcase(str(error.value), promised), str(error.value)
+                assert len(str(error.value).splitlines()) == 1 and len(str(error.value)) < 400
+    record('archives', f'a shape: {request.node.callspec.id}', cases=1, loaded=int(isinstance(promised, int)), refused=int(isinstance(promised, str)),
+           slowest_seconds=round(cost.seconds, 3), peak_mb=round(cost.megabytes))
+
+
+@pytest.mark.parametrize('how', ['the file itself', 'in a folder', 'called events.csv', 'as a gzip'])
+@pytest.mark.parametrize('what', OTHERS)
+def test_another_data_set(tmp_path, what, how):
+    "Who brings another data set is told which it looks like."
+    shop = tmp_path/'shop'
+    shop.mkdir()
+    name = 'events.csv' if how == 'called events.csv' else 'data.csv.gz' if how == 'as a gzip' else 'data.txt'
+    (shop/name).write_bytes(gzip.compress(OTHERS[what]) if how == 'as a gzip' else OTHERS[what])
+    with pytest.raises(DataError) as error: read_log(shop if 'folder' in how or 'events' in how else shop/name)
+    assert f'looks like {what}, {LAYOUT}' in str(error.value) and len(str(error.value)) < 400, str(error.value)
+
+
+def test_one_fingerprint(tmp_path):
+    "However a log is wrapped, it is the same log; a change of one byte or of what its events are called is another."
+    found = {}
+    for name, content in {'plain/events.csv': GOOD[E], 'packed/events.csv.gz': gzip.compress(GOOD[E]), 'other.csv': GOOD[E], 'deep/a/b/events.csv': GOOD[E], 'archive.zip': pack(*BACK[:1])}.items():
+        (tmp_path/name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path/name).write_bytes(content)
+        found[name] = fingerprint(open_source(tmp_path/name.split('/')[0]), E)
+    assert len(set(found.values())) == 1, found
+    (tmp_path/'other.csv').write_bytes(GOOD[E] + b'\n')
+    assert fingerprint(open_source(tmp_path/'other.csv'), E) != found['other.csv'] != fingerprint(open_source(f'{tmp_path}/plain?events=view=none'), E)

@@ -313,9 +313,13 @@ def test_killed_while_the_cache_is_written(tmp_path, record, delays):
 EVIL = ['<script>alert(1)</script>', '=1+1', '@SUM(A1)', '+cmd|x', '-2+3', '"><img src=x onerror=alert(1)>', '{{7*7}}', '[/bold]', '$(touch x)', '\x1b[2J', '`touch x`', '<!--', ']]>', '\u202e']
 
 
+MANY = 700 # ordinary rows, so that the others are strays
+
+
 def evil_log(path):
     quote = lambda t: '"' + t.replace('"', '""') + '"'
     rows = [f'{T0 + i},{i},{quote(t)},10,{quote(t)}' for i, t in enumerate(EVIL)] + [f'{T0},1,transaction,10,{quote(t)}' for t in EVIL]
+    rows += [f'{T0 + i},{1000 + i},view,10,' for i in range(MANY)]
     (path/E).write_text(GOOD[E].decode() + '\n'.join(rows) + '\n', encoding='utf-8')
     (path/P).write_text(GOOD[P].decode() + ''.join(f'{T0},10,{quote(a)},{quote(b)}\n' for a in EVIL for b in EVIL), encoding='utf-8')
 
@@ -325,7 +329,7 @@ def test_evil_text_page(tmp_path, shop, record):
     from recsys_nb.report import write_page
     evil_log(shop)
     log, report = read_log(shop, tmp_path/'cache')
-    assert report.unknown_events and sum(report.unknown_events.values()) == len(EVIL) and report.rows == 120 + 2 * len(EVIL) and report.events == 120 + len(EVIL)
+    assert report.unknown_events and sum(report.unknown_events.values()) == len(EVIL) and report.rows == 120 + 2 * len(EVIL) + MANY and report.events == 120 + len(EVIL) + MANY
     assert not any(c in report.notes[0] for c in '\x1b\u202e'), 'what moves a cursor or turns a line around'
     study = tmp_path/'study'; study.mkdir()
     done = papermill.execute_notebook(str(ROOT/'nbs/00_data.ipynb'), str(study/'00_data.ipynb'), parameters=dict(data=str(shop), out=str(study)), cwd=str(ROOT/'nbs'), kernel_name='python3', progress_bar=False)
