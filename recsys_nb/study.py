@@ -8,16 +8,16 @@ __all__ = ['KINDS', 'NEEDS', 'PROFILES', 'BYTES', 'LEVELS', 'FORMAT', 'LARGEST',
            'constant', 'read_allowed', 'Parameter', 'read_parameters', 'Notebook', 'read_notebook', 'study_notebooks',
            'needed', 'choose', 'python_of', 'check_rules', 'read_settings', 'settle', 'digest', 'placed', 'place_of',
            'data_source', 'study_name', 'free_memory', 'check_shop', 'check_shops', 'describe_data', 'check_windows',
-           'events_became', 'check_replaced', 'runner_sets', 'with_data', 'follow_data', 'source_of', 'imports',
-           'library_of', 'printable', 'Study', 'inputs_of', 'why_run', 'misfit', 'read_manifest', 'timestamp',
-           'versions', 'cores', 'machine', 'commit', 'kernel_environment', 'execute', 'export_notebook', 'status',
-           'write_index', 'board', 'tell', 'watching', 'progress', 'files_since', 'written_by', 'owned', 'forget',
-           'clear_of_others', 'save_study', 'run_notebook', 'run_or_skip', 'seeds', 'command_line', 'finish',
-           'terminal_table', 'alone', 'alive', 'sweep', 'temporary_place', 'project_root', 'similar', 'show_anything',
-           'echo', 'screen', 'run_study', 'Commands', 'complete_study', 'complete_notebook', 'complete_profile',
-           'complete_setting', 'refusing', 'main', 'run', 'compare_results', 'verify_study', 'verify', 'download',
-           'check_destination', 'fetch', 'studies', 'find_study', 'runs', 'open_study', 'render_study', 'render',
-           'diff_studies', 'demo', 'make_readme', 'readme']
+           'events_became', 'check_replaced', 'runner_sets', 'with_data', 'follow_data', 'source_of', 'meet_events',
+           'events_line', 'imports', 'library_of', 'printable', 'Study', 'inputs_of', 'why_run', 'misfit',
+           'read_manifest', 'timestamp', 'versions', 'cores', 'machine', 'commit', 'kernel_environment', 'execute',
+           'export_notebook', 'status', 'write_index', 'board', 'tell', 'watching', 'progress', 'files_since',
+           'written_by', 'owned', 'forget', 'clear_of_others', 'save_study', 'run_notebook', 'run_or_skip', 'seeds',
+           'command_line', 'finish', 'terminal_table', 'alone', 'alive', 'sweep', 'temporary_place', 'project_root',
+           'similar', 'show_anything', 'echo', 'screen', 'run_study', 'Commands', 'complete_study', 'complete_notebook',
+           'complete_profile', 'complete_setting', 'refusing', 'main', 'run', 'compare_results', 'verify_study',
+           'verify', 'download', 'check_destination', 'fetch', 'studies', 'find_study', 'runs', 'open_study',
+           'render_study', 'render', 'diff_studies', 'demo', 'make_readme', 'readme']
 
 # %% ../nbs/40_study.ipynb #6af85ca1
 import ast, codecs, contextlib, difflib, hashlib, importlib.metadata, io, json, math, os, platform, re
@@ -526,6 +526,31 @@ def source_of(
     if data['simulated'] or os.path.exists(place): return data['source']
     raise StudyError(f"the events of {study} are not at {os.path.realpath(place)}: put them there again, or say where they are now, "
                      f"which runs nothing again: {with_data(manifest['command'], 'PLACE')}")
+
+# %% ../nbs/40_study.ipynb #9e10c7ba
+def meet_events(
+    folder:Path,  # study folder
+    source:str,   # see `data_source`
+    replace:bool, # other events may replace the study's
+)->tuple:         # manifest of the last run, empty if there was none; as `describe_data`; as `events_became`
+    "Read the events of a run, and hold them to those of the last."
+    old = read_manifest(folder)
+    new = describe_data(source)
+    if not replace: check_replaced(folder.name, old, new)
+    became = events_became(old.get('data'), new)
+    if became == 'moved': old = follow_data(folder.name, old, new)
+    return old, new, became
+
+def events_line(
+    became:str, # from `events_became`
+    place:str,  # where the events are now
+    old:dict,   # manifest of the last run
+    new:dict,   # from `describe_data`
+)->str:
+    "What became of a study's events, for who waits."
+    if became == 'moved': return f'The same events as before, now from {place}.'
+    what = 'are others than at the last run' if became == 'changed' else 'replace those of the last run'
+    return f"The events of {place} {what}: {new['events']:,}, they were {old['data']['events']:,}."
 
 # %% ../nbs/40_study.ipynb #826bebeb
 def imports(source:str)->set: # Python
@@ -1109,6 +1134,7 @@ def project_root(
         raise StudyError(f'no folder from {here} upwards is a checkout of recsys_nb, and {root}, where the library is installed, has no notebooks: '
                          'a study needs a checkout (git clone it, go there, make install)')
     missing = [name for name in ('nbs/_report', *needed) if not (root/name).exists() and not (name == 'nbs/_report' and own_files().is_dir())]
+    if not list((root/'nbs').glob('[0-9][0-9]_*.ipynb')): missing.append('notebooks in nbs')
     if missing: raise StudyError(f'{root} was taken as the project, and has no {missing[0]}: get a whole checkout of recsys_nb')
     if not here.is_relative_to(root): echo(f'recsys-nb: the project is {root}', err=True)
     return root
@@ -1157,17 +1183,12 @@ def run_study(
     "Run a study's notebooks, and write its report."
     began, root = time.monotonic(), Path(root or project_root()).resolve()
     notebooks = study_notebooks(root)
-    if not notebooks: raise StudyError(f'{root} was taken as the project, and has no notebooks in nbs: get a whole checkout of recsys_nb')
     values = settle(notebooks, profile, settings, profiles, plan := choose(only, notebooks))
     check_shops(data or profiles[profile]['*']['data'], {n: values[n] for n in plan})
     name, source = study_name(study, data, profile), data_source(data or profiles[profile]['*']['data'], root)
     with alone(root, name), contextlib.chdir(root/'nbs'), kernel_environment(), temporary_place():
         sweep(root, name)
-        old = read_manifest(root/'reports'/name)
-        told = describe_data(source)
-        became = events_became(old.get('data'), told)
-        if not replace: check_replaced(name, old, told)
-        if became == 'moved': old = follow_data(name, old, told)
+        old, told, became = meet_events(root/'reports'/name, source, replace)
         shown = data if told['simulated'] else os.path.relpath(source, '..')
         manifest = dict(format=FORMAT, study=name, command=command_line(shown, name, profile, settings, only, force), profile=profile,
                         data=told, started=timestamp(), finished=None, git=commit(root), seeds=seeds(values),
@@ -1176,11 +1197,9 @@ def run_study(
         work = Study(root/'reports'/name, notebooks, manifest, console or screen(), level, began=began)
         for sentence in check_windows(source, {n: values[n] for n in plan}, told['notes']): work.say(sentence)
         clear_of_others(work, old)
-        if became == 'moved': work.say(f'The same events as before, now from {data or shown}.')
-        if became == 'changed': work.say(f"The events of {data or shown} are others than at the last run: {told['events']:,}, they were {old['data']['events']:,}.")
+        if became: work.say(events_line(became, data or shown, old, told))
         with watching(work, plan): ran = [run_or_skip(work, n, values[n] | runner_sets(n, told, name), force, limit) for n in plan]
-        if not any(ran) and old: work.manifest = old
-        else: manifest['finished'] = timestamp()
+        work.manifest = old if old and not any(ran) else manifest | dict(finished=timestamp())
         finish(work, again=became == 'moved')
     failed = [n for n in plan if work.entry(n)['status'] == 'failed']
     if failed: work.say(f"Failed: {', '.join(failed)}. Their pages show how far they got.", 'quiet')
@@ -1210,6 +1229,7 @@ class Commands(typer.core.TyperGroup):
             sys.exit(2)
         sys.exit(code if isinstance(code, int) else 0)
 
+# %% ../nbs/40_study.ipynb #9e10c7bb
 app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
                   help='Run the recommender study, look at its reports, try its demo.')
 

@@ -360,7 +360,8 @@ def test_csv_files_hold_no_formula(tmp_path, record):
 # ---- bad days
 
 def test_refuses_in_one_sentence(study, record):
-    with pytest.raises(SystemExit, match='does not exist'): launch_demo(study, 'no/such/folder')
+    for start in (launch_demo, time_demo):
+        with pytest.raises(SystemExit, match='does not exist'): start(study, 'no/such/folder')
     with socket.socket() as s:
         s.bind(('127.0.0.1', 0)); s.listen()
         with pytest.raises(SystemExit, match='is taken') as refused: launch_demo(study, DATA, port=s.getsockname()[1])

@@ -237,7 +237,7 @@ def test_missing_places(place, monkeypatch):
     (place/'nbs'/'10_baselines.ipynb').rename(place/'nbs'/'away')
     refused(typed(place, 'verify', 'shop'), 'there is nothing to compare')
     for path in (place/'nbs').glob('*.ipynb'): path.unlink()
-    refused(typed(place, *ASK), f'{place} was taken as the project, and has no notebooks')
+    refused(typed(place, *ASK), f'{place} was taken as the project, and has no notebooks in nbs')
 
 
 @pytest.mark.torture
