@@ -444,7 +444,7 @@ def check_windows(
     source:str,  # as the notebooks see it; the current folder is nbs/
     values:dict, # notebook -> parameter -> value
     notes:list,  # what is odd about the log, to which remarks are added
-)->list:         # a sentence on each window, and the notes
+)->list:          # what to say before anything runs: a sentence on each window, and the notes
     "Refuse windows that leave nothing to train on or to ask, and say what is in the others."
     from recsys_nb.protocol import next_item_queries, purchase_queries, time_split, window_remarks
     from recsys_nb.shop import load_log
@@ -459,7 +459,9 @@ def check_windows(
         if wrong: raise StudyError(wrong)
         said += more[0]
         remarks += more[1]
-    notes += dict.fromkeys(remarks)
+    remarks = [*dict.fromkeys(remarks)]
+    notes += remarks
+    if source.startswith('simulated'): return remarks # the rest is as it was made
     return [s[0].upper() + s[1:] for s in dict.fromkeys(said + notes)]
 
 # %% ../nbs/40_study.ipynb #9e10c7b2

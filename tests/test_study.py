@@ -57,7 +57,7 @@ def test_refused_before_anything_runs(project, arguments, named):
 
 def test_help_explains_every_option(project):
     text = recsys(project, 'run', '--help').stdout
-    for option in ('--data', '--study', '--profile', '--parameter', '--only', '--force'): assert option in text
+    for option in ('--data', '--events', '--study', '--profile', '--parameter', '--only', '--force'): assert option in text
 
 
 def test_bad_data_is_one_sentence(project, tmp_path):

@@ -144,10 +144,10 @@ def test_coarse_times(tmp_path):
 
 
 @pytest.mark.torture
-@pytest.mark.parametrize('what', ['one query', 'no query', 'no query in either window'])
+@pytest.mark.parametrize('what', ['one query', 'no query', 'no query in either window', 'nobody comes back'])
 def test_every_notebook_survives(tmp_path, monkeypatch, what):
     "A study is refused where it has nothing to ask; a notebook that is opened by hand is not, and shows that there is nothing."
-    rows = {'one query': LITTLE['one query'], 'no query': [*days(0, 30), *(row(30 + d, 100 + d, 10) for d in range(7))], 'no query in either window': NOTHING['a stranger in 2099'][0]}
+    rows = {'one query': LITTLE['one query'], 'no query': [*days(0, 30), *(row(30 + d, 100 + d, 10) for d in range(7))], 'no query in either window': NOTHING['a stranger in 2099'][0], 'nobody comes back': STRANGERS}
     monkeypatch.setattr("recsys_nb.study.check_windows", lambda *_: [])
     settings = [*QUICK[3::2], '12_sasrec.published=true', '12_sasrec.published_epochs=1', '17_bert4rec.shorter=1']
     settings = [s for s in settings if s not in ('12_sasrec.published=false', '17_bert4rec.shorter=0')]
