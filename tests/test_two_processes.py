@@ -127,3 +127,117 @@ def test_ctrl_c_while_a_search_waits(tmp_path, searches):
     found = searches(tmp_path, 'second')
     assert found['ends'] == [0, 1] and 'KeyboardInterrupt' in found['said'][1]
     assert found['kept'] == [found['alone'], None] and found['hidden'] == []
+
+
+# one training, several processes
+
+TRAIN = '''
+import hashlib, json, os, sys
+import numpy as np, pandas as pd, torch
+from pathlib import Path
+from recsys_nb.data import EVENTS
+from recsys_nb.protocol import Queries, encode, histories_from_lists
+from recsys_nb.sasrec import Curve, SASRec
+from recsys_nb.tuning import Hopeless, search
+
+
+def little_log():
+    "Item i is followed by i + 1."
+    rng = np.random.default_rng(0)
+    walks = [[(first + i) % 40 for i in range(rng.integers(3, 6))] for first in rng.integers(0, 40, 300)]
+    events = pd.DataFrame([(v, i) for v, w in enumerate(walks) for i in w], columns=['visitorid', 'itemid'])
+    events['timestamp'] = pd.to_datetime(np.arange(len(events)), unit='s', utc=True).as_unit('ms')
+    ask = histories_from_lists([[i, (i + 1) % 40] for i in range(40)])
+    targets = ((np.arange(40) + 2) % 40).astype(np.int32)
+    valid = Queries(ask, targets, np.arange(41), np.arange(40), np.zeros(40, np.int64), np.ones(40, bool))
+    return encode(events.assign(event=pd.Categorical(['view'] * len(events), EVENTS)), np.arange(40)), valid
+
+
+def poison(rank, when):
+    "Put a NaN into a weight of one process: before the second epoch's first batch, or after its last step."
+    entered = getattr(Curve, when)
+    def both(self, trainer, module, *rest):
+        if trainer.global_rank == rank and trainer.current_epoch == 1:
+            with torch.no_grad(): module.norm.weight[0] = torch.nan
+        return entered(self, trainer, module, *rest)
+    setattr(Curve, when, both)
+
+
+def main(out, folder, epochs, key='key', watch='', poisoned='', searched=False, **lightning):
+    log, valid = little_log()
+    rank = int(os.environ.get('RANK', os.environ.get('LOCAL_RANK', 0)))
+    if poisoned: poison(1, poisoned)
+    def hopeless(value, epoch):
+        if epoch == 2: raise Hopeless('worse than the others')
+    model = SASRec(epochs=epochs, batch_rows=4, hidden_dim=16, blocks=1, warmup_steps=5, negatives=30, dropout=.1, seed=int(sys.argv[2]) if len(sys.argv) > 2 else 0)
+    how = dict(folder=folder, key=key, watch=hopeless if watch else None, lightning=dict(accelerator='cpu') | lightning)
+    answer = dict(rank=rank)
+    def score(x): return len(model.fit(log, valid, **how).history)
+    try:
+        if searched: search(folder, 'SASRec', lambda trial: dict(x=trial.suggest_float('x', 0, 1)), score, 2, [])
+        else: model.fit(log, valid, **how)
+    except (Exception, SystemExit) as e: answer['raised'] = f'{type(e).__name__}: {e}'
+    if hasattr(model, 'module'):
+        weights = b''.join(w.detach().numpy().tobytes() for w in model.module.state_dict().values())
+        answer |= dict(weights=hashlib.sha256(weights).hexdigest(), history=model.history.to_dict('records'), best=model.best_epoch)
+    answer['kept'] = sorted(p.name for p in Path(folder).rglob('*.ckpt')) if folder else []
+    Path(f'{out}.{rank}').write_text(json.dumps(answer))
+'''
+GUARDED = "\nif __name__ == '__main__': main(**json.loads(sys.argv[1]))\n"
+UNGUARDED = '\nmain(**json.loads(sys.argv[1]))\n'
+
+
+def free_port():
+    import socket
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+def begin(folder, settings, torchrun=(), script=TRAIN + GUARDED, name='answer'):
+    "Train by a script, in one process or as torchrun starts it."
+    path = folder/f'train-{name}.py'
+    path.write_text(script)
+    env = os.environ | dict(PYTHONPATH=str(ROOT), GLOO_SOCKET_IFNAME='lo', OMP_NUM_THREADS='1')
+    program = [sys.executable, *(['-m', 'torch.distributed.run', *torchrun] if torchrun else [])]
+    log = open(folder/f'{name}.log', 'w')
+    return subprocess.Popen([*program, str(path), json.dumps(dict(out=str(folder/name)) | settings)], env=env, stdout=log, stderr=log,
+                            start_new_session=True)
+
+
+def ended(folder, processes, name='answer', timeout=120):
+    "What each process of a training answered; all of them have to end."
+    try:
+        for process in processes: process.wait(timeout)
+    finally:
+        for process in processes:
+            if process.poll() is None: os.killpg(process.pid, signal.SIGKILL)
+    return [json.loads(path.read_text()) for path in sorted(folder.glob(f'{name}.[0-9]'))]
+
+
+def one_node(place, **settings):
+    "torchrun on one machine, with two processes."
+    process = begin(place, settings, ['--nproc-per-node', '2', '--master-addr', '127.0.0.1', '--master-port', str(free_port())])
+    return ended(place, [process])
+
+
+def two_nodes(place, folders, name='answer', **settings):
+    "torchrun on two machines, or what passes for them, with a process and a folder each."
+    port = str(free_port())
+    where = lambda node: ['--nnodes', '2', '--node-rank', str(node), '--nproc-per-node', '1', '--master-addr', '127.0.0.1', '--master-port', port]
+    return ended(place, [begin(place, settings | dict(folder=str(folders[node])), where(node), name=name) for node in (0, 1)], name)
+
+
+def alike(answers, epochs):
+    "Two processes that ended with the same weights and curve."
+    assert len(answers) == 2 and not [a for a in answers if 'raised' in a], answers
+    first, second = ({k: v for k, v in a.items() if k not in ('rank', 'kept')} for a in answers)
+    assert first == second and len(first['history']) == epochs
+    assert [a['kept'] for a in answers] == [[], []]
+    return first
+
+
+def test_torchrun_on_one_machine(tmp_path):
+    "Both processes end with the best epoch of both, and nothing is left in the folder that they share."
+    alike(one_node(tmp_path, folder=str(tmp_path/'out'), epochs=2), 2)
+    assert not (tmp_path/'out'/'checkpoints'/'key').exists()
