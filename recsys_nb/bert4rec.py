@@ -16,7 +16,7 @@ from torch import nn
 from .protocol import *
 from .metrics import *
 from .losses import *
-from .sasrec import (ROW, Block, HistoryData, PooledDropout, SASRec, SASRecModule, check_network, pack_rows, packed_batch, packed_batches,
+from .sasrec import (ROW, Block, HistoryData, PooledDropout, SASRec, SASRecModule, check_loss, check_network, pack_rows, packed_batch, packed_batches,
                               training_pieces)
 
 # %% ../nbs/17_bert4rec.ipynb #897573be
@@ -125,7 +125,7 @@ def training_step(self, batch, index):
                                     accidental_hits(item, target))
     else: loss = F.cross_entropy(x @ self.embed(torch.arange(n_items, device=x.device)).T, target, reduction='none')
     loss, self.touched = loss[:asked].mean(), None
-    if not torch.isfinite(loss): raise FloatingPointError(f'the loss is {loss.item()} at step {self.global_step}')
+    check_loss(self, loss)
     self.log('train_loss', loss, on_step=False, on_epoch=True, batch_size=asked)
     return loss
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence
 from .losses import *
-from .sasrec import PooledDropout, SASRec, SASRecModule, check_network
+from .sasrec import PooledDropout, SASRec, SASRecModule, check_loss, check_network
 
 # %% ../nbs/16_gru4rec.ipynb #0b2bb6a2
 def by_step(
@@ -93,7 +93,7 @@ def training_step(self, batch, index):
     loss = item_losses(self(batch).flatten(0, 1), target, item, log_weight, self.embed, h.n_items, h.loss, h.penalty)
     self.touched = None
     loss = (loss * weight).sum() / weight.sum()
-    if not torch.isfinite(loss): raise FloatingPointError(f'the loss is {loss.item()} at step {self.global_step}')
+    check_loss(self, loss)
     self.log('train_loss', loss, on_step=False, on_epoch=True, batch_size=int(weight.sum()))
     return loss
 

@@ -4,23 +4,29 @@
 
 # %% auto #0
 __all__ = ['ROW', 'GAPS', 'HEAD_START', 'training_pieces', 'pack_rows', 'packed_batch', 'PackedHistories', 'Share', 'HistoryData',
-           'PooledDropout', 'Block', 'GatedBlock', 'check_network', 'SASRecModule', 'same_piece', 'last_seen',
-           'CopyHead', 'copies', 'drawn_negatives', 'touch', 'settle', 'on_train_end', 'competitors', 'training_step',
-           'configure_optimizers', 'configure_gradient_clipping', 'packed_batches', 'shared_beginnings',
-           'encode_histories', 'validation_step', 'co_occurrence', 'svd_vectors', 'start_vectors', 'SASRec', 'vectors',
-           'products', 'calibrate', 'steps', 'training_data', 'fit', 'quiet', 'assert_finite', 'Curve', 'Checkpoints',
-           'checkpoint_of', 'save', 'load', 'keep_tuned', 'kept_tuned']
+           'several_processes', 'raise_together', 'error_of', 'from_first', 'PooledDropout', 'Block', 'GatedBlock',
+           'check_network', 'SASRecModule', 'same_piece', 'last_seen', 'CopyHead', 'copies', 'drawn_negatives', 'touch',
+           'settle', 'on_train_end', 'competitors', 'training_step', 'configure_optimizers',
+           'configure_gradient_clipping', 'packed_batches', 'shared_beginnings', 'encode_histories', 'validation_step',
+           'co_occurrence', 'svd_vectors', 'start_vectors', 'SASRec', 'vectors', 'products', 'calibrate', 'steps',
+           'training_data', 'fit', 'quiet', 'assert_finite', 'check_loss', 'Curve', 'Checkpoints', 'checkpoint_of',
+           'started_by_torchrun', 'devices_of_torchrun', 'talks_already', 'is_spawning', 'check_processes', 'resumed',
+           'guarded', 'checkpoint_to_resume', 'weights_in', 'forget_checkpoints', 'save', 'load', 'keep_tuned',
+           'kept_tuned']
 
 # %% ../nbs/12_sasrec.ipynb #a73b5e82
-import hashlib, json, logging, math, os, shutil, sys, tempfile, time, warnings
+import contextlib, hashlib, json, logging, math, multiprocessing, os, shutil, signal, sys, tempfile, time, warnings
 from pathlib import Path
+from fastcore.basics import patch
 from .data import * # first: it says how torch's threads wait
 import numpy as np, pandas as pd, torch, lightning as L
 import scipy.sparse as sp
 import torch.nn.functional as F
 from torch import nn
+from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 from .protocol import *
 from .metrics import *
 from .losses import *
@@ -129,6 +135,41 @@ class HistoryData(L.LightningDataModule):
         parts = [(self.valid.histories[slice(a, a + 512)], torch.from_numpy(self.valid.targets[a:a + 512]).long())
                  for a in range(0, len(self.valid), 512)]
         return torch.utils.data.DataLoader(parts, batch_size=None, collate_fn=lambda x: x)
+
+# %% ../nbs/12_sasrec.ipynb #6e2d8f02
+def several_processes()->bool:
+    "Whether this process is one of several that train together."
+    d = torch.distributed
+    return d.is_available() and d.is_initialized() and d.get_world_size() > 1
+
+def raise_together(
+    error=None, # what this process met, an exception or None
+):
+    "Raise what one process met in all of them, so that none waits for one that is gone."
+    met = [error and (type(error).__name__, str(error))]
+    if several_processes():
+        met = [None] * torch.distributed.get_world_size()
+        torch.distributed.all_gather_object(met, error and (type(error).__name__, str(error)))
+    if not any(met): return
+    first = next(i for i, m in enumerate(met) if m)
+    if error and (len(met) == 1 or first == torch.distributed.get_rank()): raise error
+    kind, text = met[first]
+    raise {e.__name__: e for e in (Hopeless, FloatingPointError)}.get(kind, RuntimeError)(text)
+
+# %% ../nbs/12_sasrec.ipynb #6e2d8f03
+def error_of(f, *arguments): # a function and what it takes; -> what it raises, or None
+    "Call a function for its exception."
+    try: f(*arguments)
+    except Exception as e: return e
+
+def from_first(make): # function without arguments; -> what it answers
+    "What the first of several processes makes, in all of them."
+    if not several_processes(): return make()
+    answer = [None]
+    def keep(): answer[0] = make()
+    raise_together(error_of(keep) if torch.distributed.get_rank() == 0 else None)
+    torch.distributed.broadcast_object_list(answer, 0)
+    return answer[0]
 
 # %% ../nbs/12_sasrec.ipynb #3a5aacb0
 class PooledDropout(nn.Module):
@@ -318,7 +359,7 @@ def training_step(self, batch, index):
     parts = [others[:, None], own[:, None]] + ([] if history is None else [history])
     weight = (batch['target'].flatten() >= 0).float()
     loss = ((torch.logsumexp(torch.cat(parts, 1), 1) - own) * weight).sum() / weight.sum()
-    if not torch.isfinite(loss): raise FloatingPointError(f'the loss is {loss.item()} at step {self.global_step}')
+    check_loss(self, loss)
     self.log('train_loss', loss, on_step=False, on_epoch=True, batch_size=int(weight.sum()))
     return loss
 
@@ -544,10 +585,13 @@ def fit(
     resume=True,     # go on from the last checkpoint of this key
     progress=True,   # show a bar where somebody waits, see `attended`
     stop_after=None, # end after so many epochs of the same schedule
-    watch=None,      # called with validation HitRate@10 and the epoch after each epoch; what it raises ends the training
-    lightning=None,  # more arguments of Lightning's Trainer, a dict: devices, strategy, precision, ...
+    watch=None,      # called with validation HitRate@10 and the epoch after each epoch; what it raises ends the training. Where processes
+                     # share a training, the first one's is called, and with ddp_spawn after the training
+    lightning=None,  # more arguments of Lightning's Trainer, a dict: devices, strategy, precision, ...; devices and num_nodes are
+                     # torchrun's where that started this process
 ):
     "Train; sets `module`, and `history` with one row an epoch."
+    check_main_guard()
     quiet(); progress = progress and attended()
     L.seed_everything(self.seed, verbose=False)
     histories, counts = histories_from_log(log)[0], np.bincount(item_codes(log), minlength=n_items(log))
@@ -583,21 +627,27 @@ def assert_finite(
     for name, p in module.named_parameters():
         if not torch.isfinite(p).all(): raise FloatingPointError(f'{name} is not finite after step {step}')
 
+def check_loss(
+    module, # network in training
+    loss,   # of this step, a tensor
+):
+    "Raise `FloatingPointError` where the loss is not a finite number."
+    if several_processes(): return # it is one process's; what comes of it in the gradients, all of them see
+    if not torch.isfinite(loss): raise FloatingPointError(f'the loss is {loss.item()} at step {module.global_step}')
+
 # %% ../nbs/12_sasrec.ipynb #e4777613
 class Curve(L.Callback):
     "Keeps one row an epoch, and gives each epoch its own random numbers, so that a resumed training repeats an unbroken one."
     def __init__(self, seed, watch=None, file=None): self.seed, self.watch, self.file, self.rows = seed, watch, file, []
     def state_dict(self): return {'rows': self.rows}
-    def load_state_dict(self, state): self.rows = state['rows']
+
+    def load_state_dict(self, state):
+        self.rows = state['rows']
+        if self.file: write_text(self.file, json.dumps(self.rows))
 
     def on_train_start(self, trainer, module): # processes share the processor
-        if trainer.world_size > 1 and module.device.type == 'cpu': torch.set_num_threads(max(1, (os.cpu_count() or 1) // trainer.world_size))
+        if trainer.world_size > 1 and module.device.type == 'cpu': torch.set_num_threads(max(1, (os.cpu_count() or 1) // trainer.num_devices))
         for row in self.rows: self.tell(row) # who watches a resumed training has to know how it began
-
-    def tell(self, row):
-        if self.watch and row['hit_rate'] == row['hit_rate']: self.watch(row['hit_rate'], row['epoch'])
-
-    def on_validation_start(self, trainer, module): assert_finite(module, trainer.global_step) # not-a-number is below nothing: it would rank first
 
     def on_train_epoch_start(self, trainer, module):
         torch.manual_seed(self.seed * 10_007 + trainer.current_epoch)
@@ -609,7 +659,7 @@ class Curve(L.Callback):
         torch.manual_seed(self.seed * 10_007 + trainer.global_step + 1_000_003 * trainer.global_rank)
 
     def on_train_epoch_end(self, trainer, module):
-        assert_finite(module, trainer.global_step) # before this epoch's checkpoint is written
+        self.check(error_of(assert_finite, module, trainer.global_step)) # before this epoch's checkpoint is written
         m = trainer.callback_metrics
         number = lambda name: float(m[name]) if name in m else float('nan')
         self.rows = [*self.rows, dict(
@@ -617,6 +667,33 @@ class Curve(L.Callback):
             seconds=time.perf_counter() - self.start)]
         if self.file and trainer.is_global_zero: write_text(self.file, json.dumps(self.rows))
         self.tell(self.rows[-1])
+
+# %% ../nbs/12_sasrec.ipynb #6e2d8f05
+@patch
+def tell(self:Curve, row): # of one epoch
+    "Tell who watches; what that raises ends the training, in every process."
+    first = not several_processes() or torch.distributed.get_rank() == 0
+    asked = self.watch and first and row['hit_rate'] == row['hit_rate']
+    raise_together(error_of(self.watch, row['hit_rate'], row['epoch']) if asked else None)
+
+@patch
+def check(self:Curve, error=None): # an exception or None
+    "Raise what is not finite in one process in all of them; one that ends with its training leaves a note."
+    try: raise_together(error)
+    except FloatingPointError as e:
+        if self.file: write_text(self.file.with_name('stopped'), str(e))
+        raise
+
+@patch
+def on_validation_start(self:Curve, trainer, module): # not-a-number is below nothing: it would rank first
+    self.check(error_of(assert_finite, module, trainer.global_step))
+
+@patch
+def on_before_optimizer_step(self:Curve, trainer, module, optimizer): # after processes have added up their gradients
+    if not several_processes(): return
+    values = [p.grad._values() if p.grad.is_sparse else p.grad for p in module.parameters() if p.grad is not None]
+    if not all(v.isfinite().all() for v in values):
+        self.check(FloatingPointError(f'a gradient is not finite at step {trainer.global_step}'))
 
 # %% ../nbs/12_sasrec.ipynb #84e3b810
 class Checkpoints(ModelCheckpoint):
@@ -637,12 +714,134 @@ def checkpoint_of(module, path): # network; a checkpoint; -> the same path where
     except Exception: pass # a file may hold anything
     warnings.warn(f'{path} is no checkpoint of this network, so its training begins anew')
 
+# %% ../nbs/12_sasrec.ipynb #6e2d8f07
+def started_by_torchrun()->int:
+    "How many processes torchrun has started, this one included; 0 without it."
+    d = torch.distributed
+    return int(os.environ['WORLD_SIZE']) if d.is_available() and d.is_torchelastic_launched() else 0
+
+def devices_of_torchrun()->dict:
+    "Lightning's arguments for what torchrun has started."
+    if started_by_torchrun() < 2: return {}
+    local = int(os.environ['LOCAL_WORLD_SIZE'])
+    return dict(devices=local, num_nodes=started_by_torchrun() // local)
+
+def talks_already(trainer)->bool: # Lightning's
+    "Whether all processes of a training are there before it begins."
+    return trainer.world_size > 1 and not isinstance(trainer.strategy.cluster_environment, LightningEnvironment)
+
+def is_spawning(trainer)->bool: # Lightning's
+    "Whether a training runs in processes that end with it."
+    return isinstance(trainer.strategy.launcher, _MultiProcessingLauncher)
+
+# %% ../nbs/12_sasrec.ipynb #6e2d8f08
+def check_processes(
+    trainer,        # Lightning's
+    settings:tuple, # what has to be the same in every process
+):
+    "Refuse processes that could not train together."
+    started = started_by_torchrun()
+    if started > 1 and is_spawning(trainer): raise ValueError('torchrun has started the processes: leave out the strategy that starts its own')
+    if started > 1 and trainer.world_size != started:
+        raise ValueError(f'devices times num_nodes is {trainer.world_size}, and torchrun has started {started} processes: leave both out')
+    if trainer.num_nodes > 1 and not talks_already(trainer): raise ValueError(f'num_nodes is {trainer.num_nodes}: start the program on every machine with torchrun')
+    if trainer.world_size > 1 and not is_spawning(trainer) and searching():
+        raise RuntimeError('the processes of one training cannot each search: search without them, then train what was found')
+    if not talks_already(trainer): return
+    trainer.strategy.setup_environment()
+    theirs = from_first(lambda: settings)
+    differs = theirs != settings
+    raise_together(ValueError(f'one process trains {settings} and the first one {theirs}: all of them have to do the same') if differs else None)
+
+# %% ../nbs/12_sasrec.ipynb #6e2d8f09
+@contextlib.contextmanager
+def resumed(
+    trainer, # Lightning's
+    find,    # function without arguments -> path of a checkpoint, or None
+):           # yields such a path
+    "What a training goes on from: in every process what the first one finds."
+    if not talks_already(trainer): yield find()
+    else:
+        def content():
+            path = find()
+            return path.read_bytes() if path else None
+        kept = from_first(content)
+        with tempfile.TemporaryDirectory() as own:
+            path = Path(own)/'last.ckpt'
+            if kept: path.write_bytes(kept)
+            yield path if kept else None
+
+# %% ../nbs/12_sasrec.ipynb #6e2d8f0c
+@contextlib.contextmanager
+def guarded(note:Path): # file for the note of a process that began the script anew, see `check_main_guard`
+    "Start processes, and say so where the script has no guard."
+    handler, os.environ[UNGUARDED] = signal.getsignal(signal.SIGINT), str(note)
+    try: yield
+    except (Exception, KeyboardInterrupt, SystemExit):
+        if not note.exists(): raise
+        for process in multiprocessing.active_children(): process.join(10)
+        signal.signal(signal.SIGINT, handler)
+        raise RuntimeError(note.read_text(encoding='utf-8')) from None
+    finally: del os.environ[UNGUARDED]
+
+# %% ../nbs/12_sasrec.ipynb #6e2d8f0a
+def checkpoint_to_resume(
+    module,        # network
+    place:Path,    # folder of checkpoints
+    validate:bool, # whether the best epoch is kept, too
+)->Path:           # None where there is none
+    "The last epoch's checkpoint, where all that a training goes on from can be read."
+    names = ['last'] + ['best'] * validate
+    return place/'last.ckpt' if all(checkpoint_of(module, place/f'{name}.ckpt') for name in names) else None
+
+def weights_in(path:Path)->dict: # a checkpoint
+    "Name -> tensor; None where there is no checkpoint."
+    return torch.load(path, map_location='cpu', weights_only=True)['state_dict'] if path.exists() else None
+
+def forget_checkpoints(place): # folder of checkpoints, or None
+    "Remove them, once no process needs them any more."
+    from_first(lambda: place and shutil.rmtree(place, ignore_errors=True))
+
+# %% ../nbs/12_sasrec.ipynb #6e2d8f0b
+@patch
+def _launch(self:SASRec, trainer, curve, data, begun):
+    "Let Lightning train; from processes that end with their training, rows and errors come back by files."
+    train = lambda: trainer.fit(self.module, datamodule=data, ckpt_path=begun, weights_only=True)
+    if not is_spawning(trainer): return train()
+    watch, curve.watch = curve.watch, None # can't be sent
+    with tempfile.TemporaryDirectory() as kept:
+        curve.file = Path(kept)/'curve.json'
+        said = lambda name: (Path(kept)/name).read_text(encoding='utf-8') if (Path(kept)/name).exists() else ''
+        try:
+            with guarded(Path(kept)/'unguarded'): train()
+        except Exception:
+            if why := said('stopped'): raise FloatingPointError(why) from None
+            raise
+        finally: curve.rows = json.loads(said('curve.json') or '[]')
+    curve.watch = watch
+    for row in curve.rows: curve.tell(row)
+
+# %% ../nbs/12_sasrec.ipynb #c9cdbf85
+@patch
+def _recover(self:SASRec, error, last, rows): # what stopped the training; path of the last checkpoint or None; see `Curve`
+    "Go back to the last good epoch, and raise."
+    def good(): return last, rows, weights_in(last) if rows and last else None
+    last, rows, weights = from_first(good)
+    if not weights:
+        del self.module
+        kept = 'nothing is kept'
+    else:
+        self.module.load_state_dict(weights)
+        self.history, kept = pd.DataFrame(rows), f'the model is as it was after epoch {len(rows)}, which {last} keeps'
+        self.module.eval()
+    raise FloatingPointError(f'training stopped: {error}; {kept}; lower learning_rate or embedding_learning_rate') from None
+
 # %% ../nbs/12_sasrec.ipynb #eeacee99
-def _train(self, data, folder, key, resume, progress, epochs, watch, lightning):
+@patch
+def _train(self:SASRec, data, folder, key, resume, progress, epochs, watch, lightning):
     "Run Lightning's trainer, keep the best epoch, and forget the checkpoints of a finished training."
-    folder, several = Path(folder) if folder else None, lightning.get('devices', 1) != 1
-    kept = Path(tempfile.mkdtemp())/'curve.json' if several else None # other processes can't hand over their rows
-    curve, validate = Curve(self.seed, None if several else watch, kept), data.valid is not None
+    folder = Path(folder) if folder else None
+    curve, validate = Curve(self.seed, watch), data.valid is not None
     callbacks = [curve] + ([EarlyStopping('hit_rate', mode='max', patience=self.patience)] if validate else [])
     place = folder/'checkpoints'/key if folder else None
     if place and validate: callbacks.append(Checkpoints(place, filename='best', enable_version_counter=False, monitor='hit_rate', mode='max'))
@@ -651,32 +850,20 @@ def _train(self, data, folder, key, resume, progress, epochs, watch, lightning):
     trainer = L.Trainer(max_epochs=epochs, callbacks=callbacks, logger=logger, enable_checkpointing=bool(place),
                         enable_progress_bar=progress, enable_model_summary=False, gradient_clip_val=1.,
                         num_sanity_val_steps=0, reload_dataloaders_every_n_epochs=1, log_every_n_steps=10,
-                        limit_val_batches=None if validate else 0, use_distributed_sampler=False, **lightning)
-    last = place/'last.ckpt' if place else None
-    begun = resume and place and all(checkpoint_of(self.module, place/f'{name}.ckpt') for name in ['last'] + ['best'] * validate)
-    try: trainer.fit(self.module, datamodule=data, ckpt_path=last if begun else None, weights_only=True)
+                        limit_val_batches=None if validate else 0, use_distributed_sampler=False, **devices_of_torchrun() | lightning)
+    check_processes(trainer, (key, bool(folder), resume, epochs, validate))
+    found = lambda: checkpoint_to_resume(self.module, place, validate) if resume and place else None
+    try:
+        with resumed(trainer, found) as begun: self._launch(trainer, curve, data, begun)
     except Hopeless:
-        if place: shutil.rmtree(place, ignore_errors=True)
+        forget_checkpoints(place)
         raise
-    except FloatingPointError as e: self._recover(e, last, curve.rows)
-    self.history = pd.DataFrame(json.loads(kept.read_text()) if several else curve.rows)
-    if several: shutil.rmtree(kept.parent)
+    except FloatingPointError as e: self._recover(e, place/'last.ckpt' if place else None, curve.rows)
+    self.history = pd.DataFrame(from_first(lambda: curve.rows))
     if validate and len(self.history): self.best_epoch = int(self.history.loc[self.history.hit_rate.idxmax(), 'epoch'])
-    if place and (place/'best.ckpt').exists() and validate:
-        self.module.load_state_dict(torch.load(place/'best.ckpt', weights_only=True)['state_dict'])
-    if place: shutil.rmtree(place, ignore_errors=True)
-SASRec._train = _train
-
-# %% ../nbs/12_sasrec.ipynb #c9cdbf85
-def _recover(self, error, last, rows): # what stopped the training; path of the last checkpoint or None; see `Curve`
-    "Go back to the last good epoch, and raise."
-    if not rows or not last or not last.exists(): del self.module; kept = 'nothing is kept'
-    else:
-        self.module.load_state_dict(torch.load(last, weights_only=True)['state_dict'])
-        self.history, kept = pd.DataFrame(rows), f'the model is as it was after epoch {len(rows)}, which {last} keeps'
-        self.module.eval()
-    raise FloatingPointError(f'training stopped: {error}; {kept}; lower learning_rate or embedding_learning_rate') from None
-SASRec._recover = _recover
+    best = from_first(lambda: weights_in(place/'best.ckpt')) if place and validate else None
+    if best: self.module.load_state_dict(best)
+    forget_checkpoints(place)
 
 # %% ../nbs/12_sasrec.ipynb #651fa7e9
 def save(self, folder):

@@ -1,0 +1,243 @@
+"Two processes at one search, and one training spread over processes: real ones, with what they leave behind."
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def wait_for(what, seconds=60):
+    "Wait until something is true."
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, 'waited in vain'
+        time.sleep(.01)
+
+
+# searches: a process that has imported all that is needed forks those that search
+
+TRIALS = 6
+
+
+def search_there(folder, name, database, pause):
+    "Search a parabola, writing down which process tries what; the second trial begins with a pause."
+    from recsys_nb.tuning import tune
+    def score(x):
+        with open(folder/'tried', 'a') as file: file.write(f'{name} {x!r}\n')
+        if len(tried(folder)) == 2: pause()
+        return -(x - 1) ** 2
+    study = tune(lambda trial: dict(x=trial.suggest_float('x', -5, 5)), score, TRIALS, folder/f'{database}.db', 'x', 0, dict(x=0.))
+    (folder/f'{name}.json').write_text(json.dumps([(t.state.name, t.params.get('x'), t.value) for t in study.trials]))
+
+
+def tried(folder):
+    "Which process tried which point, in order."
+    path = folder/'tried'
+    return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def fork(folder, name, database='shared', pause=lambda: None):
+    "Search in a process of its own: its number."
+    if pid := os.fork(): return pid
+    errors = os.open(folder/f'{name}.err', os.O_WRONLY | os.O_CREAT)
+    os.dup2(errors, 2)
+    try:
+        search_there(folder, name, database, pause)
+        os._exit(0)
+    except BaseException as e:
+        os.write(2, f'{type(e).__name__}: {e}'.encode())
+        os._exit(1)
+
+
+def status(pid): return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def two_searches(folder, end_one):
+    "The second comes while the first is in its second trial; when it waits, one may be ended."
+    folder = Path(folder)
+    go_on = lambda: wait_for((folder/'go on').exists)
+    first = fork(folder, 'first', pause=go_on)
+    wait_for(lambda: len(tried(folder)) == 2)
+    second = fork(folder, 'second')
+    wait_for(lambda: (folder/'second.err').exists() and (folder/'second.err').read_text() or (folder/'second.json').exists())
+    before = tried(folder)
+    if end_one == 'first': os.kill(first, signal.SIGKILL)
+    if end_one == 'second': os.kill(second, signal.SIGINT)
+    if end_one == 'second': time.sleep(.3)
+    (folder/'go on').touch()
+    return before, status(first), status(second)
+
+
+def serve():
+    "Do what a test asks for, and unbroken the same."
+    import recsys_nb.tuning # noqa: F401
+    for line in sys.stdin:
+        folder, end_one = json.loads(line)
+        (Path(folder)/'alone').mkdir()
+        answer = dict(ends=two_searches(folder, end_one), alone=status(fork(Path(folder)/'alone', 'alone')))
+        print(json.dumps(answer), flush=True)
+
+
+@pytest.fixture(scope='module')
+def searches():
+    "Two searches at once, in processes of their own: what they did, said and kept."
+    env = os.environ | dict(PYTHONPATH=f'{Path(__file__).parent}:{ROOT}')
+    server = subprocess.Popen([sys.executable, '-c', 'import test_two_processes; test_two_processes.serve()'], env=env,
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def ask(folder, end_one=None):
+        server.stdin.write(json.dumps([str(folder), end_one]) + '\n')
+        server.stdin.flush()
+        answer = json.loads(server.stdout.readline())
+        kept = lambda path: json.loads(path.read_text()) if path.exists() else None
+        return dict(before=answer['ends'][0], ends=answer['ends'][1:], tried=tried(folder),
+                    said=[(folder/f'{name}.err').read_text() for name in ('first', 'second')],
+                    kept=[kept(folder/f'{name}.json') for name in ('first', 'second')],
+                    alone=kept(folder/'alone'/'alone.json'), hidden=list(folder.glob('.*')))
+    yield ask
+    server.kill()
+    server.wait()
+
+
+def test_two_searches_at_once(tmp_path, searches):
+    "The second waits, saying so, and finds all trials done."
+    found = searches(tmp_path)
+    assert found['ends'] == [0, 0], found['said']
+    assert found['said'][0] == '' and 'waits for its end' in found['said'][1]
+    assert [who for who, _ in found['tried']] == ['first'] * TRIALS and len({x for _, x in found['tried']}) == TRIALS
+    assert found['kept'][0] == found['kept'][1] == found['alone'] and found['hidden'] == []
+
+
+def test_the_first_of_two_searches_is_killed(tmp_path, searches):
+    "The second takes its place, and ends like an unbroken one but for the trial that was running."
+    found = searches(tmp_path, 'first')
+    assert found['ends'] == [-signal.SIGKILL, 0], found['said']
+    assert [who for who, _ in found['before']] == ['first', 'first'] and 'waits for its end' in found['said'][1]
+    assert [t for t in found['kept'][1] if t[0] == 'COMPLETE'] == found['alone']
+    assert [t[0] for t in found['kept'][1] if t[0] != 'COMPLETE'] == ['FAIL'] and found['hidden'] == []
+
+
+def test_ctrl_c_while_a_search_waits(tmp_path, searches):
+    "The second ends at once, and the first goes on as if alone."
+    found = searches(tmp_path, 'second')
+    assert found['ends'] == [0, 1] and 'KeyboardInterrupt' in found['said'][1]
+    assert found['kept'] == [found['alone'], None] and found['hidden'] == []
+
+
+# one training, several processes
+
+TRAIN = '''
+import hashlib, json, os, sys
+import numpy as np, pandas as pd, torch
+from pathlib import Path
+from recsys_nb.data import EVENTS
+from recsys_nb.protocol import Queries, encode, histories_from_lists
+from recsys_nb.sasrec import Curve, SASRec
+from recsys_nb.tuning import Hopeless, search
+
+
+def little_log():
+    "Item i is followed by i + 1."
+    rng = np.random.default_rng(0)
+    walks = [[(first + i) % 40 for i in range(rng.integers(3, 6))] for first in rng.integers(0, 40, 300)]
+    events = pd.DataFrame([(v, i) for v, w in enumerate(walks) for i in w], columns=['visitorid', 'itemid'])
+    events['timestamp'] = pd.to_datetime(np.arange(len(events)), unit='s', utc=True).as_unit('ms')
+    ask = histories_from_lists([[i, (i + 1) % 40] for i in range(40)])
+    targets = ((np.arange(40) + 2) % 40).astype(np.int32)
+    valid = Queries(ask, targets, np.arange(41), np.arange(40), np.zeros(40, np.int64), np.ones(40, bool))
+    return encode(events.assign(event=pd.Categorical(['view'] * len(events), EVENTS)), np.arange(40)), valid
+
+
+def poison(rank, when):
+    "Put a NaN into a weight of one process: before the second epoch's first batch, or after its last step."
+    entered = getattr(Curve, when)
+    def both(self, trainer, module, *rest):
+        if trainer.global_rank == rank and trainer.current_epoch == 1:
+            with torch.no_grad(): module.norm.weight[0] = torch.nan
+        return entered(self, trainer, module, *rest)
+    setattr(Curve, when, both)
+
+
+def main(out, folder, epochs, key='key', watch='', poisoned='', searched=False, **lightning):
+    log, valid = little_log()
+    rank = int(os.environ.get('RANK', os.environ.get('LOCAL_RANK', 0)))
+    if poisoned: poison(1, poisoned)
+    def hopeless(value, epoch):
+        if epoch == 2: raise Hopeless('worse than the others')
+    model = SASRec(epochs=epochs, batch_rows=4, hidden_dim=16, blocks=1, warmup_steps=5, negatives=30, dropout=.1, seed=int(sys.argv[2]) if len(sys.argv) > 2 else 0)
+    how = dict(folder=folder, key=key, watch=hopeless if watch else None, lightning=dict(accelerator='cpu') | lightning)
+    answer = dict(rank=rank)
+    def score(x): return len(model.fit(log, valid, **how).history)
+    try:
+        if searched: search(folder, 'SASRec', lambda trial: dict(x=trial.suggest_float('x', 0, 1)), score, 2, [])
+        else: model.fit(log, valid, **how)
+    except (Exception, SystemExit) as e: answer['raised'] = f'{type(e).__name__}: {e}'
+    if hasattr(model, 'module'):
+        weights = b''.join(w.detach().numpy().tobytes() for w in model.module.state_dict().values())
+        answer |= dict(weights=hashlib.sha256(weights).hexdigest(), history=model.history.to_dict('records'), best=model.best_epoch)
+    answer['kept'] = sorted(p.name for p in Path(folder).rglob('*.ckpt')) if folder else []
+    Path(f'{out}.{rank}').write_text(json.dumps(answer))
+'''
+GUARDED = "\nif __name__ == '__main__': main(**json.loads(sys.argv[1]))\n"
+UNGUARDED = '\nmain(**json.loads(sys.argv[1]))\n'
+
+
+def free_port():
+    import socket
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+def begin(folder, settings, torchrun=(), script=TRAIN + GUARDED, name='answer'):
+    "Train by a script, in one process or as torchrun starts it."
+    path = folder/f'train-{name}.py'
+    path.write_text(script)
+    env = os.environ | dict(PYTHONPATH=str(ROOT), GLOO_SOCKET_IFNAME='lo', OMP_NUM_THREADS='1')
+    program = [sys.executable, *(['-m', 'torch.distributed.run', *torchrun] if torchrun else [])]
+    log = open(folder/f'{name}.log', 'w')
+    return subprocess.Popen([*program, str(path), json.dumps(dict(out=str(folder/name)) | settings)], env=env, stdout=log, stderr=log,
+                            start_new_session=True)
+
+
+def ended(folder, processes, name='answer', timeout=120):
+    "What each process of a training answered; all of them have to end."
+    try:
+        for process in processes: process.wait(timeout)
+    finally:
+        for process in processes:
+            if process.poll() is None: os.killpg(process.pid, signal.SIGKILL)
+    return [json.loads(path.read_text()) for path in sorted(folder.glob(f'{name}.[0-9]'))]
+
+
+def one_node(place, **settings):
+    "torchrun on one machine, with two processes."
+    process = begin(place, settings, ['--nproc-per-node', '2', '--master-addr', '127.0.0.1', '--master-port', str(free_port())])
+    return ended(place, [process])
+
+
+def two_nodes(place, folders, name='answer', **settings):
+    "torchrun on two machines, or what passes for them, with a process and a folder each."
+    port = str(free_port())
+    where = lambda node: ['--nnodes', '2', '--node-rank', str(node), '--nproc-per-node', '1', '--master-addr', '127.0.0.1', '--master-port', port]
+    return ended(place, [begin(place, settings | dict(folder=str(folders[node])), where(node), name=name) for node in (0, 1)], name)
+
+
+def alike(answers, epochs):
+    "Two processes that ended with the same weights and curve."
+    assert len(answers) == 2 and not [a for a in answers if 'raised' in a], answers
+    first, second = ({k: v for k, v in a.items() if k not in ('rank', 'kept')} for a in answers)
+    assert first == second and len(first['history']) == epochs
+    assert [a['kept'] for a in answers] == [[], []]
+    return first
+
+
+def test_torchrun_on_one_machine(tmp_path):
+    "Both processes end with the best epoch of both, and nothing is left in the folder that they share."
+    alike(one_node(tmp_path, folder=str(tmp_path/'out'), epochs=2), 2)
+    assert not (tmp_path/'out'/'checkpoints'/'key').exists()
