@@ -449,6 +449,7 @@ def _no_queries(name, row, min_history):
     more = f' than the {min_history} that min_history asks for' if min_history > 1 else ''
     return f'nobody in it has an earlier event{more}: set {length}, or bring a log in which visitors come back'
 
+# %% ../nbs/03_protocol.ipynb #7d17a00b
 def window_remarks(
     split:Split,
     valid,         # next-item `Queries` of the validation window
