@@ -154,7 +154,7 @@ def raise_together(
     first = next(i for i, m in enumerate(met) if m)
     if error and (len(met) == 1 or first == torch.distributed.get_rank()): raise error
     kind, text = met[first]
-    raise {e.__name__: e for e in (Hopeless, FloatingPointError)}.get(kind, RuntimeError)(text)
+    raise {e.__name__: e for e in (Hopeless, FloatingPointError, ValueError)}.get(kind, RuntimeError)(text)
 
 # %% ../nbs/12_sasrec.ipynb #6e2d8f03
 def error_of(f, *arguments): # a function and what it takes; -> what it raises, or None
@@ -736,8 +736,8 @@ def is_spawning(trainer)->bool: # Lightning's
 
 # %% ../nbs/12_sasrec.ipynb #6e2d8f08
 def check_processes(
-    trainer,        # Lightning's
-    settings:tuple, # what has to be the same in every process
+    trainer,       # Lightning's
+    settings:dict, # what has to be the same in every process
 ):
     "Refuse processes that could not train together."
     started = started_by_torchrun()
@@ -749,9 +749,9 @@ def check_processes(
         raise RuntimeError('the processes of one training cannot each search: search without them, then train what was found')
     if not talks_already(trainer): return
     trainer.strategy.setup_environment()
-    theirs = from_first(lambda: settings)
-    differs = theirs != settings
-    raise_together(ValueError(f'one process trains {settings} and the first one {theirs}: all of them have to do the same') if differs else None)
+    first = from_first(lambda: settings)
+    differs = ', '.join(name for name in settings if settings[name] != first[name])
+    raise_together(ValueError(f'processes that train together differ in {differs}: give all of them the same') if differs else None)
 
 # %% ../nbs/12_sasrec.ipynb #6e2d8f09
 @contextlib.contextmanager
@@ -851,7 +851,7 @@ def _train(self:SASRec, data, folder, key, resume, progress, epochs, watch, ligh
                         enable_progress_bar=progress, enable_model_summary=False, gradient_clip_val=1.,
                         num_sanity_val_steps=0, reload_dataloaders_every_n_epochs=1, log_every_n_steps=10,
                         limit_val_batches=None if validate else 0, use_distributed_sampler=False, **devices_of_torchrun() | lightning)
-    check_processes(trainer, (key, bool(folder), resume, epochs, validate))
+    check_processes(trainer, dict(key=key, folder=bool(folder), resume=resume, epochs=epochs, valid=validate))
     found = lambda: checkpoint_to_resume(self.module, place, validate) if resume and place else None
     try:
         with resumed(trainer, found) as begun: self._launch(trainer, curve, data, begun)

@@ -1,6 +1,7 @@
 "Two processes at one search, and one training spread over processes: real ones, with what they leave behind."
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -154,34 +155,44 @@ def little_log():
 
 
 def poison(rank, when):
-    "Put a NaN into a weight of one process: before the second epoch's first batch, or after its last step."
+    "Put a NaN into a weight of one process in the second epoch, in its first batch or after its last step; returns what undoes it."
     entered = getattr(Curve, when)
     def both(self, trainer, module, *rest):
         if trainer.global_rank == rank and trainer.current_epoch == 1:
             with torch.no_grad(): module.norm.weight[0] = torch.nan
         return entered(self, trainer, module, *rest)
     setattr(Curve, when, both)
+    return lambda: setattr(Curve, when, entered)
 
 
-def main(out, folder, epochs, key='key', watch='', poisoned='', searched=False, **lightning):
+def hopeless(value, epoch):
+    if epoch == 2: raise Hopeless('worse than the others')
+
+
+def train(rank, epochs, folder=None, key='key', watch=False, poisoned='', searched=False, stop_after=None, lightning=None):
+    "One training; how it ended."
+    undo = poison(1, poisoned) if poisoned else lambda: None
     log, valid = little_log()
-    rank = int(os.environ.get('RANK', os.environ.get('LOCAL_RANK', 0)))
-    if poisoned: poison(1, poisoned)
-    def hopeless(value, epoch):
-        if epoch == 2: raise Hopeless('worse than the others')
-    model = SASRec(epochs=epochs, batch_rows=4, hidden_dim=16, blocks=1, warmup_steps=5, negatives=30, dropout=.1, seed=int(sys.argv[2]) if len(sys.argv) > 2 else 0)
-    how = dict(folder=folder, key=key, watch=hopeless if watch else None, lightning=dict(accelerator='cpu') | lightning)
-    answer = dict(rank=rank)
-    def score(x): return len(model.fit(log, valid, **how).history)
-    try:
-        if searched: search(folder, 'SASRec', lambda trial: dict(x=trial.suggest_float('x', 0, 1)), score, 2, [])
-        else: model.fit(log, valid, **how)
+    model = SASRec(epochs=epochs, batch_rows=4, hidden_dim=16, blocks=1, warmup_steps=5, negatives=30, dropout=.1)
+    folder = folder[rank] if isinstance(folder, list) else folder
+    def fit(x=0):
+        model.fit(log, valid, folder, key, watch=hopeless if watch else None, stop_after=stop_after,
+                  lightning=dict(accelerator='cpu') | (lightning or {}))
+        return 0.
+    answer = {}
+    try: search(folder, 'SASRec', lambda trial: dict(x=trial.suggest_float('x', 0, 1)), fit, 2, []) if searched else fit()
     except (Exception, SystemExit) as e: answer['raised'] = f'{type(e).__name__}: {e}'
-    if hasattr(model, 'module'):
+    if hasattr(model, 'module') and hasattr(model, 'best_epoch'):
         weights = b''.join(w.detach().numpy().tobytes() for w in model.module.state_dict().values())
-        answer |= dict(weights=hashlib.sha256(weights).hexdigest(), history=model.history.to_dict('records'), best=model.best_epoch)
+        answer |= dict(weights=hashlib.sha256(weights).hexdigest(), history=model.history.drop(columns='seconds').to_dict('records'), best=model.best_epoch)
+    undo()
     answer['kept'] = sorted(p.name for p in Path(folder).rglob('*.ckpt')) if folder else []
-    Path(f'{out}.{rank}').write_text(json.dumps(answer))
+    return answer
+
+
+def main(out, trainings):
+    rank = int(os.environ.get('RANK', 0))
+    Path(f'{out}.{rank}').write_text(json.dumps([train(rank, **t) for t in trainings]))
 '''
 GUARDED = "\nif __name__ == '__main__': main(**json.loads(sys.argv[1]))\n"
 UNGUARDED = '\nmain(**json.loads(sys.argv[1]))\n'
@@ -194,50 +205,118 @@ def free_port():
         return s.getsockname()[1]
 
 
-def begin(folder, settings, torchrun=(), script=TRAIN + GUARDED, name='answer'):
-    "Train by a script, in one process or as torchrun starts it."
-    path = folder/f'train-{name}.py'
+def begin(place, trainings, torchrun=(), script=TRAIN + GUARDED, name='answer'):
+    "Trainings one after another by a script, in one process or as torchrun starts it."
+    path = place/f'train-{name}.py'
     path.write_text(script)
     env = os.environ | dict(PYTHONPATH=str(ROOT), GLOO_SOCKET_IFNAME='lo', OMP_NUM_THREADS='1')
     program = [sys.executable, *(['-m', 'torch.distributed.run', *torchrun] if torchrun else [])]
-    log = open(folder/f'{name}.log', 'w')
-    return subprocess.Popen([*program, str(path), json.dumps(dict(out=str(folder/name)) | settings)], env=env, stdout=log, stderr=log,
-                            start_new_session=True)
+    with open(place/f'{name}.log', 'a') as log:
+        return subprocess.Popen([*program, str(path), json.dumps(dict(out=str(place/name), trainings=trainings))], env=env, stdout=log,
+                                stderr=log, start_new_session=True)
 
 
-def ended(folder, processes, name='answer', timeout=120):
-    "What each process of a training answered; all of them have to end."
+def ended(place, processes, name='answer', timeout=200):
+    "What each process answered, a list for each training; all of them have to end."
     try:
         for process in processes: process.wait(timeout)
     finally:
         for process in processes:
             if process.poll() is None: os.killpg(process.pid, signal.SIGKILL)
-    return [json.loads(path.read_text()) for path in sorted(folder.glob(f'{name}.[0-9]'))]
+    answers = [json.loads(path.read_text()) for path in sorted(place.glob(f'{name}.[0-9]'))]
+    assert answers, (place/f'{name}.log').read_text()
+    return list(zip(*answers))
 
 
-def one_node(place, **settings):
+def one_node(place, *trainings):
     "torchrun on one machine, with two processes."
-    process = begin(place, settings, ['--nproc-per-node', '2', '--master-addr', '127.0.0.1', '--master-port', str(free_port())])
+    process = begin(place, trainings, ['--nproc-per-node', '2', '--master-addr', '127.0.0.1', '--master-port', str(free_port())])
     return ended(place, [process])
 
 
-def two_nodes(place, folders, name='answer', **settings):
-    "torchrun on two machines, or what passes for them, with a process and a folder each."
+def start_nodes(place, trainings):
+    "torchrun on two machines, or what passes for them, with a process each."
     port = str(free_port())
     where = lambda node: ['--nnodes', '2', '--node-rank', str(node), '--nproc-per-node', '1', '--master-addr', '127.0.0.1', '--master-port', port]
-    return ended(place, [begin(place, settings | dict(folder=str(folders[node])), where(node), name=name) for node in (0, 1)], name)
+    return [begin(place, trainings, where(node)) for node in (0, 1)]
 
 
-def alike(answers, epochs):
-    "Two processes that ended with the same weights and curve."
-    assert len(answers) == 2 and not [a for a in answers if 'raised' in a], answers
-    first, second = ({k: v for k, v in a.items() if k not in ('rank', 'kept')} for a in answers)
-    assert first == second and len(first['history']) == epochs
-    assert [a['kept'] for a in answers] == [[], []]
+def alike(answers):
+    "Two processes that ended the same way."
+    assert len(answers) == 2, answers
+    first, second = ({k: v for k, v in a.items() if k != 'kept'} for a in answers)
+    assert first == second
     return first
 
 
 def test_torchrun_on_one_machine(tmp_path):
     "Both processes end with the best epoch of both, and nothing is left in the folder that they share."
-    alike(one_node(tmp_path, folder=str(tmp_path/'out'), epochs=2), 2)
+    [answers] = one_node(tmp_path, dict(folder=str(tmp_path/'out'), epochs=2))
+    assert len(alike(answers)['history']) == 2 and 'raised' not in answers[0]
     assert not (tmp_path/'out'/'checkpoints'/'key').exists()
+
+
+@pytest.mark.torture
+def test_two_machines_with_a_folder_each(tmp_path):
+    "The same as with one folder; the second machine's folder stays empty; a training that was stopped goes on there, too."
+    folders = [str(tmp_path/name) for name in ('a', 'b')]
+    whole, shared, stopped, again = ended(tmp_path, start_nodes(tmp_path, [
+        dict(folder=folders, epochs=6), dict(folder=str(tmp_path/'c'), epochs=6),
+        dict(folder=folders, epochs=6, poisoned='on_train_epoch_end', key='x'), dict(folder=folders, epochs=6, key='x')]))
+    assert alike(whole) == alike(shared) == alike(again) and whole[0]['best'] < 6
+    assert alike(stopped)['raised'].startswith('FloatingPointError') and [a['kept'] for a in stopped] == [['best.ckpt', 'last.ckpt'], []]
+    assert not (tmp_path/'b').exists() and not list((tmp_path/'a').rglob('*.ckpt'))
+
+
+@pytest.mark.torture
+def test_processes_end_the_same_way(tmp_path):
+    "Given up, poisoned in one process only, or set differently: every process says the same, none waits for ever."
+    out = str(tmp_path/'out')
+    given_up, early, late, differs, mismatch, spawn, searched, well = one_node(
+        tmp_path, dict(folder=out, epochs=4, watch=True), dict(epochs=4, poisoned='on_train_batch_start'),
+        dict(folder=out, epochs=4, poisoned='on_train_epoch_end'), dict(folder=[out, None], epochs=2),
+        dict(epochs=2, lightning=dict(devices=1, num_nodes=1)), dict(epochs=2, lightning=dict(devices=2, strategy='ddp_spawn')),
+        dict(folder=str(tmp_path/'searched'), epochs=2, searched=True), dict(folder=out, epochs=2, key='well'))
+    assert alike(given_up)['raised'] == 'TrialPruned: worse than the others' and given_up[0]['kept'] == []
+    assert re.match(r'FloatingPointError: training stopped: a gradient is not finite at step \d+; nothing is kept', alike(early)['raised'])
+    assert re.match(r'FloatingPointError: training stopped: .* is not finite after step \d+; the model is as it was after epoch 1, which .*last.ckpt keeps',
+                    alike(late)['raised'])
+    assert 'differ in folder: give all of them the same' in alike(differs)['raised']
+    assert 'torchrun has started 2 processes: leave both out' in alike(mismatch)['raised']
+    assert 'leave out the strategy' in alike(spawn)['raised']
+    assert 'search without them' in alike(searched)['raised']
+    assert 'raised' not in alike(well) and len(well[0]['history']) == 2
+
+
+@pytest.mark.torture
+def test_processes_that_end_with_their_training(tmp_path):
+    "ddp_spawn: what the processes met comes back, and who watches hears of it in the end."
+    how = dict(lightning=dict(devices=2, strategy='ddp_spawn'))
+    trainings = [dict(folder=str(tmp_path/'a'), epochs=3) | how, dict(folder=str(tmp_path/'b'), epochs=3, watch=True) | how,
+                 dict(epochs=3, watch=True, searched=True, folder=str(tmp_path/'c')) | how]
+    whole, given_up, searched = (a for a, in ended(tmp_path, [begin(tmp_path, trainings)]))
+    assert 'raised' not in whole and len(whole['history']) == 3
+    assert given_up['raised'] == 'TrialPruned: worse than the others' and given_up['kept'] == []
+    assert 'no configuration of SASRec could be judged' in searched['raised']
+
+
+@pytest.mark.torture
+def test_a_script_without_a_guard(tmp_path):
+    "ddp_spawn would begin it anew in every process: it ends with a sentence."
+    [[answer]] = ended(tmp_path, [begin(tmp_path, [dict(epochs=2, lightning=dict(devices=2, strategy='ddp_spawn'))], script=TRAIN + UNGUARDED)])
+    assert answer['raised'].startswith('RuntimeError: a process that was started to help imports the script first'), answer
+
+
+@pytest.mark.torture
+def test_a_machine_that_dies(tmp_path):
+    "The other one ends, and the same command goes on where both were."
+    folders = [str(tmp_path/name) for name in ('a', 'b')]
+    [whole] = ended(tmp_path, start_nodes(tmp_path, [dict(folder=folders, epochs=40, stop_after=40, key='whole')]))
+    nodes = start_nodes(tmp_path, [dict(folder=folders, epochs=40)])
+    last = tmp_path/'a'/'checkpoints'/'key'/'last.ckpt'
+    wait_for(last.exists)
+    os.killpg(nodes[1].pid, signal.SIGKILL)
+    for node in nodes: node.wait(120)
+    assert last.exists(), 'it was done before it was killed'
+    [again] = ended(tmp_path, start_nodes(tmp_path, [dict(folder=folders, epochs=40)]))
+    assert alike(again) == alike(whole)
