@@ -7,7 +7,7 @@ __all__ = ['SCORE_BITS', 'WINDOW', 'CHECKS', 'popularity_order', 'Popularity', '
            'sparse_top_k', 'fill_up', 'ranked_lists', 'recent_items', 'repeat_pattern', 'repeat_cases', 'prefixes',
            'count_repeats', 'repeat_chances', 'CountedHistory', 'user_item_matrix', 'keep_largest', 'cosine_similarity',
            'ItemItemCF', 'log_of_walks', 'ring', 'odd_histories', 'checked_lists', 'assert_alike', 'assert_same',
-           'must', 'check_recommender']
+           'must', 'wrong_logs', 'check_recommender']
 
 # %% ../nbs/10_baselines.ipynb #202d05d9
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +26,7 @@ def popularity_order(
     days=None,  # count only the last days of the log; all when None
 )->np.ndarray:  # item codes, most popular first, int32[n_items]
     "Items by number of events."
+    check_log(log)
     codes, keep = item_codes(log), np.ones(len(log), bool)
     if event: keep &= (log.event == event).to_numpy()
     if days and len(log): times = milliseconds(log.timestamp); keep &= times >= times.max() - days * DAY
@@ -58,7 +59,10 @@ def assert_known(
 class History(Recommender):
     "The visitor's most recent distinct items."
     n = None # size of the vocabulary, once it is known
-    def fit(self, log): self.n = n_items(log); return self
+    def fit(self, log):
+        check_log(log)
+        self.n = n_items(log)
+        return self
 
     def recommend(self, histories, k):
         if self.n is not None: assert_known(histories, self.n)
@@ -240,6 +244,7 @@ class CountedHistory(Recommender):
     "The visitor's own items by their counted chance of a return."
     def __init__(self, strength=20.): self.strength = strength
     def fit(self, log):
+        check_log(log)
         self.n = n_items(log)
         self.known, self.chances = count_repeats(histories_from_log(log)[0], self.strength)
         return self
@@ -484,6 +489,22 @@ def _untouched(make, model, log, h):
     for x in arrays: x.flags.writeable = False
     assert_same(make().fit(log).recommend(Histories(*arrays), 10), model.recommend(h, 10))
     pd.testing.assert_frame_equal(log, before)
+
+# %% ../nbs/10_baselines.ipynb #5d93d422
+def wrong_logs(log)->dict: # encoded log; what is wrong -> the log with that fault
+    "Frames that look like an encoded log, and are none: what a model makes of them would be wrong without a word."
+    alphabetical = log.event.cat.reorder_categories(sorted(EVENTS))
+    return {'alphabetical events': log.assign(event=alphabetical), 'events in words': log.assign(event=log.event.astype(str)),
+            'rows out of order': log[::-1], 'times in numbers': log.assign(timestamp=milliseconds(log.timestamp)),
+            'items without a vocabulary': log.assign(itemid=item_ids(log)), 'no times': log.drop(columns='timestamp')}
+
+# %% ../nbs/10_baselines.ipynb #73aaeb79
+@must('refuse what is no encoded log')
+def _no_log(make, model, log, h):
+    for wrong, frame in wrong_logs(log).items():
+        try: make().fit(frame)
+        except DataError: continue
+        raise AssertionError(f'it learns from a log with {wrong}, expected a DataError: begin fit with check_log(log)')
 
 # %% ../nbs/10_baselines.ipynb #b52107a5
 @must('answer several threads at once as it answers one')

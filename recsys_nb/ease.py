@@ -88,6 +88,7 @@ class EASE(Recommender):
         self.max_items, self.neighbours, self.kept = max_items, neighbours, kept
 
     def fit(self, log):
+        check_log(log)
         n = n_items(log)
         x = user_item_matrix(histories_from_log(log)[0], n); x.data[:] = 1
         self.popular, self.exact = popularity_order(log, 'view'), n <= self.max_items or not self.neighbours

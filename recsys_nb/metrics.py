@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['METRICS', 'KS', 'TESTS', 'SLICES', 'hit_matrix', 'metrics_at', 'drawn', 'visitor_sums', 'resampled',
-           'ratio_intervals', 'intervals', 'difference_tests', 'paired_test', 'holm', 'library_name', 'NotFitted',
-           'not_fitted', 'read_arrays', 'Recommender', 'model_class', 'load_model', 'top_k', 'blocked_top_k',
-           'Evaluation', 'evaluate', 'check_lists', 'metric_table', 'ranks_table', 'hits_from_ranks', 'write_result',
-           'kept_vocabulary', 'accepted', 'study_parameters', 'evaluate_shared', 'evaluate_published', 'result_table',
-           'show_metrics']
+           'ratio_intervals', 'intervals', 'difference_tests', 'paired_test', 'holm', 'own_modules', 'library_name',
+           'NotFitted', 'not_fitted', 'read_arrays', 'Recommender', 'model_class', 'load_model', 'top_k',
+           'blocked_top_k', 'Evaluation', 'evaluate', 'check_lists', 'metric_table', 'ranks_table', 'hits_from_ranks',
+           'write_result', 'kept_vocabulary', 'accepted', 'study_parameters', 'evaluate_shared', 'evaluate_published',
+           'result_table', 'show_metrics']
 
 # %% ../nbs/04_metrics.ipynb #e2d7637c
-import importlib, inspect, json, re, time
+import importlib, inspect, json, re, sys, time
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -160,12 +160,17 @@ def holm(p:np.ndarray)->np.ndarray: # p-values, NaN where nothing was tested
     return out
 
 # %% ../nbs/04_metrics.ipynb #7596446e
+def own_modules()->set:
+    "Modules that the running notebook exports, by the cells that were run."
+    cells = vars(sys.modules['__main__']).get('In', [])
+    return set(re.findall(r'^#\|\s*default_exp\s+(\w+)', '\n'.join(cells), re.M))
+
 def library_name(cls)->str: # a class of this library, or its twin defined in a running notebook; -> "module.Class"
     "Where the library keeps a class: what a notebook defines lives in `__main__`, and must be found again from elsewhere."
     if cls.__module__ != '__main__': return f'{cls.__module__.split(".")[-1]}.{cls.__name__}'
-    from recsys_nb._modidx import d
-    found = [m for m, names in d['syms'].items() if f'{m}.{cls.__name__}' in names]
-    return f'{found[0].split(".")[-1] if found else "__main__"}.{cls.__name__}'
+    symbols = importlib.reload(importlib.import_module('recsys_nb._modidx')).d['syms'] # the library may just have been exported
+    found = [m for m in own_modules() if f'recsys_nb.{m}.{cls.__name__}' in symbols.get(f'recsys_nb.{m}', {})]
+    return f'{found[0] if found else "__main__"}.{cls.__name__}'
 
 # %% ../nbs/04_metrics.ipynb #31796d22
 class NotFitted(ValueError, AttributeError): "A model is asked for what it has not learned yet."
@@ -226,7 +231,7 @@ def model_class(folder): # results folder of a model
     "The class of a kept model; only the library's own recommenders are ever called by what a file says."
     module, name = json.loads((Path(folder)/'model.json').read_text(encoding='utf-8'))['class'].split('.')
     if module == '__main__' or not module.isidentifier():
-        raise ValueError(f'{name} is no class of this library: export its notebook')
+        raise DataError(f'{folder}: {name} is in no module of the library: export its notebook (make notebooks), and run it again')
     cls = getattr(importlib.import_module(f'recsys_nb.{module}'), name, None)
     if not (isinstance(cls, type) and issubclass(cls, Recommender)): raise ValueError(f'{name!r} is no recommender')
     return cls
