@@ -107,13 +107,15 @@ def diff_tables(inputs:dict, metrics:list)->list: # -> [(title, note, head, rows
 
 # %% ../nbs/39_diff.ipynb #20cb905c
 def write_diff(
-    a:Path, b:Path, # study folders, of the old and the new study
-)->tuple:           # answer, tables (see `diff_tables`), path of diff.html in the new study's folder
-    "Compare two studies, and write the page."
+    a:Path, # folder of the old study
+    b:Path, # folder of the new study, beside it
+)->tuple:   # answer, tables (see `diff_tables`), path of the page
+    "Compare two studies, and write the page beside their folders: a report holds only what its own run wrote."
     ma, mb = (json.loads((f/'manifest.json').read_text(encoding='utf-8')) for f in (a, b))
     inputs, metrics = inputs_changed(ma, mb), metrics_changed(a, b)
     answer, tables = answer_in_words(inputs, metrics), diff_tables(inputs, metrics)
-    class Place: folder, manifest = b, mb
+    class Place: folder, manifest = b.parent, mb
+    name = f'{a.name}-against-{b.name}'
     body = template('diff.html.j2', a=ma['study'], b=mb['study'], answer=answer, tables=tables)
-    write_page(Place, 'diff', f"{ma['study']} against {mb['study']}", body)
-    return answer, tables, b/'diff.html'
+    write_page(Place, name, f"{ma['study']} against {mb['study']}", body, home=f'{b.name}/index.html')
+    return answer, tables, Place.folder/f'{name}.html'
