@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 import numpy as np
 from .metrics import METRICS, difference_tests, holm, visitor_sums
-from .comparison import query_metric, read_ranks
+from .comparison import difference_p, query_metric, read_ranks
 from .report import *
 
 # %% ../nbs/39_diff.ipynb #a93ed044
@@ -56,7 +56,8 @@ def paired_differences(
     wanted = [(m, k) for m, k in wanted if m in METRICS]
     values = np.stack([query_metric(y, m, k) - query_metric(x, m, k) for m, k in wanted] + [np.ones(len(x))], 1)
     sums = visitor_sums(values, x.visitorid.to_numpy())[:, 0]
-    return difference_tests(sums[:, :-1], sums[:, -1:])
+    differences, queries = sums[:, :-1], sums[:, -1]
+    return difference_tests(differences, queries[:, None]) | {'p': difference_p(differences, queries)}
 
 # %% ../nbs/39_diff.ipynb #b33e8832
 def metrics_changed(
