@@ -20,7 +20,7 @@ from .metrics import *
 from .baselines import *
 from .als import ALS
 from .sasrec import SASRec
-from .comparison import FEW, Answered, model_order, query_metric, read_ranks, read_timing
+from .comparison import FEW, Answered, judge, model_order, query_metric, read_ranks, read_timing
 
 # %% ../nbs/34_certainty.ipynb #eea1388e
 def unfitted(
@@ -303,16 +303,13 @@ def order_agreement(
 # %% ../nbs/34_certainty.ipynb #ca5b6f5e
 def pair_tests(
     answered:Answered,
-    metric='NDCG', k=20,
+    metric='NDCG',
+    k=20,
 )->pd.DataFrame: # index a, b: difference (a - b), p (corrected)
-    "Paired tests of each two models in a window."
-    values = answered.values(metric, k)
-    pairs = list(itertools.combinations(values, 2))
-    difference = np.stack([(values[a] - values[b]).to_numpy() for a, b in pairs] + [np.ones(len(values))], 1)
-    sums = visitor_sums(difference, answered.queries.visitorid.to_numpy())[:, 0]
-    tests = difference_tests(sums[:, :-1], sums[:, -1:])
+    "Paired tests of each two models in a window, as `judge` makes them."
+    found, pairs = judge(answered.values(metric, k), answered.visitors), list(itertools.combinations(answered.hits, 2))
     index = pd.MultiIndex.from_tuples(pairs, names=['a', 'b'])
-    return pd.DataFrame({'difference': tests['difference'], 'p': holm(tests['p'])}, index)
+    return pd.DataFrame({'difference': [found.difference.at[pair] for pair in pairs], 'p': [found.p.at[pair] for pair in pairs]}, index)
 
 # %% ../nbs/34_certainty.ipynb #b13e250e
 def held(

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 import numpy as np
 from .metrics import METRICS, difference_tests, holm, visitor_sums
-from .comparison import query_metric, read_ranks
+from .comparison import difference_p, query_metric, read_ranks
 from .report import *
 
 # %% ../nbs/39_diff.ipynb #a93ed044
@@ -56,7 +56,8 @@ def paired_differences(
     wanted = [(m, k) for m, k in wanted if m in METRICS]
     values = np.stack([query_metric(y, m, k) - query_metric(x, m, k) for m, k in wanted] + [np.ones(len(x))], 1)
     sums = visitor_sums(values, x.visitorid.to_numpy())[:, 0]
-    return difference_tests(sums[:, :-1], sums[:, -1:])
+    differences, queries = sums[:, :-1], sums[:, -1]
+    return difference_tests(differences, queries[:, None]) | {'p': difference_p(differences, queries)}
 
 # %% ../nbs/39_diff.ipynb #b33e8832
 def metrics_changed(
@@ -107,13 +108,15 @@ def diff_tables(inputs:dict, metrics:list)->list: # -> [(title, note, head, rows
 
 # %% ../nbs/39_diff.ipynb #20cb905c
 def write_diff(
-    a:Path, b:Path, # study folders, of the old and the new study
-)->tuple:           # answer, tables (see `diff_tables`), path of diff.html in the new study's folder
-    "Compare two studies, and write the page."
+    a:Path, # folder of the old study
+    b:Path, # folder of the new study, beside it
+)->tuple:   # answer, tables (see `diff_tables`), path of the page
+    "Compare two studies, and write the page beside their folders: a report holds only what its own run wrote."
     ma, mb = (json.loads((f/'manifest.json').read_text(encoding='utf-8')) for f in (a, b))
     inputs, metrics = inputs_changed(ma, mb), metrics_changed(a, b)
     answer, tables = answer_in_words(inputs, metrics), diff_tables(inputs, metrics)
-    class Place: folder, manifest = b, mb
+    class Place: folder, manifest = b.parent, mb
+    name = f'{a.name}-against-{b.name}'
     body = template('diff.html.j2', a=ma['study'], b=mb['study'], answer=answer, tables=tables)
-    write_page(Place, 'diff', f"{ma['study']} against {mb['study']}", body)
-    return answer, tables, b/'diff.html'
+    write_page(Place, name, f"{ma['study']} against {mb['study']}", body, home=f'{b.name}/index.html')
+    return answer, tables, Place.folder/f'{name}.html'

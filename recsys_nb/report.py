@@ -6,8 +6,8 @@
 __all__ = ['WIDGET', 'LOADS', 'NUMBER', 'LIMIT', 'COLUMNS', 'ABOUT', 'BEST', 'TIED', 'WIDEST', 'BANDS', 'package_root',
            'is_project', 'find_root', 'own_files', 'write_text', 'clock', 'scrub', 'cell_kind', 'mark_cells',
            'first_sentence', 'headline', 'legible', 'finished', 'page_body', 'notebook_body', 'shrink', 'template',
-           'own_file', 'page_css', 'data_line', 'write_page', 'neighbours', 'comparison_tables', 'thumbnail', 'facts',
-           'comparison_payload', 'steps', 'write_overview']
+           'own_file', 'page_css', 'data_line', 'write_page', 'neighbours', 'comparison_tables', 'thumbnail', 'moment',
+           'facts', 'comparison_payload', 'steps', 'write_overview']
 
 # %% ../nbs/38_report.ipynb #47a96d0e
 import ast, base64, contextlib, csv, hashlib, html, importlib.util, io, json, os, re, sys, tempfile
@@ -333,17 +333,13 @@ def _number(row, mark):
     return [float(row['value']), *(float(row[c]) if row[c] else None for c in ('low', 'high')), mark] if row else None
 
 def _table(protocol, part, rows, marks):
-    "One protocol's models on one slice, best first; none is best where they answered different queries."
+    "One protocol's models on one slice, best first, marked as `ties.csv` has it."
     columns = COLUMNS.get(protocol, COLUMNS['next-item'])
     found = {(r['model'], r['metric'], int(float(r['k']))): r for r in rows}
     queries = {r['model']: int(float(r['n'] or 0)) for r in rows}
     same = len(set(queries.values())) == 1
-    top = {key: max((float(found[m, *key]['value']) for m in queries if (m, *key) in found), default=0) for key in columns}
-    def mark(model, key):
-        at = (protocol, part, key[0], str(key[1]))
-        if at in marks: return marks[at].get(model, 0)
-        return BEST * (same and float(found[model, *key]['value']) == top[key])
-    cells = {m: [_number(found.get((m, *key)), mark(m, key) if (m, *key) in found else 0) for key in columns] for m in queries}
+    mark = lambda model, metric, k: marks.get((protocol, part, metric, str(k)), {}).get(model, 0)
+    cells = {m: [_number(found.get((m, *key)), mark(m, *key)) for key in columns] for m in queries}
     return dict(protocol=protocol, slice=part, same=same, columns=[f'{m}@{k}' for m, k in columns],
                 rows=sorted(([m, queries[m], cells[m]] for m in queries), key=lambda r: (-(r[2][0] or [0])[0], r[0])))
 
@@ -398,6 +394,12 @@ def thumbnail(path:Path)->str: # page -> PNG as base64
     return _thumbnail(path, path.stat().st_mtime_ns) if path.exists() else ''
 
 # %% ../nbs/38_report.ipynb #1bdad364
+def moment(
+    text, # ISO time of a manifest, None where there is none yet
+)->str:
+    "A time as a person reads it, to the second."
+    return text[:19].replace('T', ' ') if text else '...'
+
 def facts(m:dict)->dict: # a study's manifest
     "The manifest in words."
     d, git, box = m['data'], m['git'], m['machine']
@@ -412,7 +414,7 @@ def facts(m:dict)->dict: # a study's manifest
              'Seeds': '; '.join(f'{s} in {n}' for s, n in m['seeds'].items()),
              'Commit': f"{git['commit'] or 'none'}{', with changes' * git['dirty']}",
              'Machine': f"{box['processor']}, {box['cores']} cores, {box['threads']} threads, {box['system']}",
-             'Run': f"{m['started'][:19]} to {(m['finished'] or '...')[:19]} UTC, {clock(spent)} minutes in notebooks".replace('T', ' ')}
+             'Run': f"{moment(m['started'])} to {moment(m['finished'])} UTC, {clock(spent)} minutes in notebooks"}
     return {k: v for k, v in found.items() if v}
 
 # %% ../nbs/38_report.ipynb #a80f854b

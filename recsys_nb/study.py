@@ -4,21 +4,22 @@
 
 # %% auto #0
 __all__ = ['KINDS', 'NEEDS', 'PROFILES', 'BYTES', 'LEVELS', 'FORMAT', 'LARGEST', 'TEXT', 'ENTRY', 'SHAPE', 'MARKS', 'EXPORT',
-           'SYSTEMS', 'LOOK_ALIKE', 'app', 'COMPARED', 'HANDLE', 'DOWNLOAD', 'StudyError', 'near', 'Allowed',
-           'in_words', 'constant', 'read_allowed', 'Parameter', 'read_parameters', 'Notebook', 'read_notebook',
-           'study_notebooks', 'needed', 'choose', 'python_of', 'check_rules', 'read_settings', 'settle', 'digest',
-           'placed', 'place_of', 'data_source', 'study_name', 'free_memory', 'check_shop', 'check_shops',
-           'describe_data', 'check_windows', 'events_became', 'check_replaced', 'runner_sets', 'with_data',
-           'follow_data', 'source_of', 'meet_events', 'events_line', 'imports', 'library_of', 'own_module',
+           'SYSTEMS', 'LOOK_ALIKE', 'app', 'COMPARED', 'HANDLE', 'DOWNLOAD', 'StudyError', 'near', 'working_in',
+           'from_here', 'Allowed', 'in_words', 'constant', 'read_allowed', 'Parameter', 'read_parameters', 'Notebook',
+           'read_notebook', 'study_notebooks', 'needed', 'choose', 'python_of', 'check_rules', 'read_settings',
+           'settle', 'digest', 'placed', 'place_of', 'data_source', 'study_name', 'free_memory', 'check_shop',
+           'check_shops', 'describe_data', 'check_windows', 'events_became', 'check_replaced', 'runner_sets',
+           'with_data', 'follow_data', 'source_of', 'meet_events', 'events_line', 'imports', 'library_of', 'own_module',
            'not_exported', 'printable', 'Study', 'inputs_of', 'why_run', 'misfit', 'read_manifest', 'timestamp',
            'versions', 'cores', 'machine', 'commit', 'kernel_environment', 'execute', 'export_notebook', 'status',
            'write_index', 'board', 'tell', 'watching', 'progress', 'files_since', 'written_by', 'owned', 'forget',
-           'clear_of_others', 'save_study', 'run_notebook', 'unexported', 'homeless', 'run_or_skip', 'seeds',
-           'command_line', 'finish', 'terminal_table', 'alone', 'alive', 'sweep', 'temporary_place', 'project_root',
-           'similar', 'show_anything', 'echo', 'screen', 'run_study', 'Commands', 'complete_study', 'complete_notebook',
-           'complete_profile', 'complete_setting', 'refusing', 'main', 'run', 'compare_results', 'verify_study',
-           'verify', 'download', 'check_destination', 'fetch', 'studies', 'find_study', 'runs', 'open_study',
-           'render_study', 'render', 'diff_studies', 'demo', 'make_readme', 'readme']
+           'remove_within', 'clear_of_gone', 'clear_of_others', 'save_study', 'run_notebook', 'unexported', 'homeless',
+           'run_or_skip', 'seeds', 'command_line', 'finish', 'terminal_table', 'alone', 'alive', 'sweep',
+           'temporary_place', 'project_root', 'similar', 'show_anything', 'echo', 'screen', 'run_study', 'Commands',
+           'complete_study', 'complete_notebook', 'complete_profile', 'complete_setting', 'refusing', 'main', 'run',
+           'compare_results', 'verify_study', 'verify', 'download', 'check_destination', 'fetch', 'studies',
+           'find_study', 'runs', 'open_study', 'render_study', 'render', 'diff_studies', 'demo', 'make_readme',
+           'readme']
 
 # %% ../nbs/40_study.ipynb #6af85ca1
 import ast, codecs, contextlib, difflib, hashlib, importlib.metadata, io, json, math, os, platform, re
@@ -47,6 +48,25 @@ def near(
     "The most similar of the known words, or all of them."
     match = difflib.get_close_matches(word, list(words), n=1, cutoff=0.5)
     return f'did you mean {match[0]}?' if match else f"there is {', '.join(words) or 'none'}"
+
+# %% ../nbs/40_study.ipynb #b17f0002
+_typed_in = [] # where the command was typed, while it works elsewhere
+
+@contextlib.contextmanager
+def working_in(
+    folder:Path, # that is to be the current one
+):
+    "Work in a folder, and remember where the command was typed."
+    _typed_in.append(Path.cwd())
+    try:
+        with contextlib.chdir(folder): yield
+    finally: _typed_in.pop()
+
+def from_here(
+    path:Path, # file or folder
+)->str:        # relative, as the person who typed the command would write it
+    "A path for who reads it in the terminal."
+    return os.path.relpath(path, _typed_in[0] if _typed_in else Path.cwd())
 
 # %% ../nbs/40_study.ipynb #a11c0001
 @dataclass
@@ -704,7 +724,7 @@ def read_manifest(folder:Path)->dict: # study folder
     "What a study's manifest says; empty if there is none, a `StudyError` where it can't be believed."
     path = folder/'manifest.json'
     if not path.exists(): return {}
-    refuse = lambda why: StudyError(f'reports/{folder.name}/manifest.json ' + printable(' '.join(why.split()))[:200]
+    refuse = lambda why: StudyError(f'{from_here(path)} ' + printable(' '.join(why.split()))[:200]
                                     + ': remove that folder, or name another study')
     try:
         if not path.is_file() or path.stat().st_size > LARGEST: raise refuse('is no file of a size that can be read')
@@ -990,23 +1010,49 @@ def owned(study, name:str)->list: # from `Study`; notebook
     return sorted(written_by(study, name) - {f for n, e in study.manifest['notebooks'].items() if n != name for f in e['files']})
 
 def forget(study, name:str): # from `Study`; notebook
-    "Remove what a notebook's last run wrote."
-    for path in (study.folder/f for f in owned(study, name)):
-        if path.parent.resolve().is_relative_to(study.folder.resolve()) and (path.is_file() or path.is_symlink()): path.unlink()
+    "Remove what a notebook's last run wrote, and the folders that are empty then."
+    for path in (study.folder/f for f in owned(study, name)): remove_within(study.folder, path)
+
+def remove_within(
+    top:Path,  # study folder
+    path:Path, # file that may be in it
+):
+    "Remove a file, and the folders above it that are empty then; nothing that a link leads out of the study to."
+    if not path.parent.resolve().is_relative_to(top.resolve()): return
+    if path.is_file() or path.is_symlink(): path.unlink()
+    for folder in path.parents:
+        if folder == top: return
+        try: folder.rmdir()
+        except FileNotFoundError: continue
+        except OSError: return # something is in it
 
 # %% ../nbs/40_study.ipynb #2c8b0cec
+def clear_of_gone(
+    study,    # from `Study`
+    name:str, # notebook that there is no more
+)->list:      # results folders, relative, that hold something else
+    "Remove what such a notebook left, and name the folders in which others have put something."
+    folders = sorted({'/'.join(f.split('/')[:2]) for f in owned(study, name) if f.startswith('results/')})
+    forget(study, name)
+    left = [study.folder/f'{name}.html', study.folder/'notebooks'/f'{name}.ipynb'] if re.fullmatch(r'\d\d_\w+', name) else []
+    left += [p for f in folders for p in (study.folder/f).glob('tensorboard/**/*tfevents*')] # in no list of files, see `files_since`
+    for path in left: remove_within(study.folder, path)
+    return [f for f in folders if (study.folder/f).exists()]
+
 def clear_of_others(
     study,    # from `Study`
     old:dict, # manifest of the last run, empty if there was none
 ):
     "Remove results of notebooks that are gone, and refuse those that nobody wrote."
     last = Study(study.folder, study.notebooks, dict(notebooks=old.get('notebooks', {})))
-    for name in last.manifest['notebooks']:
-        if name not in study.notebooks: forget(last, name)
+    for name in [n for n in last.manifest['notebooks'] if n not in study.notebooks]:
+        for folder in clear_of_gone(last, name):
+            study.say(f'{name} is gone, and its results; in {from_here(study.folder/folder)} is something that it did not write, which stays', 'quiet')
     known = {f for name in last.manifest['notebooks'] for f in written_by(last, name)}
     found = sorted(p.relative_to(study.folder).as_posix() for p in study.folder.glob('results/*/metrics.json'))
     if others := [f for f in found if f not in known]:
-        raise StudyError(f'reports/{study.folder.name}/{Path(others[0]).parent} was not written by this study: move it away, or name another study')
+        place = from_here(study.folder/Path(others[0]).parent)
+        raise StudyError(f'{place} was not written by this study: move it away, or name another study')
 
 # %% ../nbs/40_study.ipynb #03f22bad
 def save_study(study): # from `Study`
@@ -1088,7 +1134,7 @@ def run_or_skip(
     entry = run_notebook(study, name, values, inputs, force, limit)
     if not lacking and (lost := homeless(study, name)): study.say(lost)
     text = entry['error'] or study.finding(name) or 'no finding'
-    if entry['error']: text += f'; read on in reports/{study.folder.name}/{name}.html'
+    if entry['error']: text += f'; read on in {from_here(study.folder)}/{name}.html'
     tell(study, name, entry['status'], f"{clock(entry['seconds'])}  {text}", f"{entry['status']} in {clock(entry['seconds'])}: {text}")
     return True
 
@@ -1136,7 +1182,8 @@ SYSTEMS = 'recsys_nb works on Linux and macOS, and on Windows in WSL: this Pytho
 def alone(root:Path, study:str): # project folder; name of a study
     "Keep other runs of this study out."
     path = root/'reports'/f'.{study}.lock'
-    if (root/'reports'/study).exists() and not (root/'reports'/study).is_dir(): raise StudyError(f'--study {study}: reports/{study} is a file, choose another name')
+    folder = root/'reports'/study
+    if folder.exists() and not folder.is_dir(): raise StudyError(f'--study {study}: {from_here(folder)} is a file, choose another name')
     path.parent.mkdir(parents=True, exist_ok=True)
     if not fcntl: raise StudyError(SYSTEMS)
     with open(path, 'w') as file:
@@ -1231,6 +1278,7 @@ def run_study(
     level='normal',         # how much to tell: quiet, normal or verbose
     limit=None,             # seconds that a notebook may take
     replace:bool=False,     # other events may replace the study's
+    keep=True,              # the report stays, so that it is worth saying where it is
 )->int:                     # exit status: 0, or 1 when a notebook failed
     "Run a study's notebooks, and write its report."
     began, root = time.monotonic(), Path(root or project_root()).resolve()
@@ -1238,7 +1286,7 @@ def run_study(
     values = settle(notebooks, profile, settings, profiles, plan := choose(only, notebooks))
     check_shops(data or profiles[profile]['*']['data'], {n: values[n] for n in plan})
     name, source = study_name(study, data, profile), data_source(data or profiles[profile]['*']['data'], root)
-    with alone(root, name), contextlib.chdir(root/'nbs'), kernel_environment(), temporary_place():
+    with alone(root, name), working_in(root/'nbs'), kernel_environment(), temporary_place():
         sweep(root, name)
         old, told, became = meet_events(root/'reports'/name, source, replace)
         shown = data if told['simulated'] else os.path.relpath(source, '..')
@@ -1255,7 +1303,7 @@ def run_study(
         finish(work, again=became == 'moved')
     failed = [n for n in plan if work.entry(n)['status'] == 'failed']
     if failed: work.say(f"Failed: {', '.join(failed)}. Their pages show how far they got.", 'quiet')
-    work.say(f'reports/{name}/index.html  ({clock(time.monotonic() - began)})', 'quiet')
+    if keep: work.say(f'{from_here(work.folder)}/index.html  ({clock(time.monotonic() - began)})', 'quiet')
     return int(bool(failed))
 
 # %% ../nbs/40_study.ipynb #31c01b8a
@@ -1406,7 +1454,7 @@ def verify_study(
         shutil.copytree(root/'nbs', place/'nbs', ignore=shutil.ignore_patterns('.ipynb_checkpoints')); shutil.copy(root/'settings.ini', place)
         (root/'data').mkdir(exist_ok=True); (place/'data').symlink_to(root/'data')
         run_study(source if m['data']['simulated'] else str((root/'nbs'/source).resolve()), name, m['profile'], settings, list(done), root=place,
-                  profiles=profiles, console=console, level=level)
+                  profiles=profiles, console=console, level=level, keep=False)
         then, now = m['data']['fingerprint'], read_manifest(place/'reports'/name)['data']['fingerprint']
         return [('events', f'differ: fingerprint {then} against {now}')] * (then != now) + compare_results(root/'reports'/name, place/'reports'/name)
 
@@ -1488,19 +1536,20 @@ def find_study(root:Path, name:str)->dict: # project folder, name of a study
     if name not in names: raise StudyError(f'there is no study {name}: {near(name, names)}')
     return read_manifest(root/'reports'/name)
 
-def _row(name, m):
+def _row(root, name, m):
     "What is said about a study in a line."
     if isinstance(m, StudyError): return name, str(m), '', '', '', ''
     states = [e['status'] for e in m['notebooks'].values()]
     counts = ', '.join(f'{states.count(s)} {s}' for s in dict.fromkeys(states))
-    return name, m['data']['name'], m['profile'], counts, (m['finished'] or 'not yet')[:16].replace('T', ' '), f'reports/{name}/index.html'
+    return name, m['data']['name'], m['profile'], counts, (m['finished'] or 'not yet')[:16].replace('T', ' '), from_here(root/'reports'/name/'index.html')
 
 @app.command()
 def runs():
     "List the studies that were run."
     table = Table('Study', 'Data', 'Profile', 'Notebooks', 'Finished', 'Report')
-    found = studies(project_root())
-    for name, m in found.items(): table.add_row(*(Text(printable(cell)) for cell in _row(name, m)))
+    root = project_root()
+    found = studies(root)
+    for name, m in found.items(): table.add_row(*(Text(printable(cell)) for cell in _row(root, name, m)))
     if found: screen().print(table)
     else: echo('No study was run yet: recsys-nb run makes one.')
 
@@ -1532,17 +1581,18 @@ def render(
     study: str = typer.Argument(help='Name of a study, see recsys-nb runs.', autocompletion=complete_study),
 ):
     "Write a study's pages again as pages are made now; what they show stays."
-    pages = render_study(project_root(), study)
-    echo(f'{len(pages)} pages and reports/{study}/index.html')
+    root = project_root()
+    pages = render_study(root, study)
+    echo(f"{len(pages)} pages and {from_here(root/'reports'/study/'index.html')}")
 
 # %% ../nbs/40_study.ipynb #f4ea7b9c
 @app.command('diff')
 def diff_studies(
     first: str = typer.Argument(help='The study to compare with.', autocompletion=complete_study),
-    second: str = typer.Argument(help='The study that is compared; diff.html is written into its folder.', autocompletion=complete_study),
+    second: str = typer.Argument(help='The study that is compared.', autocompletion=complete_study),
     every: bool = typer.Option(False, '--all', help='Print what is the same, too.'),
 ):
-    "What changed between two studies: data, parameters, code, versions, and the metrics with paired intervals."
+    "What changed between two studies: data, parameters, code, versions, and the metrics with paired intervals; also as a page, beside their folders."
     root = project_root()
     for name in (first, second): find_study(root, name)
     if first == second: raise StudyError(f'{first} and {second} are one study: name two')

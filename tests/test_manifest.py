@@ -1,10 +1,13 @@
 "A study that was made elsewhere, by another version, from other events, or by somebody who means harm; and the same numbers again."
 import copy
 import json
+import re
 import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
-from studies import QUICK, TOYS, different, here, one_sentence, project, recsys, toys
+from studies import QUICK, ROOT, TOYS, different, here, one_sentence, project, recsys, toys
 
 ASK = ('run', '--profile', 'tiny', '--study', 'toy')
 BOTH = ('--only', '10_baselines', '--only', '11_als')
@@ -167,8 +170,70 @@ def test_results_of_a_notebook_that_is_gone_are_gone(mine, record):
     (mine/'nbs'/'14_ease.ipynb').unlink()
     code, told = here(mine, '30_comparison')
     assert code == 0 and '14_ease' not in (mine/'reports'/'toy'/'comparison.csv').read_text(), told
-    assert not (mine/'reports'/'toy'/'results'/'14_ease'/'metrics.json').exists()
+    for left in ('results/14_ease', '14_ease.html', 'notebooks/14_ease.ipynb', 'findings/14_ease.txt'): assert not (mine/'reports'/'toy'/left).exists(), left
     record('same numbers', 'results of a notebook that is gone are removed')
+
+
+def test_what_somebody_put_beside_results_stays(mine):
+    "Where a notebook is gone, its files go, and logs that no list of files names; a folder with something else in it is named."
+    folder = mine/'reports'/'toy'/'results'
+    (folder/'14_ease'/'mine.txt').write_text('mine')
+    log = folder/'11_als'/'tensorboard'/'key'/'events.out.tfevents.1.box.2.0'
+    log.parent.mkdir(parents=True)
+    log.write_text('log')
+    (folder/'empty').mkdir()
+    for name in ('14_ease', '11_als'): (mine/'nbs'/f'{name}.ipynb').unlink()
+    code, told = here(mine, '10_baselines')
+    assert code == 0 and sorted(p.name for p in folder.iterdir() if p.name[0] in '1e') == sorted({n for n in MODELS if n not in ('11_als', '14_ease')} | {'14_ease', 'empty'}), told
+    assert [p.name for p in (folder/'14_ease').iterdir()] == ['mine.txt'] and told.count('which stays') == 1 and 'toy/results/14_ease is something' in told, told
+
+
+def test_no_name_of_a_manifest_leads_out_of_the_study(mine):
+    "A notebook that is gone may be called anything."
+    (mine/'reports'/'outside.html').write_text('mine')
+    manifest_of(mine, lambda m: m['notebooks'].update({'../outside': m['notebooks']['14_ease'] | dict(files=[])}))
+    assert here(mine, '10_baselines')[0] == 0
+    assert (mine/'reports'/'outside.html').exists()
+
+
+def test_paths_are_valid_where_the_command_was_typed(mine, monkeypatch):
+    "From nbs/, and from a folder far away."
+    from typer.testing import CliRunner
+    from recsys_nb.study import app
+    monkeypatch.chdir(mine/'nbs')
+    monkeypatch.setenv('COLUMNS', '200')
+    code, told = here(mine, '10_baselines')
+    assert told.splitlines()[-1].split()[0] == '../reports/toy/index.html', told
+    for command in (['runs'], ['render', 'toy']): assert ' ../reports/toy/index.html' in CliRunner().invoke(app, command).output
+    monkeypatch.chdir('/')
+    code, told = here(mine, '10_baselines')
+    assert Path(told.splitlines()[-1].split()[0]).samefile(mine/'reports'/'toy'/'index.html'), told
+    monkeypatch.setenv('TOY', '1/0')
+    code, told = here(mine, '10_baselines', force=True)
+    assert code == 1 and Path(told.partition('read on in ')[2].split()[0]).samefile(mine/'reports'/'toy'/'10_baselines.html'), told
+    shutil.copytree(mine/'reports'/'toy'/'results'/'11_als', mine/'reports'/'toy'/'results'/'Mine')
+    from recsys_nb.study import StudyError
+    with pytest.raises(StudyError) as refused: here(mine, '10_baselines')
+    assert Path(str(refused.value).partition(' was not')[0]).samefile(mine/'reports'/'toy'/'results'/'Mine')
+
+
+def test_diff_leaves_both_reports_alone(mine, monkeypatch):
+    "The page stands beside them, where git does not look, and its link leads to the second study."
+    from typer.testing import CliRunner
+    from recsys_nb.study import app
+    reports = mine/'reports'
+    shutil.copytree(reports/'toy', reports/'other')
+    before = {p: p.read_bytes() for p in reports.rglob('*') if p.is_file()}
+    monkeypatch.chdir(mine)
+    done = CliRunner().invoke(app, ['diff', 'toy', 'other'])
+    assert done.exit_code == 0, done.output
+    page = mine/done.output.splitlines()[-1].strip()
+    assert {p for p in reports.rglob('*') if p.is_file()} - set(before) == {page} and page.parent == reports
+    assert all(p.read_bytes() == text for p, text in before.items())
+    links = [link for link in re.findall(r'href="([^"#]+)"', page.read_text())]
+    assert links and all((reports/link).exists() for link in links)
+    ignored = subprocess.run(['git', 'check-ignore', '-q', f'reports/{page.name}'], cwd=ROOT)
+    assert ignored.returncode == 0
 
 
 def test_verify(mine, record):

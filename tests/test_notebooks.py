@@ -10,6 +10,8 @@ import nbformat
 import papermill
 import pytest
 
+from shown import complaints, functions_of, makers, points_at_nothing, thrown_away
+
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT/'nbs').glob('*.ipynb'))
 NUMBERED = [p for p in NOTEBOOKS if p.name[0].isdigit()]
@@ -25,6 +27,20 @@ def test_runs(path, tmp_path, monkeypatch):
     out = {'out': str(tmp_path/'study')} if 'out' in papermill.inspect_notebook(str(path)) else {}
     with kernel_environment(): error, _ = execute(str(path), str(tmp_path/path.name), out, limit=300)
     assert error == ''
+    node = nbformat.read(tmp_path/path.name, 4)
+    assert complaints(node) == [] and points_at_nothing(node) == []
+
+
+@pytest.fixture(scope='module')
+def library(): return makers(functions_of(p.read_text() for p in (ROOT/'recsys_nb').glob('[a-z]*.py')))
+
+
+@pytest.mark.parametrize('path', NOTEBOOKS, ids=IDS)
+def test_what_is_made_is_shown(path, library):
+    "No table, figure or text is made in a loop, a branch or the middle of a cell, where Jupyter shows nothing."
+    code = [c.source for c in nbformat.read(path, 4).cells if c.cell_type == 'code']
+    known = library | makers(functions_of(code))
+    assert [found for source in code for found in thrown_away(source, known)] == []
 
 
 @pytest.fixture(scope='module')

@@ -12,12 +12,21 @@ from types import SimpleNamespace
 import nbformat.v4 as v4
 import pytest
 
-from recsys_nb.report import LIMIT, comparison_tables, mark_cells, notebook_body, page_body, write_overview, write_page
+from recsys_nb.report import LIMIT, comparison_tables, facts, mark_cells, notebook_body, page_body, write_overview, write_page
 
 ROOT = Path(__file__).parent.parent
 COMMITTED = [s for s in ('sessions', 'buyers', 'benchmarks', 'benchmarks-gpu', 'reliability') if (ROOT/'reports'/s/'index.html').exists()]
 PAGES = sorted(p for s in COMMITTED for p in (ROOT/'reports'/s).glob('*.html') if p.name != 'comparison.html')
 EVIL = '<img src=x onerror=alert(1)></script><script>alert(2)</script>'
+
+
+@pytest.mark.parametrize('study', COMMITTED)
+def test_times_are_in_utc(study):
+    "The row Run of a committed index, and what `facts` makes of its manifest now."
+    manifest = json.loads((ROOT/'reports'/study/'manifest.json').read_text())
+    run = facts(manifest)['Run']
+    assert re.fullmatch(r'\d{4}-\d\d-\d\d \d\d:\d\d:\d\d to \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC, \d+:\d\d minutes in notebooks', run), run
+    assert f'<td>{run}</td>' in (ROOT/'reports'/study/'index.html').read_text()
 
 
 @pytest.fixture(scope='module')

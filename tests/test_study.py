@@ -114,7 +114,7 @@ def rerun_skips_what_did_not_change(project, models):
 def the_difference_of_two_studies(project):
     done = recsys(project, 'diff', 'one', 'two')
     assert done.returncode == 0 and 'Different are notebooks.' in done.stdout, done.stdout
-    page = (project/'reports/two/diff.html').read_text()
+    page = (project/'reports/one-against-two.html').read_text()
     assert 'one against two' in page and '30_comparison' in page
 
 
