@@ -1038,6 +1038,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'recsys_nb.study.runner_sets': ('study.html#runner_sets', 'recsys_nb/study.py'),
                                  'recsys_nb.study.runs': ('study.html#runs', 'recsys_nb/study.py'),
                                  'recsys_nb.study.save_study': ('study.html#save_study', 'recsys_nb/study.py'),
+                                 'recsys_nb.study.say_end': ('study.html#say_end', 'recsys_nb/study.py'),
                                  'recsys_nb.study.screen': ('study.html#screen', 'recsys_nb/study.py'),
                                  'recsys_nb.study.seeds': ('study.html#seeds', 'recsys_nb/study.py'),
                                  'recsys_nb.study.settle': ('study.html#settle', 'recsys_nb/study.py'),

@@ -560,6 +560,7 @@ class OwnIds:
         "The ids that `save` kept."
         return cls(*(_kept_ids(Path(folder)/f'{name}.parquet') for name in ('visitors', 'items')))
 
+# %% ../nbs/03_protocol.ipynb #a21c37d2
 def _kept_ids(path):
     "One file of `OwnIds.save`."
     table = read_parquet(path)

@@ -15,11 +15,11 @@ __all__ = ['KINDS', 'NEEDS', 'PROFILES', 'BYTES', 'LEVELS', 'FORMAT', 'LARGEST',
            'write_index', 'board', 'tell', 'watching', 'progress', 'files_since', 'written_by', 'owned', 'forget',
            'remove_within', 'clear_of_gone', 'clear_of_others', 'save_study', 'run_notebook', 'unexported', 'homeless',
            'run_or_skip', 'seeds', 'command_line', 'finish', 'terminal_table', 'alone', 'alive', 'sweep',
-           'temporary_place', 'project_root', 'similar', 'show_anything', 'echo', 'screen', 'run_study', 'Commands',
-           'complete_study', 'complete_notebook', 'complete_profile', 'complete_setting', 'refusing', 'main', 'run',
-           'compare_results', 'verify_study', 'verify', 'download', 'check_destination', 'fetch', 'studies',
-           'find_study', 'runs', 'open_study', 'render_study', 'render', 'diff_studies', 'demo', 'make_readme',
-           'readme']
+           'temporary_place', 'project_root', 'similar', 'show_anything', 'echo', 'screen', 'say_end', 'run_study',
+           'Commands', 'complete_study', 'complete_notebook', 'complete_profile', 'complete_setting', 'refusing',
+           'main', 'run', 'compare_results', 'verify_study', 'verify', 'download', 'check_destination', 'fetch',
+           'studies', 'find_study', 'runs', 'open_study', 'render_study', 'render', 'diff_studies', 'demo',
+           'make_readme', 'readme']
 
 # %% ../nbs/40_study.ipynb #6af85ca1
 import ast, codecs, contextlib, difflib, hashlib, importlib.metadata, io, json, math, os, platform, re
@@ -1264,6 +1264,18 @@ def screen()->Console:
     "Where to tell how it goes; lines of a log file are not cut."
     return Console() if sys.stdout and sys.stdout.isatty() else Console(width=200)
 
+# %% ../nbs/40_study.ipynb #31c01b89
+def say_end(
+    study,     # from `Study`
+    plan:list, # notebooks that were to run
+    keep:bool, # the report stays, so that it is worth saying where it is
+)->int:        # exit status: 0, or 1 when a notebook failed
+    "What failed, and where the report is."
+    failed = [n for n in plan if study.entry(n)['status'] == 'failed']
+    if failed: study.say(f"Failed: {', '.join(failed)}. Their pages show how far they got.", 'quiet')
+    if keep: study.say(f'{from_here(study.folder)}/index.html  ({clock(time.monotonic() - study.began)})', 'quiet')
+    return int(bool(failed))
+
 # %% ../nbs/40_study.ipynb #e37a63fb
 def run_study(
     data:str='',            # folder, zip, events.csv or simulated:...; the profile's when empty
@@ -1301,10 +1313,7 @@ def run_study(
         with watching(work, plan): ran = [run_or_skip(work, n, values[n] | runner_sets(n, told, name), force, limit) for n in plan]
         work.manifest = old if old and not any(ran) else manifest | dict(finished=timestamp())
         finish(work, again=became == 'moved')
-    failed = [n for n in plan if work.entry(n)['status'] == 'failed']
-    if failed: work.say(f"Failed: {', '.join(failed)}. Their pages show how far they got.", 'quiet')
-    if keep: work.say(f'{from_here(work.folder)}/index.html  ({clock(time.monotonic() - began)})', 'quiet')
-    return int(bool(failed))
+    return say_end(work, plan, keep)
 
 # %% ../nbs/40_study.ipynb #31c01b8a
 class Commands(typer.core.TyperGroup):
