@@ -461,7 +461,8 @@ def by_history(ranks, metric='HitRate', k=10, edges=(1, 2, 3, 5, 10, 20, 50, 100
     return frame.assign(history=named, n=[int(m.sum()) for m in masks])
 
 # %% ../nbs/30_comparison.ipynb #4a9641c3
-ASKED = {'SASRec': 'next item, inside the test window, active visitors and known items only'} # all others:
+ASKED = {'SASRec': 'next item, inside the test window, active visitors and known items only',
+         'Popularity': 'what all buyers of the test window bought, one list for everybody'} # the others:
 BUYERS = 'what all buyers of the test window bought, seen items removed, strangers count as misses'
 
 # %% ../nbs/30_comparison.ipynb #ec888b70
