@@ -69,9 +69,10 @@ def thrown_away(source, known):
 
 
 POINTERS = { # words of a sentence -> what it must find, in the page or after the sentence
-    r'\b[Tt]he last table\b|\b[Tt]ables? at the end\b': 'a last table with results',
+    r'\b[Tt]he last table\b': 'a last table with results',
     r'\b[Tt]he last tables\b': 'last tables with results',
-    r'\b[Tt]ables? below\b|\b[Ll]ast line of this page\b|\b[Ss]entence (is written )?below\b|\b[Ff]indings are below\b|\b(is|are) shown below\b': 'something below',
+    r'\b[Tt]ables? (at the end|below)\b': 'a table below',
+    r'\b[Ll]ast line of this page\b|\b[Ss]entence (is written )?below\b|\b[Ff]indings are below\b|\b(is|are) shown below\b': 'something below',
     r'\b([Pp]ictures?|[Ff]igures?|[Cc]harts?|[Dd]iagrams?) below\b': 'a figure below',
     r'\bnext cell\b': 'a cell of code'}
 RESULT = re.compile(r'HitRate|NDCG|MRR')
@@ -94,6 +95,7 @@ def finds(what, cell_after, outputs):
     tables = [o for o in outputs if is_table(o)]
     if what == 'a last table with results': return bool(tables) and bool(RESULT.search(tables[-1]))
     if what == 'last tables with results': return len(tables) > 1 and all(RESULT.search(t) for t in tables[-2:])
+    if what == 'a table below': return bool(tables)
     if what == 'a figure below': return any('<img' in o for o in outputs)
     if what == 'a cell of code': return cell_after is not None and cell_after.cell_type == 'code'
     return bool(outputs)
