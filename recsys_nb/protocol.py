@@ -572,6 +572,7 @@ class OwnIds:
         "The ids that `save` kept."
         return cls(*(_kept_ids(Path(folder)/f'{name}.parquet') for name in ('visitors', 'items')))
 
+# %% ../nbs/03_protocol.ipynb #153af081
 def _kept_ids(path):
     "One file of `OwnIds.save`."
     table = read_parquet(path)
@@ -600,6 +601,7 @@ def _own_columns(df, names):
         found[ours] = column
     return found
 
+# %% ../nbs/03_protocol.ipynb #79a42c9b
 def _in_time_order(times, visitors, kinds, items, report):
     "The log of columns in any order; rows that were late are counted."
     report.unsorted = int((np.diff(times) < 0).sum())
@@ -611,6 +613,7 @@ def _in_time_order(times, visitors, kinds, items, report):
     visitors = visitors[order].astype(np.int64)
     return pd.DataFrame(dict(timestamp=moments, visitorid=visitors, event=event, itemid=items[order]))
 
+# %% ../nbs/03_protocol.ipynb #519a79f6
 def _without_duplicates(log, report):
     "The log without its exact duplicates, counted, unless times are coarse."
     again = log.duplicated().to_numpy()
