@@ -618,6 +618,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'recsys_nb.protocol.Split.train': ('protocol.html#split.train', 'recsys_nb/protocol.py'),
                                     'recsys_nb.protocol.Split.window': ('protocol.html#split.window', 'recsys_nb/protocol.py'),
                                     'recsys_nb.protocol._at_least': ('protocol.html#_at_least', 'recsys_nb/protocol.py'),
+                                    'recsys_nb.protocol._in_time_order': ('protocol.html#_in_time_order', 'recsys_nb/protocol.py'),
                                     'recsys_nb.protocol._kept_ids': ('protocol.html#_kept_ids', 'recsys_nb/protocol.py'),
                                     'recsys_nb.protocol._no_queries': ('protocol.html#_no_queries', 'recsys_nb/protocol.py'),
                                     'recsys_nb.protocol._numeric_times': ('protocol.html#_numeric_times', 'recsys_nb/protocol.py'),

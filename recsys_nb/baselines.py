@@ -492,11 +492,14 @@ def _untouched(make, model, log, h):
 
 # %% ../nbs/10_baselines.ipynb #5d93d422
 def wrong_logs(log)->dict: # encoded log; what is wrong -> the log with that fault
-    "Frames that look like an encoded log, and are none: what a model makes of them would be wrong without a word."
+    "Frames that look like an encoded log, and are none: what a model learns from them is wrong without a word."
     alphabetical = log.event.cat.reorder_categories(sorted(EVENTS))
-    return {'alphabetical events': log.assign(event=alphabetical), 'events in words': log.assign(event=log.event.astype(str)),
-            'rows out of order': log[::-1], 'times in numbers': log.assign(timestamp=milliseconds(log.timestamp)),
-            'items without a vocabulary': log.assign(itemid=item_ids(log)), 'no times': log.drop(columns='timestamp')}
+    return {'alphabetical events': log.assign(event=alphabetical),
+            'events in words': log.assign(event=log.event.astype(str)),
+            'rows out of order': log[::-1],
+            'times in numbers': log.assign(timestamp=milliseconds(log.timestamp)),
+            'items without a vocabulary': log.assign(itemid=item_ids(log)),
+            'no times': log.drop(columns='timestamp')}
 
 # %% ../nbs/10_baselines.ipynb #73aaeb79
 @must('refuse what is no encoded log')
@@ -504,7 +507,7 @@ def _no_log(make, model, log, h):
     for wrong, frame in wrong_logs(log).items():
         try: make().fit(frame)
         except DataError: continue
-        raise AssertionError(f'it learns from a log with {wrong}, expected a DataError: begin fit with check_log(log)')
+        raise AssertionError(f'it learns from {wrong}, expected a DataError: begin fit with check_log(log)')
 
 # %% ../nbs/10_baselines.ipynb #b52107a5
 @must('answer several threads at once as it answers one')

@@ -168,7 +168,8 @@ def own_modules()->set:
 def library_name(cls)->str: # a class of this library, or its twin defined in a running notebook; -> "module.Class"
     "Where the library keeps a class: what a notebook defines lives in `__main__`, and must be found again from elsewhere."
     if cls.__module__ != '__main__': return f'{cls.__module__.split(".")[-1]}.{cls.__name__}'
-    symbols = importlib.reload(importlib.import_module('recsys_nb._modidx')).d['syms'] # the library may just have been exported
+    index = importlib.reload(importlib.import_module('recsys_nb._modidx')) # it may just have been exported
+    symbols = index.d['syms']
     found = [m for m in own_modules() if f'recsys_nb.{m}.{cls.__name__}' in symbols.get(f'recsys_nb.{m}', {})]
     return f'{found[0] if found else "__main__"}.{cls.__name__}'
 
@@ -231,7 +232,8 @@ def model_class(folder): # results folder of a model
     "The class of a kept model; only the library's own recommenders are ever called by what a file says."
     module, name = json.loads((Path(folder)/'model.json').read_text(encoding='utf-8'))['class'].split('.')
     if module == '__main__' or not module.isidentifier():
-        raise DataError(f'{folder}: {name} is in no module of the library: export its notebook (make notebooks), and run it again')
+        raise DataError(f'{folder}: {name} is in no module of the library: '
+                        'export its notebook (make notebooks), and run it again')
     cls = getattr(importlib.import_module(f'recsys_nb.{module}'), name, None)
     if not (isinstance(cls, type) and issubclass(cls, Recommender)): raise ValueError(f'{name!r} is no recommender')
     return cls

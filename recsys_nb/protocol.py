@@ -111,13 +111,15 @@ def _wrong_types(log, encoded):
     "What is wrong with the types of a log's columns, '' for nothing."
     names, integer = list(log.columns), pd.api.types.is_integer_dtype
     for name in COLUMNS_OF_LOG:
-        if names.count(name) != 1: return f'it has {"no" if name not in names else "more than one"} column {name}'
+        if name not in names: return f'it has no column {name}'
+        if names.count(name) > 1: return f'it has more than one column {name}'
     times, events, items = log.timestamp.dtype, log.event.dtype, log.itemid.dtype
     if not pd.api.types.is_datetime64_any_dtype(times): return f'timestamp is {times}, expected datetimes'
     if not integer(log.visitorid.dtype): return f'visitorid is {log.visitorid.dtype}, expected integers'
     if not isinstance(events, pd.CategoricalDtype): return f'event is {events}, expected a categorical'
     if list(events.categories) != list(EVENTS):
-        return f'event has the categories {", ".join(map(str, events.categories))}, expected {", ".join(EVENTS)} in this order'
+        found = ', '.join(map(str, events.categories))
+        return f'event has the categories {found}, expected {", ".join(EVENTS)} in this order'
     if not encoded and integer(items): return ''
     if not isinstance(items, pd.CategoricalDtype):
         return f'itemid is {items}, expected a categorical over the vocabulary, as `encode` makes it'
@@ -131,14 +133,17 @@ def check_log(
     encoded=True, # whether `itemid` has to be a categorical over the vocabulary
 ):
     "Raise `DataError` with one sentence where models would learn from a log wrongly."
-    if not isinstance(log, pd.DataFrame): raise DataError(f'this is a {type(log).__name__}, expected a log in a DataFrame')
+    if not isinstance(log, pd.DataFrame):
+        raise DataError(f'this is a {type(log).__name__}, expected a log in a DataFrame')
     wrong = _wrong_types(log, encoded)
     if not wrong:
         for name in COLUMNS_OF_LOG:
-            if missing := int(log[name].isna().sum()): wrong = f'{name} is missing in {missing:,} of {len(log):,} rows'
+            missing = int(log[name].isna().sum())
+            if missing: wrong = f'{name} is missing in {missing:,} of {len(log):,} rows'
     if not wrong:
         times = pd.DatetimeIndex(log.timestamp).asi8
-        if late := int((times[1:] < times[:-1]).sum()): wrong = f'{late:,} rows are earlier than the row before them, expected time order'
+        late = int((times[1:] < times[:-1]).sum())
+        if late: wrong = f'{late:,} rows are earlier than the row before them, expected time order'
     kind = 'encoded log' if encoded else 'log'
     if wrong: raise DataError(f'this is no {kind}: {wrong} (`log_from_frame` makes a log of any frame)')
 
@@ -451,7 +456,8 @@ def time_unit(
     low, high = times.min(), times.max()
     for unit, n in UNITS.items():
         if _AT[0] <= low / n and high / n < _AT[1]: return unit
-    raise DataError(f'{name} holds numbers from {low:.10g} to {high:.10g}, and no unit puts them all between {YEARS[0]} and {YEARS[1]}: '
+    raise DataError(f'{name} holds numbers from {low:.10g} to {high:.10g}, '
+                    f'and no unit puts them all between {YEARS[0]} and {YEARS[1]}: '
                     f'name the unit ({", ".join(UNITS)}), or make datetimes of them')
 
 # %% ../nbs/03_protocol.ipynb #8c856b1f
@@ -460,11 +466,13 @@ def _numeric_times(times, name, unit):
     if unit not in (None, *UNITS): raise DataError(f'unit is {unit!r}, expected one of {", ".join(UNITS)}')
     values = times.to_numpy()
     if values.dtype.kind not in 'iuf' or values.dtype in (np.float16, np.float32):
-        raise DataError(f'{name} is {times.dtype}, expected datetimes, text in ISO 8601, integers, or floats of 64 bits')
+        raise DataError(f'{name} is {times.dtype}, '
+                        'expected datetimes, text in ISO 8601, integers, or floats of 64 bits')
     floats = values.astype(float)
     if not np.isfinite(floats).all(): raise DataError(f'{name} holds an infinite number, expected times')
     unit = unit or time_unit(floats, name)
-    if (np.abs(floats / UNITS[unit]) >= _AT[1]).any(): raise DataError(f'{name} lies beyond {YEARS[1]} when its unit is {unit}')
+    if (np.abs(floats / UNITS[unit]) >= _AT[1]).any():
+        raise DataError(f'{name} lies beyond {YEARS[1]} when its unit is {unit}')
     if values.dtype.kind == 'f': return np.rint(values * (1000 / UNITS[unit])).astype(np.int64), unit
     whole = values.astype(np.int64)
     return (whole * 1000 if unit == 's' else whole // (UNITS[unit] // 1000)), unit
@@ -484,9 +492,10 @@ def frame_times(
         values, unit = _numeric_times(times, name, unit)
         return values, f'numbers of {unit} since 1970'
     already = pd.api.types.is_datetime64_any_dtype(times.dtype)
-    try: found = pd.to_datetime(times, utc=True) if already else pd.to_datetime(times, utc=True, format='ISO8601')
+    try: found = pd.to_datetime(times, utc=True, format=None if already else 'ISO8601')
     except (ValueError, TypeError, OverflowError):
-        raise DataError(f'{name} holds {str(times.iloc[0])[:40]!r} and the like, expected datetimes, text in ISO 8601 or numbers: '
+        raise DataError(f'{name} holds {str(times.iloc[0])[:40]!r} and the like, '
+                        'expected datetimes, text in ISO 8601 or numbers: '
                         'make datetimes of it with pd.to_datetime') from None
     return milliseconds(found), 'datetimes' if already else 'text in ISO 8601'
 
@@ -499,14 +508,17 @@ def frame_events(
     "What was done, by its own names."
     for own, kind in names.items():
         if kind is not None and kind not in EVENTS:
-            raise DataError(f'events says that {own!r} is {kind!r}, expected {", ".join(EVENTS)}, or None to leave its rows out')
+            raise DataError(f'events says that {own!r} is {kind!r}, '
+                            f'expected {", ".join(EVENTS)}, or None to leave its rows out')
     codes, found = pd.factorize(events)
     plain = lambda word: str(word).strip().lower()
     kinds = [names[w] if w in names else plain(w) if plain(w) in EVENTS else '' for w in found.tolist()]
     if unknown := [w for w, kind in zip(found.tolist(), kinds) if kind == '']:
         rows = int((np.array(kinds, object)[codes] == '').sum())
-        raise DataError(f'{name} holds {", ".join(map(repr, unknown[:5]))}{", ..." if len(unknown) > 5 else ""} in {rows:,} of {len(events):,} rows: '
-                        f"say what each is with events={{{unknown[0]!r}: 'view'}}, or 'addtocart', 'transaction', or None to leave its rows out")
+        shown = ', '.join(map(repr, unknown[:5])) + (', ...' if len(unknown) > 5 else '')
+        raise DataError(f'{name} holds {shown} in {rows:,} of {len(events):,} rows: '
+                        f"say what each is with events={{{unknown[0]!r}: 'view'}}, "
+                        "or 'addtocart', 'transaction', or None to leave its rows out")
     return np.array([-1 if kind is None else EVENTS.index(kind) for kind in kinds], np.int8)[codes]
 
 # %% ../nbs/03_protocol.ipynb #25164caa
@@ -553,44 +565,65 @@ class OwnIds:
                 write_parquet(pd.DataFrame({'id': ids}), path)
                 same = _kept_ids(path).equals(ids)
             except (ValueError, TypeError, NotImplementedError): same = False # Parquet keeps one kind of ids
-            if not same: raise DataError(f'{name} like {str(ids[0])[:40]} cannot be kept in a file: make text of them before `log_from_frame`')
+            if not same:
+                raise DataError(f'{name} like {str(ids[0])[:40]} cannot be kept in a file: '
+                                'make text of them before `log_from_frame`')
 
     @classmethod
     def load(cls, folder):
         "The ids that `save` kept."
         return cls(*(_kept_ids(Path(folder)/f'{name}.parquet') for name in ('visitors', 'items')))
 
-# %% ../nbs/03_protocol.ipynb #a21c37d2
+# %% ../nbs/03_protocol.ipynb #153af081
 def _kept_ids(path):
     "One file of `OwnIds.save`."
     table = read_parquet(path)
-    if table is None or table.column_names != ['id']: raise DataError(f'{path} holds no ids, expected a file of `OwnIds.save`')
+    if table is None or table.column_names != ['id']:
+        raise DataError(f'{path} holds no ids, expected a file of `OwnIds.save`')
     return pd.Index(table.to_pandas().id, name=None, tupleize_cols=False)
 
 # %% ../nbs/03_protocol.ipynb #adf9322c
-COARSE = .1 # share of the moments with more than one row of a visitor from which on equal rows are no duplicates
+COARSE = .1 # with more than one row of a visitor in this share of the moments, equal rows are no duplicates
 
 def _own_columns(df, names):
     "The columns of a frame that the names are about; refuses those that are not there, or not full."
-    if not isinstance(df, pd.DataFrame): raise DataError(f'this is a {type(df).__name__}, expected a pandas DataFrame')
+    if not isinstance(df, pd.DataFrame):
+        raise DataError(f'this is a {type(df).__name__}, expected a pandas DataFrame')
     if not len(df): raise DataError('the frame has no rows, expected a row an event')
     found = {}
     for ours, own in names.items():
         n = list(df.columns).count(own)
-        if n != 1: raise DataError(f'the frame has {"no" if not n else "more than one"} column {own!r} for {ours}: it has {", ".join(map(str, df.columns))}')
+        if n != 1:
+            there = ', '.join(map(str, df.columns))
+            raise DataError(f'the frame has {"more than one" if n else "no"} column {own!r} for {ours}: it has {there}')
         column = df[own].reset_index(drop=True)
         if missing := int(column.isna().sum()):
-            raise DataError(f'{own} is missing in {missing:,} of {len(df):,} rows: leave these rows out, with dropna(subset=[{own!r}])')
+            raise DataError(f'{own} is missing in {missing:,} of {len(df):,} rows: '
+                            f'leave these rows out, with dropna(subset=[{own!r}])')
         found[ours] = column
     return found
 
+# %% ../nbs/03_protocol.ipynb #79a42c9b
+def _in_time_order(times, visitors, kinds, items, report):
+    "The log of columns in any order; rows that were late are counted."
+    report.unsorted = int((np.diff(times) < 0).sum())
+    if report.unsorted:
+        report.notes.append(f'{report.unsorted:,} rows stood after a later one; the log was sorted by time.')
+    order = np.lexsort((visitors, times))
+    moments = pd.Series(times[order].view('datetime64[ms]')).dt.tz_localize('UTC')
+    event = pd.Categorical.from_codes(kinds[order], EVENTS)
+    visitors = visitors[order].astype(np.int64)
+    return pd.DataFrame(dict(timestamp=moments, visitorid=visitors, event=event, itemid=items[order]))
+
+# %% ../nbs/03_protocol.ipynb #519a79f6
 def _without_duplicates(log, report):
     "The log without its exact duplicates, counted, unless times are coarse."
     again = log.duplicated().to_numpy()
     moments = log[~again].groupby(['timestamp', 'visitorid'], sort=False).size()
     shared = float((moments > 1).mean())
     if shared > COARSE:
-        report.notes.append(f'Times are coarse, in {shared:.0%} of the moments a visitor has more than one event: equal rows were kept.')
+        report.notes.append(f'Times are coarse, in {shared:.0%} of the moments a visitor has more than one event: '
+                            'equal rows were kept.')
         return log
     report.duplicates = int(again.sum())
     if report.duplicates: report.notes.append(f'{report.duplicates:,} exact duplicate rows were dropped.')
@@ -603,31 +636,27 @@ def log_from_frame(
     itemid='itemid',       # column: with which item
     timestamp='timestamp', # column: when, see `frame_times`
     event=None,            # column: what was done; None: `event` where there is one, else all are views
-    events=None,           # own name of an event -> view, addtocart, transaction, or None, which leaves its rows out
+    events=None,           # own name of an event -> view, addtocart, transaction, or None: leave its rows out
     unit=None,             # of times that are numbers: s, ms, us or ns; None: told from their size
 )->tuple:                  # encoded log; `OwnIds`
     "A log to fit models on, made of any frame, and what its numbers stand for. Raises `DataError`."
-    names = dict(visitorid=visitorid, itemid=itemid, timestamp=timestamp)
     if event is None and 'event' in getattr(df, 'columns', ()): event = 'event'
-    columns = _own_columns(df, names | ({} if event is None else dict(event=event)))
+    names = dict(visitorid=visitorid, itemid=itemid, timestamp=timestamp)
+    columns = _own_columns(df, names if event is None else names | dict(event=event))
     report = LogReport('a frame', rows=len(df))
     times, taken = frame_times(columns['timestamp'], timestamp, unit)
     report.notes.append(f'{timestamp} was taken for {taken}.')
-    kinds = np.zeros(len(df), np.int8) if event is None else frame_events(columns['event'], event, events or {})
+    kinds = np.zeros(len(df), np.int8)
     if event is None: report.notes.append('There is no column of events; all are views.')
+    else: kinds = frame_events(columns['event'], event, events or {})
     kept = np.flatnonzero(kinds >= 0)
     if not len(kept): raise DataError(f'{event} holds only rows that events leaves out')
-    if left := len(df) - len(kept): report.notes.append(f'{left:,} rows were left out, as events says.')
+    left = len(df) - len(kept)
+    if left: report.notes.append(f'{left:,} rows were left out, as events says.')
     visitors, own_visitors = frame_ids(columns['visitorid'].iloc[kept], visitorid)
     items, own_items = frame_ids(columns['itemid'].iloc[kept], itemid)
-    times, kinds = times[kept], kinds[kept]
-    if late := int((np.diff(times) < 0).sum()): report.notes.append(f'{late:,} rows stood before an earlier one; the log was sorted by time.')
-    order = np.lexsort((visitors, times))
-    log = pd.DataFrame(dict(
-        timestamp=pd.Series(times[order].view('datetime64[ms]')).dt.tz_localize('UTC'), visitorid=visitors[order].astype(np.int64),
-        event=pd.Categorical.from_codes(kinds[order], EVENTS),
-        itemid=pd.Categorical.from_codes(items[order], categories=pd.Index(np.arange(len(own_items))))))
-    report.unsorted = late
+    items = pd.Categorical.from_codes(items, categories=pd.Index(np.arange(len(own_items))))
+    log = _in_time_order(times[kept], visitors, kinds[kept], items, report)
     log = _without_duplicates(log, report)
     report.events = len(log)
     return log, OwnIds(own_visitors, own_items, report)

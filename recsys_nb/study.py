@@ -604,7 +604,8 @@ def own_module(
 
 def _definitions(source):
     "Classes and functions on the top level of a text: (name, text)."
-    return [(n.name, ast.unparse(n)) for n in ast.parse(source).body if isinstance(n, (ast.ClassDef, ast.FunctionDef))]
+    kinds = (ast.ClassDef, ast.FunctionDef)
+    return [(n.name, ast.unparse(n)) for n in ast.parse(source).body if isinstance(n, kinds)]
 
 def not_exported(
     cells,        # (kind, source) of each cell
@@ -1098,16 +1099,21 @@ def unexported(study, name:str)->str: # from `Study`; notebook; -> '' where ther
     names = not_exported(study.notebooks[name].cells, package_root()/'recsys_nb')
     shown = ', '.join(names[:5]) + (f' and {len(names) - 5} more' if len(names) > 5 else '')
     if not names: return ''
-    return f'{name} defines {shown}, which the library does not have, or has otherwise, so that the demo and other notebooks go without: {EXPORT}'
+    return (f'{name} defines {shown}, which the library does not have, or has otherwise, '
+            f'so that the demo and other notebooks go without: {EXPORT}')
 
 def homeless(study, name:str)->str: # from `Study`; notebook; -> '' where there is nothing to say
     "Which models a notebook kept whose class is in no module, in one sentence."
     found = []
-    for path in (study.folder/f for f in study.entry(name)['files'] if re.fullmatch(r'results/[^/]+/model.json', f)):
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError): # a file may hold anything
-            module, _, kept = json.loads(path.read_text(encoding='utf-8'))['class'].partition('.')
+    for file in study.entry(name)['files']:
+        if not re.fullmatch('results/[^/]+/model.json', file): continue
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError): # whatever it holds
+            kept_as = json.loads((study.folder/file).read_text(encoding='utf-8'))['class']
+            module, _, kept = kept_as.partition('.')
             if module == '__main__': found.append(kept)
-    return f"{name} kept {', '.join(found)}, which no module of the library has: put #| export on its cell, {EXPORT}" if found else ''
+    if not found: return ''
+    return (f"{name} kept {', '.join(found)}, which no module of the library has: "
+            f'put #| export on its cell, {EXPORT}')
 
 # %% ../nbs/40_study.ipynb #cbf61842
 def run_or_skip(

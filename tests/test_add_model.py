@@ -1,4 +1,4 @@
-"README's recipe for a model, followed to the letter in a copy of the project: notebook, run, make notebooks, run again."
+"README's recipe for a model, followed to the letter in a copy of the project, with and without its `make notebooks`."
 import json
 import os
 import shutil
@@ -26,7 +26,8 @@ class LastThenPopular(Recommender):
 
     def score(self, histories):
         row, item, age = last_places(histories)
-        return sp.csr_matrix((np.where(age == 0, self.bonus, 0.).astype(np.float32), (row, item)), shape=(len(histories), self.n))
+        values = np.where(age == 0, self.bonus, 0.).astype(np.float32)
+        return sp.csr_matrix((values, (row, item)), shape=(len(histories), self.n))
 
     def recommend(self, histories, k): return ranked_lists(self.score, histories, k, self.order)'''
 PARAMETERS = '''data: str = "simulated:tiny"  # where events come from
@@ -47,15 +48,18 @@ check_recommender(LastThenPopular)
 log, report = load_log(data)
 protocols = make_protocols(log, test_days, valid_days, context, min_history, min_item_events)
 model = LastThenPopular().fit(protocols.split.fit)
-table = write_result(out, 'Last then popular', model, evaluate_shared(model, protocols), {}, dict(fit=0.), protocols.split.vocabulary)
+found = evaluate_shared(model, protocols)
+table = write_result(out, 'Last then popular', model, found, {}, dict(fit=0.), protocols.split.vocabulary)
 save_finding(out, '19_mymodel', 'it ran')'''
 
 
-def write_notebook(path, model=MODEL):
+def write_notebook(path, model=MODEL, study=STUDY):
     "The notebook of the recipe."
-    code = lambda n, source, **metadata: dict(cell_type='code', id=f'{n:08x}', metadata=metadata, execution_count=None, outputs=[], source=source)  # noqa: E731
-    cells = [dict(cell_type='markdown', id='0' * 8, metadata={}, source='# My model\n\n> The last item, then what is popular'),
-             code(1, '#| default_exp mymodel'), code(2, PARAMETERS, tags=['parameters']), code(3, IMPORTS), code(4, model), code(5, STUDY)]
+    title = '# My model\n\n> The last item, then what is popular'
+    cells = [dict(cell_type='markdown', id='0' * 8, metadata={}, source=title)]
+    for n, source in enumerate(('#| default_exp mymodel', PARAMETERS, IMPORTS, model, study), 1):
+        metadata = dict(tags=['parameters']) if source == PARAMETERS else {}
+        cells.append(dict(cell_type='code', id=f'{n:08x}', metadata=metadata, execution_count=None, outputs=[], source=source))
     kernel = dict(kernelspec=dict(name='python3', display_name='python3', language='python'))
     path.write_text(json.dumps(dict(nbformat=4, nbformat_minor=5, metadata=kernel, cells=cells), indent=1))
 
@@ -76,19 +80,22 @@ def make_notebooks(folder):
     "What the target does, whose list of commands is in the Makefile."
     recipe = (ROOT/'Makefile').read_text().partition('\nnotebooks:')[2].splitlines()[1:3]
     for command in recipe:
-        done = subprocess.run([BIN/command.strip().removeprefix('$(BIN)/')], cwd=folder, capture_output=True, text=True,
+        program = BIN/command.strip().removeprefix('$(BIN)/')
+        done = subprocess.run([program], cwd=folder, capture_output=True, text=True,
                               env=os.environ | {'PATH': f'{BIN}:{os.environ["PATH"]}'})
         assert done.returncode == 0, done.stderr
 
 
 def test_the_recipe(copied):
-    assert 'make notebooks' in (ROOT/'README.md').read_text().partition('## Add a model')[2].partition('## ')[0]
+    readme = (ROOT/'README.md').read_text(encoding='utf-8')
+    assert 'make notebooks' in readme.partition('## Add a model')[2].partition('## ')[0]
     kept = copied/'reports/toy/results/Last then popular'
 
     code, said = here(copied, '19_mymodel')
     assert code == 0 and 'runs: first time' in said, said
-    assert '19_mymodel defines LastThenPopular, which the library does not have' in said and 'run make notebooks' in said, said
-    with pytest.raises(DataError, match='LastThenPopular is in no module of the library: export its notebook') as refused: load_model(kept)
+    assert '19_mymodel defines LastThenPopular, which the library does not have' in said, said
+    assert 'run make notebooks' in said, said
+    with pytest.raises(DataError, match='LastThenPopular is in no module of the library: export') as refused: load_model(kept)
     assert len(str(refused.value).splitlines()) == 1
 
     make_notebooks(copied)
@@ -103,13 +110,13 @@ def test_the_recipe(copied):
 
 @pytest.mark.torture
 def test_a_model_that_is_not_marked_for_export(copied):
-    "Nothing that is exported differs, and still nobody could load what was kept; its name is one that the library has elsewhere."
-    write_notebook(copied/'nbs/19_mymodel.ipynb', MODEL.replace('#| export\n', '').replace('LastThenPopular', 'Markov'))
-    path = copied/'nbs/19_mymodel.ipynb'
-    path.write_text(path.read_text().replace('LastThenPopular', 'Markov'))
+    "Nothing that is exported differs, and nobody could load what was kept; the library has another class of its name."
+    model, study = (text.replace('LastThenPopular', 'Markov') for text in (MODEL, STUDY))
+    write_notebook(copied/'nbs/19_mymodel.ipynb', model.removeprefix('#| export\n'), study)
     code, said = here(copied, '19_mymodel')
-    assert code == 0 and '19_mymodel kept Markov, which no module of the library has: put #| export on its cell' in said, said
-    with pytest.raises(DataError, match='Markov is in no module'): load_model(copied/'reports/toy/results/Last then popular')
+    assert code == 0 and '19_mymodel kept Markov, which no module of the library has: put #| export on' in said, said
+    kept = copied/'reports/toy/results/Last then popular'
+    with pytest.raises(DataError, match='Markov is in no module'): load_model(kept)
 
 
 @pytest.mark.parametrize('path', sorted((ROOT/'nbs').glob('[0-9]*.ipynb')), ids=lambda p: p.stem)

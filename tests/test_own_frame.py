@@ -1,6 +1,7 @@
-"A frame of one's own: the script of README as printed, every way to write the same events, and fits that refuse what is no log."
+"A frame of one's own: README's script as printed, ways to write the same events, fits that refuse what is no log."
 import re
 import runpy
+import uuid
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,11 @@ import pytest
 
 from recsys_nb.als import ALS
 from recsys_nb.baselines import ItemItemCF, Popularity, ring, wrong_logs
-from recsys_nb.data import EVENTS, DataError
+from recsys_nb.data import EVENTS, DataError, read_log
 from recsys_nb.metrics import evaluate_shared
-from recsys_nb.protocol import OwnIds, check_log, histories_from_log, item_codes, log_from_frame, make_protocols, milliseconds
+from recsys_nb.protocol import (
+    OwnIds, check_log, encode, histories_from_log, item_codes, log_from_frame, make_protocols, milliseconds,
+)
 
 ROOT = Path(__file__).parent.parent
 
@@ -32,9 +35,11 @@ def shop():
     "Events in the order of their times, as a shop would write them down."
     rng, n = np.random.default_rng(0), 3000
     times = np.sort(1_430_600_000_000 + rng.choice(30 * 86_400_000, n, replace=False))
-    return pd.DataFrame(dict(timestamp=times, visitorid=rng.integers(0, 150, n), event=rng.choice(EVENTS, n, p=[.8, .15, .05]), itemid=rng.integers(0, 40, n)))
+    event = rng.choice(EVENTS, n, p=[.8, .15, .05])
+    return pd.DataFrame(dict(timestamp=times, visitorid=rng.integers(0, 150, n), event=event, itemid=rng.integers(0, 40, n)))
 
 
+OWN = dict(timestamp='t', visitorid='user', itemid='sku', event='what')
 UTC = lambda ms: pd.to_datetime(ms, unit='ms', utc=True)  # noqa: E731
 WRITTEN = {  # another way to write the same events, and how it is said
     'alphabetical categories': (lambda d: d.assign(event=d.event.astype('category')), {}),
@@ -48,9 +53,10 @@ WRITTEN = {  # another way to write the same events, and how it is said
     'float seconds': (lambda d: d.assign(timestamp=d.timestamp / 1000), {}),
     'nullable': (lambda d: d.convert_dtypes(), {}),
     'Arrow': (lambda d: d.convert_dtypes(dtype_backend='pyarrow'), {}),
-    'own names': (lambda d: d.rename(columns=dict(timestamp='t', visitorid='user', itemid='sku', event='what')).replace(dict(what=dict(transaction='paid'))),
-                  dict(timestamp='t', visitorid='user', itemid='sku', event='what', events=dict(paid='transaction'))),
-    'text ids': (lambda d: d.assign(visitorid=d.visitorid.map('v{:04}'.format), itemid=d.itemid.map('i{:04}'.format).astype('category')), {}),
+    'own names': (lambda d: d.rename(columns=OWN).replace(dict(what=dict(transaction='paid'))),
+                  OWN | dict(events=dict(paid='transaction'))),
+    'text ids': (lambda d: d.assign(visitorid=d.visitorid.map('v{:04}'.format), itemid=d.itemid.map('i{:04}'.format)), {}),
+    'ids in categories': (lambda d: d.assign(itemid=d.itemid.astype('category').cat.add_categories([999])), {}),
     'an index of its own': (lambda d: d.set_index(np.full(len(d), 7)), {}),
     'every row twice': (lambda d: pd.concat([d, d]), {}),
 }
@@ -67,13 +73,12 @@ def test_however_it_is_written_the_log_is_the_same(shop, written):
 
 
 def test_the_log_is_that_of_the_reader(shop, tmp_path):
-    from recsys_nb.data import read_log
-    from recsys_nb.protocol import encode
     shop.assign(transactionid='').to_csv(tmp_path/'events.csv', index=False)
     read, _ = read_log(tmp_path)
     read = encode(read, np.unique(read.itemid))
     own, ids = log_from_frame(shop)
-    assert (item_codes(own) == item_codes(read)).all() and (milliseconds(own.timestamp) == milliseconds(read.timestamp)).all()
+    assert (item_codes(own) == item_codes(read)).all()
+    assert (milliseconds(own.timestamp) == milliseconds(read.timestamp)).all()
     assert (ids.visitors[own.visitorid] == read.visitorid).all() and (own.event == read.event).all()
     h, theirs = histories_from_log(own)[0], histories_from_log(read)[0]
     for make in (lambda: ALS(factors=8, iterations=5), ItemItemCF, lambda: Popularity(days=7)):
@@ -88,11 +93,14 @@ def test_a_study_of_ones_own_log(shop):
     assert len(found['next-item'].queries) > 100 and len(found['purchases'].queries) > 5
 
 
-@pytest.mark.parametrize('make', [lambda: ALS(factors=8, iterations=4), ItemItemCF, lambda: Popularity(days=7)], ids=['ALS', 'ItemItemCF', 'Popularity'])
+REPORTED = dict(ALS=lambda: ALS(factors=8, iterations=4), ItemItemCF=ItemItemCF, Popularity=lambda: Popularity(days=7))
+
+
+@pytest.mark.parametrize('name', REPORTED)
 @pytest.mark.parametrize('wrong', wrong_logs(ring()))
-def test_fit_refuses_what_is_no_log(make, wrong):
+def test_fit_refuses_what_is_no_log(name, wrong):
     "Every class is asked this by check_recommender; these are the models of the report."
-    with pytest.raises(DataError) as e: make().fit(wrong_logs(ring())[wrong])
+    with pytest.raises(DataError) as e: REPORTED[name]().fit(wrong_logs(ring())[wrong])
     assert len(str(e.value).splitlines()) == 1 and 'log_from_frame' in str(e.value)
 
 
@@ -105,8 +113,8 @@ def test_histories_and_windows_refuse_likewise():
 
 def test_ids_that_are_kept_are_the_same(tmp_path):
     "Text, numbers, negative and huge ones, and ids of other kinds."
-    import uuid
-    for n, own in enumerate((['a', 'ß'], [-5, 2**62], [1.5, 2.5], [uuid.UUID(int=1), uuid.UUID(int=2)], [b'a', b'b'])):
+    kinds = (['a', 'ß'], [-5, 2**62], [1.5, 2.5], [uuid.UUID(int=1), uuid.UUID(int=2)], [b'a', b'b'])
+    for n, own in enumerate(kinds):
         ids = OwnIds(pd.Index(own), pd.Index(own))
         ids.save(tmp_path/str(n))
         assert OwnIds.load(tmp_path/str(n)).items.tolist() == own
