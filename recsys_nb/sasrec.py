@@ -142,6 +142,7 @@ def several_processes()->bool:
     d = torch.distributed
     return d.is_available() and d.is_initialized() and d.get_world_size() > 1
 
+# %% ../nbs/12_sasrec.ipynb #6e2d9001
 def raise_together(
     error=None, # what this process met, an exception or None
 ):
@@ -162,6 +163,7 @@ def error_of(f, *arguments): # a function and what it takes; -> what it raises, 
     try: f(*arguments)
     except Exception as e: return e
 
+# %% ../nbs/12_sasrec.ipynb #6e2d9002
 def from_first(make): # function without arguments; -> what it answers
     "What the first of several processes makes, in all of them."
     if not several_processes(): return make()
@@ -627,6 +629,7 @@ def assert_finite(
     for name, p in module.named_parameters():
         if not torch.isfinite(p).all(): raise FloatingPointError(f'{name} is not finite after step {step}')
 
+# %% ../nbs/12_sasrec.ipynb #6e2d900b
 def check_loss(
     module, # network in training
     loss,   # of this step, a tensor
@@ -676,6 +679,7 @@ def tell(self:Curve, row): # of one epoch
     asked = self.watch and first and row['hit_rate'] == row['hit_rate']
     raise_together(error_of(self.watch, row['hit_rate'], row['epoch']) if asked else None)
 
+# %% ../nbs/12_sasrec.ipynb #6e2d9003
 @patch
 def check(self:Curve, error=None): # an exception or None
     "Raise what is not finite in one process in all of them; one that ends with its training leaves a note."
@@ -684,10 +688,12 @@ def check(self:Curve, error=None): # an exception or None
         if self.file: write_text(self.file.with_name('stopped'), str(e))
         raise
 
+# %% ../nbs/12_sasrec.ipynb #6e2d9004
 @patch
 def on_validation_start(self:Curve, trainer, module): # not-a-number is below nothing: it would rank first
     self.check(error_of(assert_finite, module, trainer.global_step))
 
+# %% ../nbs/12_sasrec.ipynb #6e2d9005
 @patch
 def on_before_optimizer_step(self:Curve, trainer, module, optimizer): # after processes have added up their gradients
     if not several_processes(): return
@@ -720,16 +726,19 @@ def started_by_torchrun()->int:
     d = torch.distributed
     return int(os.environ['WORLD_SIZE']) if d.is_available() and d.is_torchelastic_launched() else 0
 
+# %% ../nbs/12_sasrec.ipynb #6e2d9006
 def devices_of_torchrun()->dict:
     "Lightning's arguments for what torchrun has started."
     if started_by_torchrun() < 2: return {}
     local = int(os.environ['LOCAL_WORLD_SIZE'])
     return dict(devices=local, num_nodes=started_by_torchrun() // local)
 
+# %% ../nbs/12_sasrec.ipynb #6e2d9007
 def talks_already(trainer)->bool: # Lightning's
     "Whether all processes of a training are there before it begins."
     return trainer.world_size > 1 and not isinstance(trainer.strategy.cluster_environment, LightningEnvironment)
 
+# %% ../nbs/12_sasrec.ipynb #6e2d9008
 def is_spawning(trainer)->bool: # Lightning's
     "Whether a training runs in processes that end with it."
     return isinstance(trainer.strategy.launcher, _MultiProcessingLauncher)
@@ -794,10 +803,12 @@ def checkpoint_to_resume(
     names = ['last'] + ['best'] * validate
     return place/'last.ckpt' if all(checkpoint_of(module, place/f'{name}.ckpt') for name in names) else None
 
+# %% ../nbs/12_sasrec.ipynb #6e2d9009
 def weights_in(path:Path)->dict: # a checkpoint
     "Name -> tensor; None where there is no checkpoint."
     return torch.load(path, map_location='cpu', weights_only=True)['state_dict'] if path.exists() else None
 
+# %% ../nbs/12_sasrec.ipynb #6e2d900a
 def forget_checkpoints(place): # folder of checkpoints, or None
     "Remove them, once no process needs them any more."
     from_first(lambda: place and shutil.rmtree(place, ignore_errors=True))
