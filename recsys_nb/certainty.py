@@ -20,7 +20,7 @@ from .metrics import *
 from .baselines import *
 from .als import ALS
 from .sasrec import SASRec
-from .comparison import FEW, Answered, judge, model_order, query_metric, read_ranks, read_timing
+from .comparison import Answered, judge, model_order, query_metric, read_ranks, read_timing
 
 # %% ../nbs/34_certainty.ipynb #eea1388e
 def unfitted(

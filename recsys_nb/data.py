@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FILES', 'PARQUET', 'LOGS', 'UNPACKED', 'RATIO', 'SMALL', 'EVENTS', 'LEAVE_OUT', 'LAYOUT', 'FORMAT', 'COLUMNS',
-           'EARLIEST', 'LATEST', 'BLOCK', 'HEADER', 'STRAYS', 'STRAY_ROWS', 'TIED', 'PARSED', 'PROPERTIES', 'COLOURS',
+           'EARLIEST', 'LATEST', 'BLOCK', 'HEADER', 'STRAYS', 'STRAY_ROWS', 'COARSE', 'PARSED', 'PROPERTIES', 'COLOURS',
            'SPARE', 'DataError', 'bad', 'Source', 'read_events', 'with_events', 'split_events', 'looks_like',
            'open_source', 'fingerprint', 'LogReport', 'read_log', 'atomic', 'write_text', 'write_parquet',
            'read_parquet', 'Categories', 'read_categories', 'colour', 'attended', 'use_style', 'show_figure',
@@ -749,7 +749,7 @@ def _duplicates(columns, order):
     return drop
 
 # %% ../nbs/00_data.ipynb #6a3b0c0d
-TIED = .1 # share of the moments with more than one row from which on times count as coarse
+COARSE = .1 # share of the moments with more than one row from which on times count as coarse
 
 def _share_tied(rows):
     "Share of the distinct (time, visitor) that hold more than one row; the rows are sorted by them."
@@ -788,7 +788,7 @@ def _clean(table, report, source):
     order = _time_order(columns['timestamp'], columns['visitorid'])
     drop = _duplicates(columns, order)
     distinct = {k: columns[k][order[~drop]] for k in ('timestamp', 'visitorid')}
-    report.coarse = _share_tied(distinct) > TIED
+    report.coarse = _share_tied(distinct) > COARSE
     if not report.coarse:
         report.duplicates, order = int(drop.sum()), order[~drop]
     columns = {k: v[order] for k, v in columns.items()}

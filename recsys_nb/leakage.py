@@ -20,7 +20,7 @@ from .metrics import *
 from .tuning import part_of
 from .baselines import *
 from .als import ALS
-from .comparison import FEW, Answered, cell, model_order, read_timing
+from .comparison import Answered, cell, model_order, read_timing
 from .certainty import MEASURED, asked_once, held, models_of, own_ranks, pair_tests, quick_study, query_values, recipe
 
 # %% ../nbs/35_leakage.ipynb #cdae354b

@@ -18,7 +18,7 @@ from .baselines import *
 from .als import ALS
 from .sasrec import SASRec
 from .neighbours import *
-from .comparison import FEW, ORIGINAL
+from .comparison import ORIGINAL
 
 # %% ../nbs/32_what_is_left.ipynb #ca98f0ce
 STEPS = {
