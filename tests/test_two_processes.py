@@ -311,12 +311,15 @@ def test_a_machine_that_dies(tmp_path):
     "The other one ends, and the same command goes on where both were."
     folders = [str(tmp_path/name) for name in ('a', 'b')]
     [whole] = ended(tmp_path, start_nodes(tmp_path, [dict(folder=folders, epochs=40, stop_after=40, key='whole')]))
+    (tmp_path/'answer.0').unlink()
     nodes = start_nodes(tmp_path, [dict(folder=folders, epochs=40)])
     last = tmp_path/'a'/'checkpoints'/'key'/'last.ckpt'
     wait_for(last.exists)
     os.killpg(nodes[1].pid, signal.SIGKILL) # torchrun, and what it has started
     os.kill(int((tmp_path/'answer.pid1').read_text()), signal.SIGKILL)
-    for node in nodes: node.wait(120)
-    assert last.exists(), 'it was done before it was killed'
+    try: wait_for(lambda: (tmp_path/'answer.0').exists() and (tmp_path/'answer.0').read_text(), 120)
+    finally: os.killpg(nodes[0].pid, signal.SIGKILL) # torchrun waits for the other machine for five minutes
+    for node in nodes: node.wait()
+    assert 'raised' in json.loads((tmp_path/'answer.0').read_text())[0] and last.exists(), 'it was done before it was killed'
     [again] = ended(tmp_path, start_nodes(tmp_path, [dict(folder=folders, epochs=40)]))
     assert alike(again) == alike(whole)
