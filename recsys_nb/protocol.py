@@ -732,7 +732,7 @@ def window_remarks(
     for name, row in counts.iterrows():
         window = f'the {name} window {str(row.begin)[:10]} to {str(row.end)[:10]}'
         bought = f' and {row.purchases:,} purchase' if name == 'test' else ''
-        what = f'{row.events:,} events, {row.queries:,} next-item{bought} queries'
+        what = f'{row.events:,} {"event" if row.events == 1 else "events"}, {row.queries:,} next-item{bought} queries'
         said.append(f'{window}: {what}')
         if not row.queries:
             length = (before[-1] - split.test_start) / DAY

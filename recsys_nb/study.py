@@ -1194,7 +1194,8 @@ def alone(root:Path, study:str): # project folder; name of a study
     if not fcntl: raise StudyError(SYSTEMS)
     with open(path, 'w') as file:
         try: fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError: raise StudyError(f'the study {study} is being run by another process: wait for its end, or name this one with --study') from None
+        except BlockingIOError: raise StudyError(f'the study {study} is being run by another process: wait for its end, or name this one with --study') from None
+        except OSError: pass # a file system without locks: as alone as can be known
         yield
 
 # %% ../nbs/40_study.ipynb #3ac62280

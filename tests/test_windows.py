@@ -32,7 +32,7 @@ FULL = days(0, 40)
 STRANGERS = [row(d + v / 24, 1000 + 10 * d + v, 10) for d in range(40) for v in range(6)]
 CLOCK = 'as if a clock had been wrong: leave such rows out of the log'
 NOTHING = { # rows, and what the one sentence names
-    'a stranger in 2099': ([*FULL, '4070908800000,999,view,99,'], ['1 events, 0 next-item', '2098-12-25 to 2099-01-01', 'the newest event, of 2099-01-01 00:00:00 (visitor 999, item 99)', CLOCK]),
+    'a stranger in 2099': ([*FULL, '4070908800000,999,view,99,'], ['1 event, 0 next-item', '2098-12-25 to 2099-01-01', 'the newest event, of 2099-01-01 00:00:00 (visitor 999, item 99)', CLOCK]),
     'a visitor in 2099': ([*FULL, '4070908800000,1,view,10,'], ['1 next-item', 'the newest event, of 2099-01-01 00:00:00 (visitor 1, item 10)', CLOCK]),
     'three clocks within a week': ([*FULL, row(4000, 1, 10), row(4001, 1, 10), row(4002, 2, 10)], ['the first of the 3 newest events', 'comes 3,961 days after everything else', CLOCK]),
     'a clock a month off': ([*FULL, row(75, 1, 10)], ['the newest event, of', 'comes 36 days after everything else']),
