@@ -849,6 +849,24 @@ def _recover(self:SASRec, error, last, rows): # what stopped the training; path 
 
 # %% ../nbs/12_sasrec.ipynb #eeacee99
 @patch
+def _train_there(self:SASRec, trainer, curve, data, place, resume): # folder of checkpoints or None
+    "Train, from the last checkpoint where there is one, and leave every process with the best epoch."
+    validate = data.valid is not None
+    found = lambda: checkpoint_to_resume(self.module, place, validate) if resume and place else None
+    try:
+        with resumed(trainer, found) as begun: self._launch(trainer, curve, data, begun)
+    except Hopeless:
+        forget_checkpoints(place)
+        raise
+    except FloatingPointError as e: self._recover(e, place/'last.ckpt' if place else None, curve.rows)
+    self.history = pd.DataFrame(from_first(lambda: curve.rows))
+    if validate and len(self.history): self.best_epoch = int(self.history.loc[self.history.hit_rate.idxmax(), 'epoch'])
+    best = from_first(lambda: weights_in(place/'best.ckpt')) if place and validate else None
+    if best: self.module.load_state_dict(best)
+    forget_checkpoints(place)
+
+# %% ../nbs/12_sasrec.ipynb #eeacee9a
+@patch
 def _train(self:SASRec, data, folder, key, resume, progress, epochs, watch, lightning):
     "Run Lightning's trainer, keep the best epoch, and forget the checkpoints of a finished training."
     folder = Path(folder) if folder else None
@@ -863,18 +881,8 @@ def _train(self:SASRec, data, folder, key, resume, progress, epochs, watch, ligh
                         num_sanity_val_steps=0, reload_dataloaders_every_n_epochs=1, log_every_n_steps=10,
                         limit_val_batches=None if validate else 0, use_distributed_sampler=False, **devices_of_torchrun() | lightning)
     check_processes(trainer, dict(key=key, folder=bool(folder), resume=resume, epochs=epochs, valid=validate))
-    found = lambda: checkpoint_to_resume(self.module, place, validate) if resume and place else None
-    try:
-        with resumed(trainer, found) as begun: self._launch(trainer, curve, data, begun)
-    except Hopeless:
-        forget_checkpoints(place)
-        raise
-    except FloatingPointError as e: self._recover(e, place/'last.ckpt' if place else None, curve.rows)
-    self.history = pd.DataFrame(from_first(lambda: curve.rows))
-    if validate and len(self.history): self.best_epoch = int(self.history.loc[self.history.hit_rate.idxmax(), 'epoch'])
-    best = from_first(lambda: weights_in(place/'best.ckpt')) if place and validate else None
-    if best: self.module.load_state_dict(best)
-    forget_checkpoints(place)
+    writes = place and trainer.is_global_zero
+    with alone_at(place, 'trained in') if writes else contextlib.nullcontext(): self._train_there(trainer, curve, data, place, resume)
 
 # %% ../nbs/12_sasrec.ipynb #651fa7e9
 def save(self, folder):

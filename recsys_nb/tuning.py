@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['Hopeless', 'DONE', 'GIVEN_UP', 'UNGUARDED', 'judge', 'part_of', 'latest', 'open_search', 'check_main_guard',
-           'searching', 'search_lock', 'tune', 'search', 'importance', 'show_landscape', 'show_search']
+           'searching', 'alone_at', 'search_lock', 'tune', 'search', 'importance', 'show_landscape', 'show_search']
 
 # %% ../nbs/06_tuning.ipynb #9f492a18
-import contextlib, fcntl, hashlib, inspect, json, multiprocessing, os, signal, threading, time, warnings
+import contextlib, hashlib, inspect, json, multiprocessing, os, signal, threading, time, warnings
 from pathlib import Path
 from .data import *
 import numpy as np, pandas as pd, optuna
@@ -16,6 +16,8 @@ from sqlalchemy.exc import OperationalError
 from tqdm.auto import tqdm
 from .protocol import *
 from .metrics import *
+try: import fcntl
+except ImportError: fcntl = None # Windows: nothing is locked
 
 # %% ../nbs/06_tuning.ipynb #ddceacfb
 def judge(model, queries:Queries)->float: # fitted `Recommender`; validation queries
@@ -74,17 +76,19 @@ def searching()->bool:
 # %% ../nbs/06_tuning.ipynb #5d1c7e03
 def _lock(
     file,         # open file
-    storage:Path, # what it keeps
+    place:Path,   # what it keeps
+    what:str,     # what is done there, in one word
 ):
     "Lock a file, and say so where that takes waiting."
+    if not fcntl: return
     try:
         try: fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            warnings.warn(f'{storage} is being searched by another process or thread: '
-                          'this one waits for its end, and then tries what is missing', stacklevel=6)
+            warnings.warn(f'{place} is being {what} by another process or thread: '
+                          'this one waits for its end, and then does what is missing', stacklevel=6)
             fcntl.flock(file, fcntl.LOCK_EX)
     except OSError as e: # a file system may have no locks
-        warnings.warn(f'{storage} cannot be locked ({e.strerror}): let no other process search there', stacklevel=6)
+        warnings.warn(f'{place} cannot be locked ({e.strerror}): let no other process work there', stacklevel=6)
 
 def _is_at(file, path)->bool: # open file; path
     "Whether an open file is still the one at a path."
@@ -93,25 +97,33 @@ def _is_at(file, path)->bool: # open file; path
 
 # %% ../nbs/06_tuning.ipynb #5d1c7e04
 @contextlib.contextmanager
+def alone_at(
+    place,    # path of a file or folder
+    what:str, # what is done there, in one word
+):
+    "Keep other processes and threads from doing the same there; the system ends the lock of a process that dies."
+    place = Path(place)
+    lock = place.with_name(f'.{place.name}.lock')
+    place.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        with open(lock, 'a') as file: # closing it ends the lock
+            _lock(file, place, what)
+            if not _is_at(file, lock): continue # who held it has removed it
+            try: yield
+            finally: lock.unlink(missing_ok=True)
+            return
+
+@contextlib.contextmanager
 def search_lock(
     storage, # path of the sqlite file
 ):
     "Keep other processes and threads from searching there."
-    storage = Path(storage)
-    lock = storage.with_name(f'.{storage.name}.lock')
-    key = threading.get_ident(), lock.resolve()
+    key = threading.get_ident(), Path(storage).resolve()
     if key in _searching: raise RuntimeError(f'{storage} is asked for a search from within a search: take another file')
-    storage.parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        with open(lock, 'a') as file: # closing it ends the lock
-            _lock(file, storage)
-            if not _is_at(file, lock): continue # who held it has removed it
-            _searching.add(key)
-            try: yield
-            finally:
-                _searching.discard(key)
-                lock.unlink(missing_ok=True)
-            return
+    with alone_at(storage, 'searched'):
+        _searching.add(key)
+        try: yield
+        finally: _searching.discard(key)
 
 # %% ../nbs/06_tuning.ipynb #a9fcbb92
 def tune(

@@ -287,7 +287,7 @@ def test_no_completion_is_no_sentence(theirs, tmp_path):
 
 def test_a_system_without_fcntl():
     "Windows: one sentence, no traceback; the library can be imported."
-    code = "import sys; sys.modules['fcntl'] = None; sys.argv = ['recsys-nb', 'runs']; from recsys_nb.study import main; print('imported'); main()"
+    code = "import sys; sys.modules['fcntl'] = None; sys.argv = ['recsys-nb', 'runs']; import recsys_nb.tuning; from recsys_nb.study import main; print('imported'); main()"
     done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.stdout == 'imported\n' and 'Linux and macOS' in done.stderr and 'WSL' in done.stderr
     one_sentence(done, 1)

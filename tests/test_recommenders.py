@@ -6,6 +6,8 @@ import pkgutil
 import signal
 import subprocess
 import sys
+import threading
+import time
 import traceback
 import warnings
 from pathlib import Path
@@ -29,7 +31,7 @@ from recsys_nb.metrics import Recommender
 from recsys_nb.neighbours import HistoryWalk, VSKNN
 from recsys_nb.protocol import Queries, histories_from_log
 from recsys_nb.sasrec import SASRec
-from recsys_nb.tuning import DONE, GIVEN_UP, search, tune
+from recsys_nb.tuning import DONE, GIVEN_UP, alone_at, search, tune
 
 HERE = Path(__file__).parent
 SMALL = dict(epochs=1, hidden_dim=8, batch_rows=4, negatives=64)
@@ -383,6 +385,22 @@ def test_a_trial_killed_in_its_training(ns, tmp_path, record):
     assert found[0][0] == found[1][0]
     assert found[0][1].drop(columns='seconds').equals(found[1][1].drop(columns='seconds')) and found[0][1].value.isna().any()
     record('crash points', "a search killed in a trial's training", kills=len(ns), trials=7)
+
+
+def test_a_training_waits_for_another_one_in_its_folder(tmp_path):
+    "Else the first to finish would remove what the second goes by."
+    place, done = tmp_path/'checkpoints'/'key', []
+    thread = threading.Thread(target=lambda: done.append(training('SASRec', tmp_path)))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter('always')
+        with alone_at(place, 'trained in'):
+            thread.start()
+            end = time.monotonic() + 60
+            while not [w for w in said if 'is being trained in by another process' in str(w.message)]:
+                assert time.monotonic() < end and thread.is_alive() and not done, 'it did not wait'
+                time.sleep(.01)
+        thread.join(60)
+    assert done[0].best_epoch and not place.exists() and not place.with_name('.key.lock').exists()
 
 
 # threads
