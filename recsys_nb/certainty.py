@@ -20,7 +20,7 @@ from .metrics import *
 from .baselines import *
 from .als import ALS
 from .sasrec import SASRec
-from .comparison import Answered, judge, model_order, query_metric, read_ranks, read_timing
+from .comparison import Answered, compare_models, model_order, query_metric, read_ranks, read_timing
 
 # %% ../nbs/34_certainty.ipynb #eea1388e
 def unfitted(
@@ -306,8 +306,8 @@ def pair_tests(
     metric='NDCG',
     k=20,
 )->pd.DataFrame: # index a, b: difference (a - b), p (corrected)
-    "Paired tests of each two models in a window, as `judge` makes them."
-    found, pairs = judge(answered.values(metric, k), answered.visitors), list(itertools.combinations(answered.hits, 2))
+    "Paired tests of each two models in a window, as `compare_models` makes them."
+    found, pairs = compare_models(answered.values(metric, k), answered.visitors), list(itertools.combinations(answered.hits, 2))
     index = pd.MultiIndex.from_tuples(pairs, names=['a', 'b'])
     return pd.DataFrame({'difference': [found.difference.at[pair] for pair in pairs], 'p': [found.p.at[pair] for pair in pairs]}, index)
 

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['FAMILIES', 'MODELS', 'TRANSFORMERS', 'PROTOCOLS', 'ORIGINAL', 'EXPECTED', 'NOTEBOOKS', 'LEVEL', 'HEADLINE', 'SIGNS',
            'ASKED', 'BUYERS', 'INDEXED', 'model_order', 'best_of', 'expected_models', 'read_timing', 'read_size',
-           'read_ranks', 'query_metric', 'Answered', 'same_queries', 'difference_p', 'Verdict', 'listed', 'judge',
-           'verdict', 'not_better_than', 'cell', 'against_best', 'comparison_rows', 'shared_answer',
+           'read_ranks', 'query_metric', 'Answered', 'same_queries', 'difference_p', 'Verdict', 'listed',
+           'compare_models', 'verdict', 'not_better_than', 'cell', 'against_best', 'comparison_rows', 'shared_answer',
            'transformers_text', 'not_paying_text', 'by_k', 'groups_of', 'draw_apart', 'slice_masks', 'by_slice',
            'winners_text', 'draw_heatmap', 'worth_naming', 'by_history', 'published_table', 'ratios', 'tie_table',
            'harmless', 'write_comparison']
@@ -181,7 +181,7 @@ def listed(names)->str:
     return ', '.join(names[:-1]) + ' and ' * (len(names) > 1) + names[-1] if len(names) else ''
 
 # %% ../nbs/30_comparison.ipynb #b17e0005
-def judge(
+def compare_models(
     values:pd.DataFrame, # a metric of each query, a column a model
     visitors:np.ndarray, # who asked, int64[n]
     least=FEW,           # queries below which nothing is claimed
@@ -210,11 +210,11 @@ def verdict(
 )->Verdict:          # None where nothing was asked
     "The verdict on one protocol, of the models that answered the queries of most."
     groups = same_queries(out, models, protocol)
-    return judge(groups[0].values(metric, k), groups[0].visitors) if groups else None
+    return compare_models(groups[0].values(metric, k), groups[0].visitors) if groups else None
 
 # %% ../nbs/30_comparison.ipynb #b7a01fab
 def not_better_than(
-    verdict,       # see `judge`
+    verdict,       # see `compare_models`
     reference:str, # name of a model
 )->list:           # names in the order of the tables
     "Models that are not shown to beat the reference on its queries."
@@ -245,7 +245,7 @@ def _cost(timing, size, protocol)->dict:
 
 # %% ../nbs/30_comparison.ipynb #b17e0011
 def against_best(
-    verdict, # see `judge`; None: nobody answered the same queries
+    verdict, # see `compare_models`; None: nobody answered the same queries
     model:str,
 )->str:
     "A cell of the table: the corrected p-value against the best model."
@@ -268,7 +268,7 @@ def comparison_rows(
     if protocol != 'next-item': shown += [('Recall', k), ('Precision', k)] # with one target a query they repeat the first
     expected = [m for m in expected_models(out) if not (protocol == 'as-published' and m not in ORIGINAL)]
     groups = same_queries(out, list(t.model.unique()), protocol)
-    verdicts = {m: v for g in groups if len(g.hits) > 1 for v in [judge(g.values(metric, k), g.visitors)] for m in g.hits}
+    verdicts = {m: v for g in groups if len(g.hits) > 1 for v in [compare_models(g.values(metric, k), g.visitors)] for m in g.hits}
     rows = {}
     for m in model_order({*t.model, *expected}):
         number = t[t.model == m].set_index(['metric', 'k']).sort_index()
@@ -283,7 +283,7 @@ def comparison_rows(
 # %% ../nbs/30_comparison.ipynb #5633f21d
 def shared_answer(
     headline, # rows of the next-item table by model
-    verdict,  # see `judge`; None where nothing was asked
+    verdict,  # see `compare_models`; None where nothing was asked
     metric='HitRate',
     k=10,
 )->str:
@@ -307,7 +307,7 @@ def shared_answer(
 
 # %% ../nbs/30_comparison.ipynb #3512d60a
 def transformers_text(
-    verdict, # see `judge`
+    verdict, # see `compare_models`
 )->str:      # '' where there is nothing to compare
     "The Transformers against the best model without training."
     simple = best_of(verdict.value, 'without training')
@@ -323,7 +323,7 @@ def transformers_text(
 
 # %% ../nbs/30_comparison.ipynb #061e4682
 def not_paying_text(
-    verdict,       # see `judge`; None where nothing was asked
+    verdict,       # see `compare_models`; None where nothing was asked
     protocol:str,  # what was asked
     metric='HitRate',
     k=10,
@@ -361,7 +361,7 @@ def groups_of(
 SIGNS = {'best': '★ ', 'tied': '≈ ', '': ''}
 
 def draw_apart(
-    verdict,  # see `judge`
+    verdict,  # see `compare_models`
     headline, # rows of the table by model: low and high are drawn
     metric='HitRate',
     k=10,
@@ -407,7 +407,7 @@ def by_slice(
     for name, mask in slice_masks(answered.queries, least).items():
         if any((mask == other).all() for other in seen): continue
         seen.append(mask)
-        found[f'{name} ({mask.sum():,})'] = judge(values[mask], answered.visitors[mask], least)
+        found[f'{name} ({mask.sum():,})'] = compare_models(values[mask], answered.visitors[mask], least)
     return found
 
 # %% ../nbs/30_comparison.ipynb #d187fd59
@@ -507,7 +507,7 @@ def tie_table(
             for metric, k in dict.fromkeys([*shown, also]):
                 values = group.values(metric, k)
                 for name, mask in masks.items():
-                    found = judge(values[mask], group.visitors[mask], least)
+                    found = compare_models(values[mask], group.visitors[mask], least)
                     rows += [(protocol, name, metric, k, m, found.mark(m)) for m in model_order([found.best, *found.tied])]
     return pd.DataFrame(rows, columns=['protocol', 'slice', 'metric', 'k', 'model', 'mark'])
 

@@ -6,7 +6,7 @@
 __all__ = ['FILES', 'PARQUET', 'LOGS', 'UNPACKED', 'RATIO', 'SMALL', 'EVENTS', 'LEAVE_OUT', 'LAYOUT', 'FORMAT', 'COLUMNS',
            'EARLIEST', 'LATEST', 'BLOCK', 'HEADER', 'STRAYS', 'STRAY_ROWS', 'COARSE', 'PARSED', 'PROPERTIES', 'COLOURS',
            'SPARE', 'DataError', 'bad', 'Source', 'read_events', 'with_events', 'split_events', 'looks_like',
-           'open_source', 'fingerprint', 'LogReport', 'read_log', 'atomic', 'write_text', 'write_parquet',
+           'open_source', 'fingerprint', 'LogReport', 'share_tied', 'read_log', 'atomic', 'write_text', 'write_parquet',
            'read_parquet', 'Categories', 'read_categories', 'colour', 'attended', 'use_style', 'show_figure',
            'save_finding']
 
@@ -444,7 +444,7 @@ class LogReport:
 
     def table(self)->pd.DataFrame:
         "The report as a table of counts."
-        rows = {'rows in events.csv': self.rows, 'exact duplicates, dropped': self.duplicates,
+        rows = {f'rows in {self.file}': self.rows, 'exact duplicates, dropped': self.duplicates,
                 'unknown event types, dropped': sum(self.unknown_events.values()), 'events to be left out': self.left_out,
                 'rows out of order, sorted': self.unsorted, 'rows that share their time with another of the same visitor': self.tied,
                 'transactions without transactionid, kept': self.empty_transactions, 'events kept': self.events}
@@ -751,8 +751,10 @@ def _duplicates(columns, order):
 # %% ../nbs/00_data.ipynb #6a3b0c0d
 COARSE = .1 # share of the moments with more than one row from which on times count as coarse
 
-def _share_tied(rows):
-    "Share of the distinct (time, visitor) that hold more than one row; the rows are sorted by them."
+def share_tied(
+    rows, # timestamp and visitorid, int64[n] each, sorted by both; equal rows once
+)->float:
+    "Share of the distinct (time, visitor) that hold more than one row."
     new = np.r_[True, (np.diff(rows['timestamp']) != 0) | (np.diff(rows['visitorid']) != 0)]
     return float((np.diff(np.r_[np.flatnonzero(new), len(new)]) > 1).mean())
 
@@ -788,7 +790,7 @@ def _clean(table, report, source):
     order = _time_order(columns['timestamp'], columns['visitorid'])
     drop = _duplicates(columns, order)
     distinct = {k: columns[k][order[~drop]] for k in ('timestamp', 'visitorid')}
-    report.coarse = _share_tied(distinct) > COARSE
+    report.coarse = share_tied(distinct) > COARSE
     if not report.coarse:
         report.duplicates, order = int(drop.sum()), order[~drop]
     columns = {k: v[order] for k, v in columns.items()}

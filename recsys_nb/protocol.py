@@ -617,15 +617,15 @@ def _in_time_order(times, visitors, kinds, items, report):
 def _without_duplicates(log, report):
     "The log without its exact duplicates, counted, unless times are coarse."
     again = log.duplicated().to_numpy()
-    moments = log[~again].groupby(['timestamp', 'visitorid'], sort=False).size()
-    shared = float((moments > 1).mean())
+    once = log[~again]
+    shared = share_tied(dict(timestamp=milliseconds(once.timestamp), visitorid=once.visitorid.to_numpy()))
     if shared > COARSE:
         report.notes.append(f'Times are coarse, in {shared:.0%} of the moments a visitor has more than one event: '
                             'equal rows were kept.')
         return log
     report.duplicates = int(again.sum())
     if report.duplicates: report.notes.append(f'{report.duplicates:,} exact duplicate rows were dropped.')
-    return log[~again].reset_index(drop=True)
+    return once.reset_index(drop=True)
 
 # %% ../nbs/03_protocol.ipynb #46cee53c
 def log_from_frame(
@@ -641,7 +641,7 @@ def log_from_frame(
     if event is None and 'event' in getattr(df, 'columns', ()): event = 'event'
     names = dict(visitorid=visitorid, itemid=itemid, timestamp=timestamp)
     columns = _own_columns(df, names if event is None else names | dict(event=event))
-    report = LogReport('a frame', rows=len(df))
+    report = LogReport('a frame', 'the frame', rows=len(df))
     times, taken = frame_times(columns['timestamp'], timestamp, unit)
     report.notes.append(f'{timestamp} was taken for {taken}.')
     kinds = np.zeros(len(df), np.int8)

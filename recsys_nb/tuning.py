@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 from .protocol import *
 from .metrics import *
 try: import fcntl
-except ImportError: fcntl = None # Windows: nothing is locked
+except ImportError: fcntl = None # Windows, see `alone_at`
 
 # %% ../nbs/06_tuning.ipynb #ddceacfb
 def judge(model, queries:Queries)->float: # fitted `Recommender`; validation queries
@@ -80,7 +80,6 @@ def _lock(
     what:str,     # what is done there, in one word
 ):
     "Lock a file, and say so where that takes waiting."
-    if not fcntl: return
     try:
         try: fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -102,6 +101,9 @@ def alone_at(
     what:str, # what is done there, in one word
 ):
     "Keep other processes and threads from doing the same there; the system ends the lock of a process that dies."
+    if not fcntl: # Windows
+        yield
+        return
     place = Path(place)
     lock = place.with_name(f'.{place.name}.lock')
     place.parent.mkdir(parents=True, exist_ok=True)

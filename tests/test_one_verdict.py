@@ -82,8 +82,8 @@ def test_the_rules_disagree_here():
     sums = visitor_sums(np.c_[differences, np.ones(QUERIES)], np.arange(QUERIES))[:, 0]
     p = holm(difference_tests(sums[:, :-1], sums[:, -1:])['p'])
     assert (p < .05).all()
-    from recsys_nb.comparison import judge
-    assert judge(found, np.arange(QUERIES)).tied == ['SASRec']
+    from recsys_nb.comparison import compare_models
+    assert compare_models(found, np.arange(QUERIES)).tied == ['SASRec']
 
 
 def test_every_place_names_the_same_models(study):
@@ -143,11 +143,11 @@ def test_of_few_queries_nothing_is_claimed(tmp_path):
 
 def test_equal_models_are_seldom_told_apart():
     "Of many families of equally good models, with several queries for a visitor, hardly any pair looks different."
-    from recsys_nb.comparison import judge
+    from recsys_nb.comparison import compare_models
     rng, claimed = np.random.default_rng(0), 0
     visitors = np.repeat(np.arange(150), 2)
     for _ in range(200):
-        found = judge(pd.DataFrame((rng.random((300, 5)) < .3).astype(float), columns=list('abcde')), visitors)
+        found = compare_models(pd.DataFrame((rng.random((300, 5)) < .3).astype(float), columns=list('abcde')), visitors)
         claimed += bool(found.apart.to_numpy().any())
     assert claimed / 200 < .09
 
