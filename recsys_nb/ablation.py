@@ -38,7 +38,8 @@ def weaker(
 )->dict:
     "Calibration weights with a part taken away."
     feature, age, count = (list(weights[w]) for w in ('feature', 'age', 'count'))
-    if level == 'no demand': return dict(feature=feature[:3] + [0.] * len(feature[3:]), age=age, count=count)
+    if level == 'no demand':
+        return dict(feature=feature[:3] + [0.] * len(feature[3:]), age=age, count=count)
     return dict(feature=[1., 1., 1.] + [0.] * len(feature[3:]), age=[0.] + [float(level)] * (len(age) - 1), count=[0.] * len(count))
 
 # %% ../nbs/31_ablation.ipynb #46d6fa3b
@@ -63,7 +64,8 @@ def ablation_table(
     for name, values in answers.items():
         rows[name] = {f'{m}@{k}': part(values[:, i]) for i, (m, k) in enumerate(NUMBERS)}
         rows[name] |= dict(repeat=part(values[repeat, at]), explore=part(values[~repeat, at]), seconds=seconds.get(name, np.nan))
-        if values is not base: rows[name] |= paired_test(values[:, at], base[:, at], queries.visitors)
+        if values is not base:
+            rows[name] |= paired_test(values[:, at], base[:, at], queries.visitors)
     t = pd.DataFrame.from_dict(rows, orient='index').rename_axis('change')
     return t.assign(p=holm(t.p)) if 'p' in t else t.assign(difference=np.nan, low=np.nan, high=np.nan, p=np.nan)
 

@@ -20,7 +20,8 @@ from .baselines import *
 def distinct_rows(x:sp.csr_matrix)->tuple: # float32[n, m]; -> a row of each kind int64[u], how many there are of it int64[u]
     "Rows that hold the same values at the same places."
     key = x.indices.astype(np.uint64) << np.uint64(32) | x.data.view(np.uint32)
-    for shift, factor in ((30, 0xbf58476d1ce4e5b9), (27, 0x94d049bb133111eb)): key = (key ^ key >> np.uint64(shift)) * np.uint64(factor)
+    for shift, factor in ((30, 0xbf58476d1ce4e5b9), (27, 0x94d049bb133111eb)):
+        key = (key ^ key >> np.uint64(shift)) * np.uint64(factor)
     total = np.r_[np.uint64(0), np.cumsum(key ^ key >> np.uint64(31))]
     return np.unique(total[x.indptr[1:]] - total[x.indptr[:-1]], return_index=True, return_counts=True)[1:]
 
@@ -140,7 +141,8 @@ def recommend(self, histories, k):
     lists, scores = product_top_k(torch.from_numpy(self.fold_in(histories)), items, None, banned, k)
     cold, short = np.flatnonzero(histories.length == 0), min(k, len(items))
     lists[cold], scores[cold] = -1, -np.inf
-    if self.fill: lists[cold, :short], scores[cold, :short] = self.popular[:short], -1 - np.arange(short)
+    if self.fill:
+        lists[cold, :short], scores[cold, :short] = self.popular[:short], -1 - np.arange(short)
     return lists, scores
 
 ALS.fit, ALS.fold_in, ALS.recommend = fit, fold_in, recommend

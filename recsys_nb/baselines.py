@@ -28,8 +28,11 @@ def popularity_order(
     "Items by number of events."
     check_log(log)
     codes, keep = item_codes(log), np.ones(len(log), bool)
-    if event: keep &= (log.event == event).to_numpy()
-    if days and len(log): times = milliseconds(log.timestamp); keep &= times >= times.max() - days * DAY
+    if event:
+        keep &= (log.event == event).to_numpy()
+    if days and len(log):
+        times = milliseconds(log.timestamp)
+        keep &= times >= times.max() - days * DAY
     counts, ties = (np.bincount(c, minlength=n_items(log)) for c in (codes[keep], codes))
     return np.lexsort((-ties, -counts)).astype(np.int32)
 
@@ -37,10 +40,13 @@ def popularity_order(
 class Popularity(Recommender):
     "The most popular items, the same for everybody."
     def __init__(self, event=None, days=None): self.event, self.days = event, days
-    def fit(self, log): self.order = popularity_order(log, self.event, self.days); return self
+    def fit(self, log):
+        self.order = popularity_order(log, self.event, self.days)
+        return self
 
     def recommend(self, histories, k):
-        row = np.full(k, -1, np.int32); row[:len(self.order)] = self.order[:k]
+        row = np.full(k, -1, np.int32)
+        row[:len(self.order)] = self.order[:k]
         scores = np.where(row >= 0, -np.arange(1, k + 1), -np.inf).astype(np.float32)
         return np.tile(row, (len(histories), 1)), np.tile(scores, (len(histories), 1))
 
@@ -51,7 +57,8 @@ def assert_known(
 ):
     "Raise `ValueError` where a history holds an item that is not in the vocabulary."
     known = lambda codes: not len(codes) or 0 <= codes.min() and codes.max() < n_items
-    if known(histories.items) or known(codes := histories.items[histories.flat()[1]]): return
+    if known(histories.items) or known(codes := histories.items[histories.flat()[1]]):
+        return
     code = codes[(codes < 0) | (codes >= n_items)][0]
     raise ValueError(f'a history holds the item code {code}, expected codes from 0 to {n_items - 1}: `encode` drops items that are not in the vocabulary')
 
@@ -65,7 +72,8 @@ class History(Recommender):
         return self
 
     def recommend(self, histories, k):
-        if self.n is not None: assert_known(histories, self.n)
+        if self.n is not None:
+            assert_known(histories, self.n)
         items, scores = np.full((len(histories), k), -1, np.int32), np.full((len(histories), k), -np.inf, np.float32)
         for part in histories.chunks():
             row, item, age = last_places(histories[part])
@@ -90,10 +98,12 @@ def sparse_top_k(
     (n, width), scores = scores.shape, scores.tocsr()
     item_bits = max(1, int(width - 1).bit_length())
     most = 1 << 63 - SCORE_BITS - item_bits # rows that a key of 63 bits has room for: 512 where there are five million items
-    if n > most: return _row_blocks(scores, k, popular, seen, most)
+    if n > most:
+        return _row_blocks(scores, k, popular, seen, most)
     row, bits = np.repeat(np.arange(n), np.diff(scores.indptr)), scores.data.astype(np.float32)
     good = bits > 0
-    if seen is not None: good &= ~np.isin(pair_keys(row, scores.indices), pair_keys(*seen))
+    if seen is not None:
+        good &= ~np.isin(pair_keys(row, scores.indices), pair_keys(*seen))
     falling = 2**SCORE_BITS - 1 - bits[good].view(np.int32).astype(np.int64) # floats above 0 sort as their bits do
     packed = np.sort(row[good] << SCORE_BITS + item_bits | falling << item_bits | scores.indices[good])
     row = packed >> SCORE_BITS + item_bits
@@ -103,7 +113,8 @@ def sparse_top_k(
     items, values = np.full((n, k), -1, np.int32), np.full((n, k), -np.inf, np.float32)
     items[row, place] = packed & (1 << item_bits) - 1
     values[row, place] = (2**SCORE_BITS - 1 - (packed >> item_bits & 2**SCORE_BITS - 1)).astype(np.int32).view(np.float32)
-    if popular is not None: fill_up(items, values, np.minimum(count, k), popular, seen)
+    if popular is not None:
+        fill_up(items, values, np.minimum(count, k), popular, seen)
     return items, values
 
 # %% ../nbs/10_baselines.ipynb #e4f63709
@@ -152,8 +163,10 @@ def ranked_lists(
     "The k best items of each history, best first."
     parts = [histories[a:a + block] for a in range(0, len(histories), block)]
     def answer(part): return sparse_top_k(score(part), k, popular, None if repeats else last_places(part)[:2])
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool: lists = list(pool.map(answer, parts))
-    if not lists: return np.zeros((0, k), np.int32), np.zeros((0, k), np.float32)
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        lists = list(pool.map(answer, parts))
+    if not lists:
+        return np.zeros((0, k), np.int32), np.zeros((0, k), np.float32)
     return tuple(np.concatenate(x) for x in zip(*lists))
 
 # %% ../nbs/10_baselines.ipynb #82142dcf
@@ -178,7 +191,8 @@ def repeat_pattern(
     pattern, label = np.zeros(len(item), np.int64), np.zeros_like(at)
     for i in range(m):
         label[:, i] = label[:, :i].max(1, initial=0) + 1
-        for j in reversed(range(i)): label[:, i] = np.where(item[:, j] == item[:, i], label[:, j], label[:, i])
+        for j in reversed(range(i)):
+            label[:, i] = np.where(item[:, j] == item[:, i], label[:, j], label[:, i])
         label[:, i] *= inside[:, i]
         pattern = pattern * (m + 1) + label[:, i]
     return pattern
@@ -221,7 +235,9 @@ def count_repeats(
     for case in cases:
         key, first, at = np.unique(case, return_index=True, return_inverse=True)
         chance = (np.bincount(at, hit) + strength * prior[first]) / (np.bincount(at) + strength)
-        prior = chance[at]; known.append(key); chances.append(chance)
+        prior = chance[at]
+        known.append(key)
+        chances.append(chance)
     order = np.argsort(known := np.concatenate(known))
     return known[order], np.concatenate(chances)[order]
 
@@ -236,7 +252,8 @@ def repeat_chances(
     p = np.zeros(len(row))
     for case in cases:
         at = np.searchsorted(known, case).clip(0, max(len(known) - 1, 0))
-        if len(known): p = np.where(known[at] == case, chances[at], p)
+        if len(known):
+            p = np.where(known[at] == case, chances[at], p)
     return row, item, p
 
 # %% ../nbs/10_baselines.ipynb #73d2b4e6
@@ -380,7 +397,8 @@ def assert_alike(
 
 def assert_same(one, other): # what `recommend` gave, twice
     "Refuse answers that differ in a single bit."
-    for a, b in zip(one, other): np.testing.assert_array_equal(a, b)
+    for a, b in zip(one, other):
+        np.testing.assert_array_equal(a, b)
 
 # %% ../nbs/10_baselines.ipynb #5c402c8f
 CHECKS = {} # what a model must do -> function (make, fitted model, its log, histories), which raises where it doesn't
@@ -392,7 +410,8 @@ def must(do): # in words
 # %% ../nbs/10_baselines.ipynb #e4065854
 @must('give lists of the promised form')
 def _form(make, model, log, h):
-    for k in (1, 10): checked_lists(model, h, k, n_items(log))
+    for k in (1, 10):
+        checked_lists(model, h, k, n_items(log))
 
 @must('take no question for an answer')
 def _nobody(make, model, log, h): checked_lists(model, h[:0], 5, n_items(log))
@@ -402,12 +421,14 @@ def _nobody(make, model, log, h): checked_lists(model, h[:0], 5, n_items(log))
 def _lengths(make, model, log, h):
     n = n_items(log)
     longest = checked_lists(model, h, n + 7, n)
-    for k in (1, 5): assert_alike(checked_lists(model, h, k, n), [x[:, :k] for x in longest])
+    for k in (1, 5):
+        assert_alike(checked_lists(model, h, k, n), [x[:, :k] for x in longest])
 
 # %% ../nbs/10_baselines.ipynb #2a912794
 @must('list no item of the history where it promises new items only (repeats=False), at any length')
 def _new_only(make, model, log, h):
-    if vars(model).get('repeats', True): return
+    if vars(model).get('repeats', True):
+        return
     row, item, _ = last_places(h)
     for k in (1, 10, n_items(log)):
         items, _ = checked_lists(model, h, k, n_items(log))
@@ -420,15 +441,18 @@ def _strangers(make, model, log, h):
     others = log.assign(itemid=item_ids(log) + 5) # ids that are not in the vocabulary
     unknown = pick_histories(encode(others, log.itemid.cat.categories), log.visitorid.unique()[:3])
     items, scores = model.recommend(h[h.length == 0], 10)
-    for x in (unknown, h[:1]): assert_same(model.recommend(x, 10), (items[:len(x)][[0] * len(x)], scores[:1][[0] * len(x)]))
+    for x in (unknown, h[:1]):
+        assert_same(model.recommend(x, 10), (items[:len(x)][[0] * len(x)], scores[:1][[0] * len(x)]))
 
 # %% ../nbs/10_baselines.ipynb #e439024a
 @must('refuse items that are not in the vocabulary, or look at no item at all')
 def _foreign(make, model, log, h):
     stranger = model.recommend(h[:1], 10)
     for code in (-1, n_items(log), 10**6):
-        try: answer = model.recommend(histories_from_lists([[code]]), 10)
-        except (ValueError, IndexError): continue
+        try:
+            answer = model.recommend(histories_from_lists([[code]]), 10)
+        except (ValueError, IndexError):
+            continue
         assert_same(answer, stranger)
 
 # %% ../nbs/10_baselines.ipynb #e681b9b2
@@ -436,7 +460,8 @@ def _foreign(make, model, log, h):
 def _little(make, model, log, h):
     for walks, n in (([[0, 0], [0], [0, 0, 0]], 1), ([[0, 1, 2, 3, 1]], 5), ([[2]], 4), ([], 3), ([[0]], 1)):
         little = log_of_walks(walks, n)
-        for k in (1, 8): checked_lists(make().fit(little), odd_histories(little), k, n)
+        for k in (1, 8):
+            checked_lists(make().fit(little), odd_histories(little), k, n)
 
 # %% ../nbs/10_baselines.ipynb #5d9d5a21
 @must('repeat itself when asked again')
@@ -459,13 +484,16 @@ def _inside(make, model, log, h):
 @must('bear times that are equal, run backwards, or lie anywhere')
 def _times(make, model, log, h):
     extreme = np.where(np.arange(len(h.times)) % 2, np.iinfo(np.int64).min, np.iinfo(np.int64).max)
-    for times in (h.times * 0, h.times[::-1].copy(), extreme): checked_lists(model, replace(h, times=times), 10, n_items(log))
+    for times in (h.times * 0, h.times[::-1].copy(), extreme):
+        checked_lists(model, replace(h, times=times), 10, n_items(log))
 
 # %% ../nbs/10_baselines.ipynb #a8833dd5
 @must('say that it is not fitted, or need no fitting')
 def _unfitted(make, model, log, h):
-    try: answer = make().recommend(h, 10)
-    except NotFitted: return
+    try:
+        answer = make().recommend(h, 10)
+    except NotFitted:
+        return
     assert_same(answer, model.recommend(h, 10))
 
 # %% ../nbs/10_baselines.ipynb #80832f52
@@ -486,7 +514,8 @@ def _kept(make, model, log, h):
 @must('leave a log and histories as they were')
 def _untouched(make, model, log, h):
     before, arrays = log.copy(deep=True), [getattr(h, f).copy() for f in ('items', 'times', 'events', 'start', 'end')]
-    for x in arrays: x.flags.writeable = False
+    for x in arrays:
+        x.flags.writeable = False
     assert_same(make().fit(log).recommend(Histories(*arrays), 10), model.recommend(h, 10))
     pd.testing.assert_frame_equal(log, before)
 
@@ -505,16 +534,20 @@ def wrong_logs(log)->dict: # encoded log; what is wrong -> the log with that fau
 @must('refuse what is no encoded log')
 def _no_log(make, model, log, h):
     for wrong, frame in wrong_logs(log).items():
-        try: make().fit(frame)
-        except DataError: continue
+        try:
+            make().fit(frame)
+        except DataError:
+            continue
         raise AssertionError(f'it learns from {wrong}, expected a DataError: begin fit with check_log(log)')
 
 # %% ../nbs/10_baselines.ipynb #b52107a5
 @must('answer several threads at once as it answers one')
 def _threads(make, model, log, h):
     asked = [h[i:] for i in range(len(h))] * 3
-    with ThreadPoolExecutor(4) as pool: answers = list(pool.map(lambda x: model.recommend(x, 10), asked))
-    for x, answer in zip(asked, answers): assert_same(answer, model.recommend(x, 10))
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda x: model.recommend(x, 10), asked))
+    for x, answer in zip(asked, answers):
+        assert_same(answer, model.recommend(x, 10))
 
 # %% ../nbs/10_baselines.ipynb #38c4ca94
 def check_recommender(
@@ -526,6 +559,8 @@ def check_recommender(
     log = ring() if log is None else log
     model, h = make().fit(log), odd_histories(log)
     for do in only or CHECKS:
-        try: CHECKS[do](make, model, log, h)
-        except Exception as e: raise AssertionError(f'{type(model).__name__} must {do}: {type(e).__name__}: {e}') from e
+        try:
+            CHECKS[do](make, model, log, h)
+        except Exception as e:
+            raise AssertionError(f'{type(model).__name__} must {do}: {type(e).__name__}: {e}') from e
     return list(only or CHECKS)

@@ -66,7 +66,8 @@ class ClozePieces(torch.utils.data.IterableDataset):
         row, column = pack_rows(length)
         edges = np.searchsorted(row, np.arange(0, row[-1] + 1 + self.rows, self.rows)) if len(row) else [0]
         for a, b in zip(edges[:-1], edges[1:]):
-            if b == a: continue
+            if b == a:
+                continue
             batch = packed_batch(self.histories, start[a:b], length[a:b], row[a:b] - row[a] // self.rows * self.rows,
                                  column[a:b], self.rows)
             yield hide(batch, length[a:b], last_only[a:b], self.probability, rng)
@@ -100,14 +101,16 @@ class BERT4RecModule(L.LightningModule):
         self.norm, self.drop = nn.LayerNorm(hidden_dim), PooledDropout(dropout)
         # probability of each item as a negative
         self.register_buffer('draw', torch.full((n_items,), 1 / n_items), persistent=False)
-        for p in (self.items.weight, self.positions.weight): nn.init.normal_(p, std=.02)
+        for p in (self.items.weight, self.positions.weight):
+            nn.init.normal_(p, std=.02)
 
     def forward(self, batch): # -> [rows, width, d], at every place what stands there
         piece, item = batch['piece'], batch['item']
         item = item.masked_fill(item < 0, self.hparams.n_items)
         mask = (piece[:, :, None] == piece[:, None, :])[:, None]
         x = self.drop(self.embed(item) * math.sqrt(self.hparams.hidden_dim) + self.positions(batch['position']))
-        for block in self.blocks: x = block(x, mask)
+        for block in self.blocks:
+            x = block(x, mask)
         x = self.norm(x)
         return F.normalize(x, dim=-1) / self.hparams.temperature if self.hparams.temperature else x
 
@@ -123,7 +126,8 @@ def training_step(self, batch, index):
     if self.touched:
         loss = sampled_softmax_loss(x, self.embed(target), self.embed(item.clamp(max=n_items - 1)), log_weight,
                                     accidental_hits(item, target))
-    else: loss = F.cross_entropy(x @ self.embed(torch.arange(n_items, device=x.device)).T, target, reduction='none')
+    else:
+        loss = F.cross_entropy(x @ self.embed(torch.arange(n_items, device=x.device)).T, target, reduction='none')
     loss, self.touched = loss[:asked].mean(), None
     check_loss(self, loss)
     self.log('train_loss', loss, on_step=False, on_epoch=True, batch_size=asked)

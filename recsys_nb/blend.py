@@ -163,7 +163,8 @@ def _bottom(
         return value + strength * (v - start) @ (v - start) / 2, slope + strength * (v - start)
     def hessian(v): return _hessian(v, choices) + strength * np.eye(len(v))
     v = minimize(loss, start, jac=True, hess=hessian, method='trust-exact', options=dict(gtol=1e-6)).x
-    for _ in range(2): v = v - np.linalg.solve(hessian(v), loss(v)[1]) # each squares the distance that is left
+    for _ in range(2):
+        v = v - np.linalg.solve(hessian(v), loss(v)[1]) # each squares the distance that is left
     return v
 
 # %% ../nbs/07_blend.ipynb #5f8c24da
@@ -177,10 +178,12 @@ def fit_listwise(
     f = candidates.features.shape[-1]
     w, scale = np.zeros(f) if start is None else np.array(start, float), np.ones(f)
     there = candidates.items >= 0
-    if there.any(): scale = np.maximum(candidates.features[there].std(0, dtype=float), 1e-3)
+    if there.any():
+        scale = np.maximum(candidates.features[there].std(0, dtype=float), 1e-3)
     v = np.concatenate([w * scale, np.zeros(AGES + COUNTS)]) # age 0 and count 0, not in the history, stay 0
     choices = _Choices(candidates, target, scale)
-    if len(choices): v = _bottom(choices, v, pull)
+    if len(choices):
+        v = _bottom(choices, v, pull)
     feature, age, count = np.split(v, [f, f + AGES])
     found = dict(feature=feature / scale, age=np.r_[0, age], count=np.r_[0, count])
     return {name: x.astype(np.float32) for name, x in found.items()}

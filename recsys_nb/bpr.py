@@ -29,7 +29,8 @@ class BPR(Recommender):
 
     def fit(self, log):
         x, solver = user_item_matrix(histories_from_log(log)[0], n_items(log)), self.solver()
-        x.data[:] = 1; solver.fit(x, show_progress=False)
+        x.data[:] = 1
+        solver.fit(x, show_progress=False)
         self.item_factors, self.popular = solver.item_factors, popularity_order(log, 'view')
         self.item_factors[np.bincount(x.indices, minlength=x.shape[1]) == 0] = 0
         return self

@@ -31,9 +31,12 @@ def unfitted(
     "A study's model in its configuration."
     model = load_model(folder)
     used = json.loads((Path(folder)/'metrics.json').read_text())['parameters']
-    if seed is not None and hasattr(model, 'seed'): model.seed = seed
-    if epochs: model.epochs, model.stop_after = epochs, None
-    elif used.get('chosen_epoch'): model.stop_after = used['chosen_epoch']
+    if seed is not None and hasattr(model, 'seed'):
+        model.seed = seed
+    if epochs:
+        model.epochs, model.stop_after = epochs, None
+    elif used.get('chosen_epoch'):
+        model.stop_after = used['chosen_epoch']
     return model
 
 # %% ../nbs/34_certainty.ipynb #d4c0c4c3
@@ -62,9 +65,11 @@ def quick_study(
     models=QUICK, # name -> function -> unfitted recommender
 ):
     "Fit quick models where a study has no results."
-    if models_of(out): return
+    if models_of(out):
+        return
     for name, make in models.items():
-        start = time.perf_counter(); model = make().fit(protocols.split.fit)
+        start = time.perf_counter()
+        model = make().fit(protocols.split.fit)
         write_result(out, name, model, evaluate_shared(model, protocols), {'quick': True},
                      {'fit': time.perf_counter() - start}, protocols.split.vocabulary)
 
@@ -149,7 +154,8 @@ def seed_result(
     if ranks is not None:
         return dict(key='', fit_seconds=read_timing(out, name).get('fit', np.nan), numbers=measured(ranks).to_dict('records'))
     path, key = folder/'seeds'/f'{seed}.json', digest([key, recipe(folder), seed])
-    if path.exists() and (kept := json.loads(path.read_text()))['key'] == key: return kept
+    if path.exists() and (kept := json.loads(path.read_text()))['key'] == key:
+        return kept
     ranks, seconds = fit_and_ask(partial(make, seed=seed), protocols.split.fit, protocols.test)
     found = dict(key=key, fit_seconds=seconds, numbers=measured(ranks).to_dict('records'))
     write_text(path, json.dumps(found, indent=1))
@@ -241,9 +247,12 @@ def earlier_windows(
     found, last = [], protocols
     for _ in range(windows):
         raw = last.split.raw[milliseconds(last.split.raw.timestamp) < last.split.test_start]
-        try: last = make_protocols(raw, test_days, valid_days, context, min_history, min_item_events) if len(raw) else None
-        except DataError: break
-        if last is None or not len(last.test): break
+        try:
+            last = make_protocols(raw, test_days, valid_days, context, min_history, min_item_events) if len(raw) else None
+        except DataError:
+            break
+        if last is None or not len(last.test):
+            break
         found.append(last)
     return found
 
@@ -261,8 +270,10 @@ def window_answers(
     for name in [m for m in makes if m in names]:
         other, folder = epochs if name == 'SASRec' else 0, Path(out)/'results'/name
         ranks = own_ranks(out, name, protocols.test) if own and not other else None
-        if ranks is not None: seconds[name] = read_timing(out, name).get('fit', np.nan)
-        else: ranks, seconds[name] = asked_once(
+        if ranks is not None:
+            seconds[name] = read_timing(out, name).get('fit', np.nan)
+        else:
+            ranks, seconds[name] = asked_once(
             folder/'windows'/f'{pd.Timestamp(protocols.split.test_start, unit="ms"):%Y-%m-%d}.parquet',
             [key, protocols.split.test_start, recipe(folder), other], partial(makes[name], epochs=other or None),
             protocols.split.fit, protocols.test)
@@ -286,7 +297,8 @@ def rolling_table(
                 window=i, begin=f'{pd.Timestamp(p.split.test_start, unit="ms"):%Y-%m-%d}', model=m, n=len(values),
                 **dict(zip(('value', 'low', 'high'), numbers.T)), fit_seconds=seconds[m]))
     columns = ['window', 'begin', 'model', 'metric', 'k', 'value', 'low', 'high', 'rank', 'n', 'fit_seconds']
-    if not frames: return pd.DataFrame(columns=columns)
+    if not frames:
+        return pd.DataFrame(columns=columns)
     t = pd.concat(frames, ignore_index=True)
     return t.assign(rank=t.groupby(['window', 'metric', 'k']).value.rank(ascending=False, method='min').astype(int))[columns]
 
@@ -337,7 +349,9 @@ def draw_windows(
         error = np.maximum([own.value - own.low, own.high - own.value], 0) # of one query, ends lie a bit beside the value
         right.errorbar(x + beside, own.value, error, fmt='o-', color=colour(m), ecolor=colour(m), elinewidth=1.6, lw=.6, ms=3.5)
     ticks = t.drop_duplicates('window').sort_values('window', ascending=False).begin
-    for ax in (left, right): ax.set_xticks(range(len(ticks)), ticks); ax.set_xlabel('begin of the window')
+    for ax in (left, right):
+        ax.set_xticks(range(len(ticks)), ticks)
+        ax.set_xlabel('begin of the window')
     left.set(title=f'Place by {metric}@{k}', ylabel='place', xlim=(-.2, last + max(.5, .4 * last)), ylim=(len(models) + .5, .5))
     left.set_yticks(range(1, len(models) + 1))
     right.set(title=f'{metric}@{k} with intervals', ylabel=f'{metric}@{k}', ylim=(0, None))
@@ -350,9 +364,11 @@ def seeds_finding(
 )->str:
     "Which uncertainty is the larger one."
     t = between[between.seeds > 1]
-    if not len(t): return 'No model was fitted with more than one seed.'
+    if not len(t):
+        return 'No model was fitted with more than one seed.'
     t = t.xs((metric, k), level=['metric', 'k'])
-    if not t.sd.any(): return f'Over {int(t.seeds.max())} seeds, {metric}@{k} of no model varies.'
+    if not t.sd.any():
+        return f'Over {int(t.seeds.max())} seeds, {metric}@{k} of no model varies.'
     ratio, worst = t.visitors / t.sd.where(t.sd > 0), t.sd.idxmax()
     return (f'Over {int(t.seeds.max())} seeds, {metric}@{k} of {worst} varies most (standard deviation {t.sd[worst]:.4f}, '
             f'{t.low[worst]:.4f} to {t.high[worst]:.4f}); the standard error from the choice of visitors is larger than that '
@@ -363,7 +379,8 @@ def seeds_finding(
 # %% ../nbs/34_certainty.ipynb #00b8d644
 def order_finding(agreement:pd.DataFrame, kept:pd.DataFrame)->str: # see `order_agreement`, `held`
     "Whether the order of models holds."
-    if len(agreement) < 2 or not len(kept): return 'No earlier window was asked, so whether the order of models lasts is not known.'
+    if len(agreement) < 2 or not len(kept):
+        return 'No earlier window was asked, so whether the order of models lasts is not known.'
     tau, both = agreement.loc[0].drop(0), (kept.ahead > 0) & (kept.behind > 0)
     text = (f'Against {len(tau)} earlier window{"s" * (len(tau) > 1)}, Kendall\'s tau of the order is '
             + ' to '.join(dict.fromkeys([f'{tau.min():.2f}', f'{tau.max():.2f}']))

@@ -82,8 +82,10 @@ def _ranks(path, changed): return pd.read_parquet(path)
 def read_ranks(out, model, protocol)->pd.DataFrame:
     "One row a query, see `ranks_table`."
     path = Path(out)/'results'/model/'ranks.parquet'
-    try: ranks = _ranks(path, path.stat().st_mtime_ns)
-    except (ValueError, OSError) as e: raise DataError(f'{model}/ranks.parquet cannot be read ({str(e).splitlines()[0]}): run the notebook of {model} again, with --force') from None
+    try:
+        ranks = _ranks(path, path.stat().st_mtime_ns)
+    except (ValueError, OSError) as e:
+        raise DataError(f'{model}/ranks.parquet cannot be read ({str(e).splitlines()[0]}): run the notebook of {model} again, with --force') from None
     return ranks[ranks.protocol == protocol].reset_index(drop=True)
 
 # %% ../nbs/30_comparison.ipynb #9dbea5d8
@@ -116,9 +118,11 @@ def same_queries(
     groups, key = [], ['visitorid', 'time', 'targets']
     for m in models:
         ranks = read_ranks(out, m, protocol)
-        if not len(ranks): continue
+        if not len(ranks):
+            continue
         group = next((g for g in groups if g.queries[key].equals(ranks[key])), None)
-        if group is None: groups.append(group := Answered(ranks.drop(columns='ranks'), {}))
+        if group is None:
+            groups.append(group := Answered(ranks.drop(columns='ranks'), {}))
         group.hits[m] = hits_from_ranks(ranks.ranks)
     return sorted(groups, key=lambda g: -len(g.hits))
 
@@ -172,7 +176,8 @@ class Verdict:
 
     def said(self)->str:
         "What the tests say about the best model, as the end of a sentence."
-        if len(self.value) == 1: return 'the only model that was asked'
+        if len(self.value) == 1:
+            return 'the only model that was asked'
         return f'not to be told apart from it: {listed(self.tied)}' if self.tied else 'ahead of every other model beyond chance'
 
 # %% ../nbs/30_comparison.ipynb #b17e0003
@@ -226,7 +231,8 @@ HEADLINE = (('HitRate', 10), ('HitRate', 20), ('MRR', 20), ('NDCG', 10))
 # %% ../nbs/30_comparison.ipynb #58db8624
 def cell(value, low, high)->str:
     "A number and its interval as text."
-    if value != value: return ''
+    if value != value:
+        return ''
     return f'{value:.4f}' if low != low else f'{value:.4f} [{low:.4f}, {high:.4f}]'
 
 # %% ../nbs/30_comparison.ipynb #061a444b
@@ -249,9 +255,12 @@ def against_best(
     model:str,
 )->str:
     "A cell of the table: the corrected p-value against the best model."
-    if verdict is None: return ''
-    if verdict.few: return 'too few queries'
-    if model == verdict.best: return 'best'
+    if verdict is None:
+        return ''
+    if verdict.few:
+        return 'too few queries'
+    if model == verdict.best:
+        return 'best'
     return f'{verdict.p.at[verdict.best, model]:.3f}' + ' (tied)' * (model in verdict.tied)
 
 # %% ../nbs/30_comparison.ipynb #c5adcd51
@@ -265,14 +274,17 @@ def comparison_rows(
     "The comparison of one protocol, ready to show."
     t = table[(table.protocol == protocol) & (table['slice'] == 'all')]
     shown = list(dict.fromkeys([(metric, k), *HEADLINE]))
-    if protocol != 'next-item': shown += [('Recall', k), ('Precision', k)] # with one target a query they repeat the first
+    if protocol != 'next-item':
+        shown += [('Recall', k), ('Precision', k)] # with one target a query they repeat the first
     expected = [m for m in expected_models(out) if not (protocol == 'as-published' and m not in ORIGINAL)]
     groups = same_queries(out, list(t.model.unique()), protocol)
     verdicts = {m: v for g in groups if len(g.hits) > 1 for v in [compare_models(g.values(metric, k), g.visitors)] for m in g.hits}
     rows = {}
     for m in model_order({*t.model, *expected}):
         number = t[t.model == m].set_index(['metric', 'k']).sort_index()
-        if not len(number): rows[m] = {f'{metric}@{k}': 'failed or not run'}; continue
+        if not len(number):
+            rows[m] = {f'{metric}@{k}': 'failed or not run'}
+            continue
         n = int(number.n.iloc[0])
         text = {f'{name}@{j}': cell(*number.loc[(name, j), ['value', 'low', 'high']]) if (name, j) in number.index else ''
                 for name, j in shown}
@@ -288,7 +300,8 @@ def shared_answer(
     k=10,
 )->str:
     "The study's answer in one or two sentences."
-    if verdict is None: return 'There are no next-item queries in this log: nothing can be compared.'
+    if verdict is None:
+        return 'There are no next-item queries in this log: nothing can be compared.'
     if verdict.few:
         return (f'Only {verdict.queries} next-item queries: too few to say which model is best. '
                 'The tables show what was measured, and their intervals say too little about so few.')
@@ -296,9 +309,11 @@ def shared_answer(
     number = cell(*headline.loc[best, ['value', 'low', 'high']])
     if verdict.tied:
         text = f'{best} has the highest {metric}@{k} of the next item, {number} on {verdict.queries:,} queries; {verdict.said()}.'
-    else: text = f'{best} predicts the next item best: {metric}@{k} {number} on {verdict.queries:,} queries, {verdict.said()}.'
+    else:
+        text = f'{best} predicts the next item best: {metric}@{k} {number} on {verdict.queries:,} queries, {verdict.said()}.'
     others = [m for m in headline.value.dropna().index if m not in verdict.value]
-    if others: text += f' Not compared, as they were asked other queries: {listed(others)}.'
+    if others:
+        text += f' Not compared, as they were asked other queries: {listed(others)}.'
     neural, simple = best_of(verdict.value, 'neural'), best_of(verdict.value, 'without training')
     if neural and simple and verdict.value[simple] > 0:
         text += (f' The best neural model, {neural}, reaches {verdict.value[neural] / verdict.value[simple]:.2f} times '
@@ -312,7 +327,8 @@ def transformers_text(
     "The Transformers against the best model without training."
     simple = best_of(verdict.value, 'without training')
     found = model_order([m for m in verdict.value.index if m in TRANSFORMERS])
-    if not simple or not found: return ''
+    if not simple or not found:
+        return ''
     said = []
     for m in found:
         word = 'better' if verdict.beats(m, simple) else 'worse' if verdict.beats(simple, m) else 'not to be told apart'
@@ -329,14 +345,19 @@ def not_paying_text(
     k=10,
 )->str:
     "Which models do not beat Popularity or History, and whether a Transformer pays."
-    if verdict is None: return f'On {protocol} nothing was asked.'
-    if verdict.few: return f'On {protocol} only {verdict.queries} queries were asked: too few to say who beats whom.'
+    if verdict is None:
+        return f'On {protocol} nothing was asked.'
+    if verdict.few:
+        return f'On {protocol} only {verdict.queries} queries were asked: too few to say who beats whom.'
     text = []
     for reference in [r for r in ('Popularity', 'History') if r in verdict.value]:
         others = not_better_than(verdict, reference)
-        if not others: text.append(f'every other model is better than {reference}')
-        elif len(others) == len(verdict.value) - 1: text.append(f'no model is better than {reference}')
-        else: text.append(f'not better than {reference}: {listed(others)}')
+        if not others:
+            text.append(f'every other model is better than {reference}')
+        elif len(others) == len(verdict.value) - 1:
+            text.append(f'no model is better than {reference}')
+        else:
+            text.append(f'not better than {reference}: {listed(others)}')
     return (f'On {protocol} ({verdict.queries:,} queries, {metric}@{k}): '
             f'{"; ".join(text) or "neither Popularity nor History was run"}.{transformers_text(verdict)}')
 
@@ -354,7 +375,8 @@ def groups_of(
     a, found = apart.to_numpy(), []
     for i in range(len(a)):
         j = max(j for j in range(i, len(a)) if not a[i:j + 1, i:j + 1].any())
-        if j > i and (not found or j > found[-1][1]): found.append((i, j))
+        if j > i and (not found or j > found[-1][1]):
+            found.append((i, j))
     return found
 
 # %% ../nbs/30_comparison.ipynb #b17e0013
@@ -383,7 +405,8 @@ def draw_apart(
     ax.set(title=f'★ best, ≈ not to be told from it ({verdict.queries:,} queries)', xlabel=f'{metric}@{k}, 95 % interval',
            yticks=[], xlim=(0, None), ylim=(len(names) - .4, -.6))
     first = f'{metric}@{k} of {len(names)} models, best first: {names[0]} {verdict.value.iloc[0]:.3f}'
-    if verdict.few: return fig, f'{first}. {verdict.queries} queries are too few to tell models apart.'
+    if verdict.few:
+        return fig, f'{first}. {verdict.queries} queries are too few to tell models apart.'
     groups = '; '.join(', '.join(names[i:j + 1]) for i, j in hanging)
     return fig, f'{first}, {verdict.said()}.' + f' Bars join {groups}.' * bool(hanging)
 
@@ -405,7 +428,8 @@ def by_slice(
     "The verdict on every slice, equal slices once."
     values, found, seen = answered.values(metric, k), {}, []
     for name, mask in slice_masks(answered.queries, least).items():
-        if any((mask == other).all() for other in seen): continue
+        if any((mask == other).all() for other in seen):
+            continue
         seen.append(mask)
         found[f'{name} ({mask.sum():,})'] = compare_models(values[mask], answered.visitors[mask], least)
     return found
@@ -453,7 +477,8 @@ def worth_naming(a:pd.Series, b:pd.Series, overall:pd.Series)->list: # three num
 def by_history(ranks, metric='HitRate', k=10, edges=(1, 2, 3, 5, 10, 20, 50, 100_000))->pd.DataFrame: # see `read_ranks`
     "A metric by length of the history, with intervals."
     pairs = [(low, high) for low, high in zip(edges[:-1], edges[1:]) if ranks.history.between(low, high - 1).any()]
-    if not pairs: return pd.DataFrame(columns=['history', 'value', 'low', 'high', 'n'])
+    if not pairs:
+        return pd.DataFrame(columns=['history', 'value', 'low', 'high', 'n'])
     masks = [ranks.history.between(low, high - 1).to_numpy() for low, high in pairs]
     sums = visitor_sums(np.c_[query_metric(ranks, metric, k), np.ones(len(ranks))], ranks.visitorid.to_numpy(), masks)
     named = [f'{low}' if high == low + 1 else f'{low}-{high - 1}' if high < 100_000 else f'{low}+' for low, high in pairs]
@@ -484,7 +509,8 @@ def ratios(table, metric='HitRate', k=10)->pd.DataFrame: # see `result_table`; i
         value = table[(table.protocol == protocol) & (table['slice'] == 'all') & (table.metric == metric)
                       & (table.k == k)].set_index('model').value.dropna()
         a, b = best_of(value, 'neural'), best_of(value, 'without training')
-        if a and b: rows[f'{protocol}, same queries for all'] = a, value[a], b, value[b]
+        if a and b:
+            rows[f'{protocol}, same queries for all'] = a, value[a], b, value[b]
     frame = pd.DataFrame(rows, ['neural', f'{metric}@{k}', 'without training', f'its {metric}@{k}']).T
     return frame.assign(ratio=[a / b if b else np.nan for _, a, _, b in rows.values()])
 
@@ -502,7 +528,8 @@ def tie_table(
     rows = []
     for protocol, shown in INDEXED.items():
         for group in same_queries(out, list(models), protocol):
-            if len(group.hits) < 2: continue # there is nothing to be better than
+            if len(group.hits) < 2:
+                continue # there is nothing to be better than
             masks = slice_masks(group.queries, least)
             for metric, k in dict.fromkeys([*shown, also]):
                 values = group.values(metric, k)

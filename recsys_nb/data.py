@@ -12,7 +12,8 @@ __all__ = ['FILES', 'PARQUET', 'LOGS', 'UNPACKED', 'RATIO', 'SMALL', 'EVENTS', '
 
 # %% ../nbs/00_data.ipynb #01104edd
 import os
-for _name, _value in (('OPENBLAS_NUM_THREADS', '1'), ('GOMP_SPINCOUNT', '2000')): os.environ.setdefault(_name, _value)
+for _name, _value in (('OPENBLAS_NUM_THREADS', '1'), ('GOMP_SPINCOUNT', '2000')):
+    os.environ.setdefault(_name, _value)
 
 # %% ../nbs/00_data.ipynb #c544573e
 import csv, gzip, hashlib, html, io, json, os, re, stat, sys, warnings, zipfile
@@ -80,13 +81,16 @@ class Source:
 
     def open(self, name:str): # one of `members`
         "The file's bytes as a stream, unpacked."
-        if self.zipped: return _member(self, name)
+        if self.zipped:
+            return _member(self, name)
         return _unpacked(self.file(name), self.allowed(name))
 
     def stamp(self, name:str)->tuple: # one of `members`
         "Size and time of the file, which change when somebody writes to it; None where it is gone."
-        try: at = os.stat(self.file(name))
-        except OSError: return None
+        try:
+            at = os.stat(self.file(name))
+        except OSError:
+            return None
         return at.st_size, at.st_mtime_ns, at.st_ino
 
 # %% ../nbs/00_data.ipynb #5e1c90a2
@@ -111,8 +115,10 @@ class _Limited(io.RawIOBase):
 # %% ../nbs/00_data.ipynb #00da7a01
 def _unpacked(path, most):
     "A file's bytes; of a gzip, what is in it."
-    with open(path, 'rb') as f: packed = f.read(2) == _GZIP
-    if not packed: return open(path, 'rb')
+    with open(path, 'rb') as f:
+        packed = f.read(2) == _GZIP
+    if not packed:
+        return open(path, 'rb')
     return io.BufferedReader(_Limited(gzip.GzipFile(path), path, most), 1 << 20)
 
 # %% ../nbs/00_data.ipynb #00da7a02
@@ -200,11 +206,13 @@ def looks_like(
     start:bytes, # how a file begins
 )->str:          # 'a zip', "MovieLens' ratings", ...; '' where nothing is known
     "What a file is, by its first bytes or its first line."
-    if start[257:262] == b'ustar': return 'a tar'
+    if start[257:262] == b'ustar':
+        return 'a tar'
     known = next((what for begins, what in _BEGINS.items() if start.startswith(begins)), '')
     lines = [l for l in start.removeprefix(b'\xef\xbb\xbf').decode(errors='replace').splitlines() if l] or ['']
     line = lines[0][:2000].strip()
-    if known or not line: return known
+    if known or not line:
+        return known
     if len(lines) == 1 and re.fullmatch(r'[^,;\t]*events\.(csv|csv\.gz|parquet)', line):
         return f'a link that was copied as text, to {_short(line)}'
     return next((what for begins, what in _LINES.items() if re.match(begins, line.lower())), '')
@@ -214,15 +222,19 @@ def _instead(
     name='',  # of the file, where something else was asked for
 )->str:
     "What to do with such a file, for the end of a sentence; '' where nothing is known."
-    if not what: return ''
+    if not what:
+        return ''
     file = f'its file {_short(name, 80)} looks like {what}' if name else f'it looks like {what}'
-    if what.startswith('a link'): return f'{file}: copy that file itself'
+    if what.startswith('a link'):
+        return f'{file}: copy that file itself'
     if what == "RetailRocket's events" and not name:
         return f'{file}: call it {FILES[0]} and write its header as {LAYOUT}'
     if what in ("RetailRocket's events", 'a zip', 'a gzip', 'Parquet'):
         return f'{file}: ' + ('give that file itself' if name else 'call it what it is')
-    if what.startswith('a gzip of') or what in _PACKED: return f'{file}: unpack it and give the folder'
-    if what.startswith('RetailRocket'): return f'{file}: give the folder with {FILES[0]}'
+    if what.startswith('a gzip of') or what in _PACKED:
+        return f'{file}: unpack it and give the folder'
+    if what.startswith('RetailRocket'):
+        return f'{file}: give the folder with {FILES[0]}'
     return f"{file}, this version reads RetailRocket's layout: {LAYOUT}"
 
 # %% ../nbs/00_data.ipynb #055cce79
@@ -235,14 +247,18 @@ def open_source(
     path, events = split_events(path)
     path, allowed = Path(path), most
     try:
-        if path.is_dir(): sizes = _folder_sizes(path)
+        if path.is_dir():
+            sizes = _folder_sizes(path)
         elif _is_zip(path):
             sizes = _zip_sizes(path)
             allowed = min(most, max(SMALL, ratio * path.stat().st_size))
-        else: sizes = {'': path.stat().st_size}
+        else:
+            sizes = {'': path.stat().st_size}
         members = {_log_alone(path): ''} if '' in sizes else _ours(path, sizes)
-    except DataError: raise
-    except FileNotFoundError: raise DataError(f'{path} does not exist, expected a folder or zip with events.csv') from None
+    except DataError:
+        raise
+    except FileNotFoundError:
+        raise DataError(f'{path} does not exist, expected a folder or zip with events.csv') from None
     except (OSError, ValueError) as e:
         raise DataError(f'{_short(str(path), 200)!r} cannot be opened ({_reason(e)}), expected a folder or zip with events.csv') from None
     if (total := sum(sizes[n] for n in members.values())) > allowed:
@@ -275,7 +291,8 @@ def _best(path, files, names, beside=None):
 def _ours(path, names):
     "File name -> path inside a folder or zip, of the files we know."
     log = _best(path, LOGS[:1] if path.is_file() else LOGS, names)
-    if not log: raise DataError(_nothing(path, names))
+    if not log:
+        raise DataError(_nothing(path, names))
     found = {PARQUET if _parts(log)[-1].lower() == PARQUET else FILES[0]: log}
     others = {f: _best(path, (f,), names, _parts(log)[:-1]) for f in FILES[1:]}
     return found | {f: n for f, n in others.items() if n}
@@ -285,7 +302,8 @@ _LOOKED = 3 # files whose beginnings are looked at
 
 def _start(path, n=1 << 10):
     "How a file begins."
-    with open(path, 'rb') as f: return f.read(n)
+    with open(path, 'rb') as f:
+        return f.read(n)
 
 # %% ../nbs/00_data.ipynb #00da7a06
 def _nothing(path, names):
@@ -296,22 +314,26 @@ def _nothing(path, names):
         packed = [n for n in others if n.lower().endswith(('.gz', '.parquet', '.zip'))]
         return why + (f'; it holds {_short(packed[0], 80)}: unpack it and give that file itself' if packed else '')
     for n in others:
-        if advice := _instead(_contents(path/n), n): return f'{why}; {advice}'
+        if advice := _instead(_contents(path/n), n):
+            return f'{why}; {advice}'
     return why
 
 # %% ../nbs/00_data.ipynb #5e1c90ad
 def _is_zip(path):
     "Whether this is to be read as a zip; a pipe or a device is refused there."
-    if not stat.S_ISREG(path.stat().st_mode) or path.name.lower().endswith('.zip'): return True
+    if not stat.S_ISREG(path.stat().st_mode) or path.name.lower().endswith('.zip'):
+        return True
     return _start(path, 4) == b'PK\3\4' or zipfile.is_zipfile(path)
 
 # %% ../nbs/00_data.ipynb #00da7a07
 def _contents(path):
     "What a file looks like; of a gzip, what is in it, where that is no table."
     what = looks_like(_start(path))
-    if what != 'a gzip': return what
+    if what != 'a gzip':
+        return what
     alone = Source(path, {FILES[0]: ''})
-    with _undamaged(alone, FILES[0]), alone.open(FILES[0]) as f: inner = looks_like(f.read(1 << 10))
+    with _undamaged(alone, FILES[0]), alone.open(FILES[0]) as f:
+        inner = looks_like(f.read(1 << 10))
     return f'a gzip of {inner}' if inner in (*_BEGINS.values(), *_PACKED) else what
 
 # %% ../nbs/00_data.ipynb #00da7a08
@@ -331,8 +353,10 @@ _EXTENSIONS = ('.csv', '.gz', '.parquet', '.zip', '.tsv', '.txt', '.dat', '.data
 # %% ../nbs/00_data.ipynb #00da7a09
 def _entries(folder):
     "What lies in a folder, by name, without what is hidden; nothing where that can't be seen."
-    try: found = sorted(os.scandir(folder), key=lambda e: e.name)
-    except PermissionError: return []
+    try:
+        found = sorted(os.scandir(folder), key=lambda e: e.name)
+    except PermissionError:
+        return []
     return [e for e in found if not e.name.startswith('.') and e.name != '__MACOSX']
 
 # %% ../nbs/00_data.ipynb #00da7a0a
@@ -347,7 +371,8 @@ def _folder_sizes(path):
                 raise DataError(f'{path.name}: {e.name} is {what}, expected a file')
             if stat.S_ISREG(kind) and e.name.lower().endswith(_EXTENSIONS):
                 found[Path(e.path).relative_to(path).as_posix()] = os.path.getsize(e.path)
-        if depth and any(_parts(n)[-1].lower() in LOGS for n in found): break
+        if depth and any(_parts(n)[-1].lower() in LOGS for n in found):
+            break
         below = [e.path for e in level if e.is_dir()][:_WIDE]
         level = [e for folder in below for e in _entries(folder)]
     return found
@@ -355,29 +380,37 @@ def _folder_sizes(path):
 # %% ../nbs/00_data.ipynb #5f5bdedf
 def _zip_sizes(path):
     "Member -> bytes it says it unpacks to."
-    if not stat.S_ISREG(path.stat().st_mode): raise DataError(f'{path.name} is a pipe or a device, expected a folder or the zip as Kaggle ships it')
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise DataError(f'{path.name} is a pipe or a device, expected a folder or the zip as Kaggle ships it')
     try:
         with open(path, 'rb') as f:
             end = zipfile._EndRecData(f) # the first that Python itself looks at
-            if end and end[zipfile._ECD_SIZE] > 1 << 20: raise zipfile.BadZipFile('the list of its members is over 1 MB long')
-        with zipfile.ZipFile(path) as archive: members = archive.infolist()
+            if end and end[zipfile._ECD_SIZE] > 1 << 20:
+                raise zipfile.BadZipFile('the list of its members is over 1 MB long')
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
     except Exception as e: # see `Source.open`
         what = looks_like(_start(path))
         why = '; '.join(filter(None, (_reason(e), '' if what == 'a zip' else _instead(what))))
         raise DataError(f'{path.name} is no complete zip ({why}), expected a folder or the zip as Kaggle ships it') from None
     for n, times in Counter('/'.join(_parts(m.filename)) for m in members).items():
-        if times > 1: raise DataError(f'{path.name}: found the member {_short(n)!r} {times} times, expected it once')
+        if times > 1:
+            raise DataError(f'{path.name}: found the member {_short(n)!r} {times} times, expected it once')
     for m in members:
-        if wrong := _wrong_member(m): raise DataError(f'{path.name}: found the member {_short(m.filename)!r} {wrong}')
+        if wrong := _wrong_member(m):
+            raise DataError(f'{path.name}: found the member {_short(m.filename)!r} {wrong}')
     return {m.filename: m.file_size for m in members if not m.is_dir()}
 
 # %% ../nbs/00_data.ipynb #a90b3c17
 def _wrong_member(m):
     "What is wrong with a member of a zip, or None. A name that leads outside is refused in any member, whoever made the zip."
     n, kind = m.filename, stat.S_IFMT(m.external_attr >> 16)
-    if not n: return 'without a name, expected plain file names'
-    if n.startswith(('/', '\\')) or '..' in re.split(r'[\\/]', n) or re.match(r'[A-Za-z]:', n): return 'with a path outside the zip, expected plain file names'
-    if kind not in (0, stat.S_IFREG, stat.S_IFDIR): return 'which is a link or a device, expected plain files'
+    if not n:
+        return 'without a name, expected plain file names'
+    if n.startswith(('/', '\\')) or '..' in re.split(r'[\\/]', n) or re.match(r'[A-Za-z]:', n):
+        return 'with a path outside the zip, expected plain file names'
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        return 'which is a link or a device, expected plain files'
     if _parts(n)[-1].lower() in FILES and m.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         # the other methods unpack without a limit: gigabytes from a few bytes, all at once
         return f'packed with {zipfile.compressor_names.get(m.compress_type, "an unknown method")}, expected a stored or deflated file'
@@ -386,10 +419,12 @@ def _wrong_member(m):
 @contextmanager
 def _undamaged(source, name):
     "Say in one sentence that a file is damaged, in whatever way the zip's library says it."
-    try: yield
+    try:
+        yield
     except (zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib_error) as e:
         raise DataError(f'{source.said(name)} is damaged ({_reason(e)}), expected a complete file') from None
-    except OSError as e: raise DataError(f'{source.said(name)} cannot be read ({_reason(e)}), expected a readable file') from None
+    except OSError as e:
+        raise DataError(f'{source.said(name)} cannot be read ({_reason(e)}), expected a readable file') from None
 
 # %% ../nbs/00_data.ipynb #23c139df
 FORMAT = 4 # raise when what is cached changes its meaning
@@ -403,9 +438,11 @@ def fingerprint(
     def of(name):
         h = hashlib.sha256() # processors have instructions for it: twice as fast as BLAKE2 there
         with _undamaged(source, name), source.open(name) as f:
-            while chunk := f.read(1 << 20): h.update(chunk)
+            while chunk := f.read(1 << 20):
+                h.update(chunk)
         return name.encode() + h.digest()
-    with ThreadPoolExecutor() as pool: parts = pool.map(of, [n for n in names or source.members if n in source.members])
+    with ThreadPoolExecutor() as pool:
+        parts = pool.map(of, [n for n in names or source.members if n in source.members])
     said = with_events('', source.events).encode() if not names or names[0] in (FILES[0], PARQUET) else b''
     return hashlib.sha256(str(FORMAT).encode() + b''.join(parts) + said).hexdigest()[:16]
 
@@ -416,7 +453,8 @@ def _unchanged(source, *names):
     stamps = lambda: [source.stamp(n) for n in names]
     before = stamps()
     yield
-    if stamps() != before: raise DataError(f'{source.path.name} changed while it was read, expected files that nobody writes to')
+    if stamps() != before:
+        raise DataError(f'{source.path.name} changed while it was read, expected files that nobody writes to')
 
 # %% ../nbs/00_data.ipynb #04bd3afa
 _TEXT = pa.dictionary(pa.int32(), pa.string()) # text that repeats: read as codes
@@ -455,17 +493,24 @@ def _wanted(column, value, row):
     "What was expected of a cell, or None where it is fine."
     if column in ('event', 'transactionid', 'property') or (column == 'value' and row.get('property') != 'categoryid'):
         return 'text in UTF-8' if '\ufffd' in value else None
-    if column == 'parentid' and not value: return None
+    if column == 'parentid' and not value:
+        return None
     category = column in ('categoryid', 'parentid', 'value')
     pattern = '-?[0-9]+' if column == 'value' else '[ \t]*-?[0-9]+[ \t]*' # Arrow forgives spaces where it reads numbers
-    if not re.fullmatch(pattern, value): return 'a category number' if category else 'an integer'
-    if column == 'value' and len(value) > 18: return 'a category number of at most 18 digits'
-    if len(value) > 40 or not -2**63 <= int(value) < 2**63: return 'an integer of at most 64 bits'
+    if not re.fullmatch(pattern, value):
+        return 'a category number' if category else 'an integer'
+    if column == 'value' and len(value) > 18:
+        return 'a category number of at most 18 digits'
+    if len(value) > 40 or not -2**63 <= int(value) < 2**63:
+        return 'an integer of at most 64 bits'
     if column != 'timestamp':
         return None if int(value) >= 0 else 'a category number' if category else 'a number that is not negative'
-    if EARLIEST <= int(value) < LATEST: return None
-    if EARLIEST <= int(value) * 1000 < LATEST: return 'milliseconds since 1970, these look like seconds'
-    if EARLIEST <= int(value) // 1000 < LATEST: return 'milliseconds since 1970, these look like microseconds'
+    if EARLIEST <= int(value) < LATEST:
+        return None
+    if EARLIEST <= int(value) * 1000 < LATEST:
+        return 'milliseconds since 1970, these look like seconds'
+    if EARLIEST <= int(value) // 1000 < LATEST:
+        return 'milliseconds since 1970, these look like microseconds'
     return 'milliseconds since 1970, between the years 2000 and 2100'
 
 # %% ../nbs/00_data.ipynb #896f3bdf
@@ -477,15 +522,19 @@ def _lines(raw):
     while line := text.readline(2 * BLOCK):
         number += 1
         yield number, line
-        while line and line[-1] not in '\r\n': line = text.readline(2 * BLOCK)
+        while line and line[-1] not in '\r\n':
+            line = text.readline(2 * BLOCK)
 
 # %% ../nbs/00_data.ipynb #ea60b7f8
 def _cells(name, number, line):
     "The cells of one line. A quoted cell may not go on in the next line: it would swallow the rows between."
     reader = csv.reader(iter([line, '']))
-    try: cells = next(reader)
-    except csv.Error as e: raise bad(name, 'comma-separated values', str(e), number) from None
-    if reader.line_num > 1: raise bad(name, 'every row on one line', 'a quoted line break', number) from None
+    try:
+        cells = next(reader)
+    except csv.Error as e:
+        raise bad(name, 'comma-separated values', str(e), number) from None
+    if reader.line_num > 1:
+        raise bad(name, 'every row on one line', 'a quoted line break', number) from None
     return cells
 
 # %% ../nbs/00_data.ipynb #0c82da1a
@@ -495,16 +544,22 @@ def _explain(source, name, columns, why):
     start, header, shown = re.search(r'Row #(\d+)', why), None, source.shown(name)
     with _undamaged(source, name), source.open(name) as raw:
         for number, line in _lines(raw):
-            if header and start and number < int(start[1]): continue
+            if header and start and number < int(start[1]):
+                continue
             if len(line) > BLOCK // 4 and (size := len(line.encode())) > BLOCK:
                 return bad(shown, f'rows of at most {BLOCK:,} bytes', f'{size:,} bytes or more', number)
             row = _cells(shown, number, line)
-            if not row: continue
-            if not header: header = row; continue
-            if len(row) != len(header): return bad(shown, _columns(len(header)), _columns(len(row)), number)
+            if not row:
+                continue
+            if not header:
+                header = row
+                continue
+            if len(row) != len(header):
+                return bad(shown, _columns(len(header)), _columns(len(row)), number)
             cells = dict(zip(header, row))
             for c in columns:
-                if c in cells and (expected := _wanted(c, cells[c], cells)): return bad(shown, expected, cells[c], number, c)
+                if c in cells and (expected := _wanted(c, cells[c], cells)):
+                    return bad(shown, expected, cells[c], number, c)
     return bad(shown, 'comma-separated values', why.splitlines()[0])
 
 # %% ../nbs/00_data.ipynb #8e61cac8
@@ -515,17 +570,23 @@ HEADER = 1 << 16 # bytes in which the header must end
 
 def _header(source, name, required, optional=()):
     "Column names of a file, checked, and whether rows follow."
-    with _undamaged(source, name), source.open(name) as f: start = f.read(HEADER)
+    with _undamaged(source, name), source.open(name) as f:
+        start = f.read(HEADER)
     name = source.shown(name)
-    if start.startswith((b'\xff\xfe', b'\xfe\xff')): raise bad(name, 'text in UTF-8', 'text in UTF-16', 1)
+    if start.startswith((b'\xff\xfe', b'\xfe\xff')):
+        raise bad(name, 'text in UTF-8', 'text in UTF-16', 1)
     lines = [l for l in start.removeprefix(b'\xef\xbb\xbf').splitlines() if l]
-    if not lines: raise bad(name, f'a header with {", ".join(required)}', 'an empty file', 1)
-    if len(lines[0]) > HEADER - 4: raise bad(name, f'a header of less than {HEADER:,} bytes', 'a longer line', 1)
+    if not lines:
+        raise bad(name, f'a header with {", ".join(required)}', 'an empty file', 1)
+    if len(lines[0]) > HEADER - 4:
+        raise bad(name, f'a header of less than {HEADER:,} bytes', 'a longer line', 1)
     text = lines[0].decode(errors='replace')
     header = _cells(name, 1, text)
     missing, twice = [c for c in required if c not in header], [c for c in (*required, *optional) if header.count(c) > 1]
-    if twice: raise bad(name, 'each column once', f'{twice[0]} twice', 1)
-    if not missing: return header, len(lines) > 1 or len(start) == HEADER
+    if twice:
+        raise bad(name, 'each column once', f'{twice[0]} twice', 1)
+    if not missing:
+        return header, len(lines) > 1 or len(start) == HEADER
     advice = _instead(looks_like(start))
     for sep, word in ((';', 'semicolons'), ('\t', 'tabs'), ('|', 'bars')):
         if len(header) == 1 and sep in text:
@@ -538,7 +599,8 @@ def _read_csv(source, name, columns, optional=(), keep=None):
     header, rows = _header(source, name, [c for c in columns if c not in optional], optional)
     columns = {c: t for c, t in columns.items() if c in header}
     empty = pa.schema(columns).empty_table()
-    if not rows: return empty
+    if not rows:
+        return empty
     convert = pacsv.ConvertOptions(column_types=columns, include_columns=list(columns), null_values=[''],
                                    quoted_strings_can_be_null=True)
     options = pacsv.ReadOptions(block_size=BLOCK, use_threads=False) # with one thread, an error names its row
@@ -547,8 +609,10 @@ def _read_csv(source, name, columns, optional=(), keep=None):
             watched = _Watched(f)
             batches = pacsv.open_csv(watched, options, convert_options=convert)
             table = pa.Table.from_batches(_sound(source, name, batches, keep), empty.schema)
-    except (pa.ArrowException, UnicodeDecodeError) as e: raise _explain(source, name, columns, str(e)) from None
-    if watched.quotes: _check_quotes(source, name)
+    except (pa.ArrowException, UnicodeDecodeError) as e:
+        raise _explain(source, name, columns, str(e)) from None
+    if watched.quotes:
+        _check_quotes(source, name)
     return table
 
 # %% ../nbs/00_data.ipynb #68269050
@@ -556,8 +620,10 @@ def _wrong(batch):
     "Rows with an empty or negative number, a time outside 2000-2100, or a `value` that is no category."
     wrong = pa.repeat(False, len(batch))
     for c in batch.schema.names:
-        if c == 'value': here = pc.invert(pc.match_substring_regex(batch[c], '^[0-9]{1,18}$'))
-        elif batch[c].type != pa.int64(): continue
+        if c == 'value':
+            here = pc.invert(pc.match_substring_regex(batch[c], '^[0-9]{1,18}$'))
+        elif batch[c].type != pa.int64():
+            continue
         else:
             low, high = (EARLIEST, LATEST - 1) if c == 'timestamp' else (0, 2**63 - 1)
             here = pc.fill_null(pc.or_(pc.less(batch[c], low), pc.greater(batch[c], high)), c != 'parentid')
@@ -593,7 +659,8 @@ def _check_quotes(source, name):
     "Refuse a quoted cell that does not end in its line."
     with _undamaged(source, name), source.open(name) as raw:
         for number, line in _lines(raw):
-            if '"' in line: _cells(source.shown(name), number, line)
+            if '"' in line:
+                _cells(source.shown(name), number, line)
 
 # %% ../nbs/00_data.ipynb #6a3b0c03
 _ROW = 32 # bytes that a row takes in memory, about
@@ -601,16 +668,20 @@ _ROW = 32 # bytes that a row takes in memory, about
 # %% ../nbs/00_data.ipynb #00da7a0b
 def _times(column):
     "Times or dates as milliseconds since 1970, UTC; None where the column holds neither."
-    if not (pa.types.is_timestamp(column.type) or pa.types.is_date(column.type)): return None
+    if not (pa.types.is_timestamp(column.type) or pa.types.is_date(column.type)):
+        return None
     zone = getattr(column.type, 'tz', None)
     return pc.cast(pc.cast(column, pa.timestamp('ms', zone), safe=False), pa.int64())
 
 # %% ../nbs/00_data.ipynb #00da7a0c
 def _as_type(column, wanted):
     "A column of Parquet as int64 or as text; None where it holds neither."
-    if pa.types.is_dictionary(column.type): column = pc.cast(column, column.type.value_type)
-    if wanted == pa.int64(): return pc.cast(column, pa.int64()) if pa.types.is_integer(column.type) else None
-    if pa.types.is_nested(column.type) or pa.types.is_temporal(column.type): return None
+    if pa.types.is_dictionary(column.type):
+        column = pc.cast(column, column.type.value_type)
+    if wanted == pa.int64():
+        return pc.cast(column, pa.int64()) if pa.types.is_integer(column.type) else None
+    if pa.types.is_nested(column.type) or pa.types.is_temporal(column.type):
+        return None
     return pc.fill_null(pc.cast(column, pa.string()), '').dictionary_encode()
 
 # %% ../nbs/00_data.ipynb #6a3b0c05
@@ -618,14 +689,20 @@ def _typed(source, name, batch, columns):
     "A batch of Parquet with the types given."
     found, shown = {}, source.shown(name)
     for c, wanted in columns.items():
-        try: found[c] = _times(batch[c]) if c == 'timestamp' else None
-        except pa.ArrowException as e: raise bad(shown, 'times between the years 2000 and 2100', str(e), column=c) from None
-        if found[c] is not None: continue
-        try: found[c] = _as_type(batch[c], wanted)
-        except pa.ArrowException: raise bad(shown, 'integers of at most 64 bits', str(batch[c].type), column=c) from None
+        try:
+            found[c] = _times(batch[c]) if c == 'timestamp' else None
+        except pa.ArrowException as e:
+            raise bad(shown, 'times between the years 2000 and 2100', str(e), column=c) from None
+        if found[c] is not None:
+            continue
+        try:
+            found[c] = _as_type(batch[c], wanted)
+        except pa.ArrowException:
+            raise bad(shown, 'integers of at most 64 bits', str(batch[c].type), column=c) from None
         if found[c] is None:
             expected = 'text' if wanted != pa.int64() else 'integers'
-            if c == 'timestamp': expected = 'times or integers'
+            if c == 'timestamp':
+                expected = 'times or integers'
             raise bad(shown, expected, str(batch[c].type), column=c)
     return pa.record_batch(found)
 
@@ -641,7 +718,8 @@ def _sound_parquet(source, name, batches, columns):
                 value = batch[c][row].as_py()
                 value = '' if value is None else str(value)
                 place = f'{source.shown(name)}, row {before + row + 1:,}'
-                if expected := _wanted(c, value, {}): raise bad(place, expected, value, column=c)
+                if expected := _wanted(c, value, {}):
+                    raise bad(place, expected, value, column=c)
         yield batch
         before += len(batch)
 
@@ -654,8 +732,10 @@ def _read_parquet(source, name, columns, optional=()):
             have, rows = file.schema_arrow.names, file.metadata.num_rows
             missing = [c for c in columns if c not in have and c not in optional]
             twice = [c for c in columns if have.count(c) > 1]
-            if missing: raise bad(shown, f'the column {missing[0]}', ','.join(have))
-            if twice: raise bad(shown, 'each column once', f'{twice[0]} twice')
+            if missing:
+                raise bad(shown, f'the column {missing[0]}', ','.join(have))
+            if twice:
+                raise bad(shown, 'each column once', f'{twice[0]} twice')
             if rows * _ROW > source.allowed(name):
                 raise DataError(f'{source.said(name)} would be {rows:,} rows to read, '
                                 f'expected at most {source.allowed(name) // _ROW:,}')
@@ -676,7 +756,8 @@ def _tied(*keys):
 def _time_order(times, visitors):
     "Stable order by (time, visitor)."
     t, bits = times - times.min(), len(times).bit_length()
-    if int(t.max()).bit_length() + bits > 63: return np.lexsort((visitors, times))
+    if int(t.max()).bit_length() + bits > 63:
+        return np.lexsort((visitors, times))
     key = np.sort((t << bits) | np.arange(len(t)))
     order = key & ((1 << bits) - 1)
     tied = _tied(key >> bits)
@@ -712,7 +793,8 @@ def _meaning(
     found |= {w: w for w in EVENTS if w in words and w not in found}
     for kind, aliases in _ALIASES.items():
         alike = {w for w in words if _plain(w) in aliases and w not in found}
-        if kind not in found.values() and len(set(map(_plain, alike))) == 1: found |= dict.fromkeys(alike, kind)
+        if kind not in found.values() and len(set(map(_plain, alike))) == 1:
+            found |= dict.fromkeys(alike, kind)
     return found
 
 # %% ../nbs/00_data.ipynb #18c16d9d
@@ -723,7 +805,8 @@ def _unknown(words, counts):
     "Rows of each of these event types: the twenty most frequent ones, and all others together."
     rows = Counter()
     for word, n in zip(words, counts.tolist()):
-        if n: rows[_printable(word)] += n
+        if n:
+            rows[_printable(word)] += n
     named = dict(rows.most_common(20))
     return named | ({'(other)': rows.total() - sum(named.values())} if len(rows) > 20 else {})
 
@@ -733,7 +816,8 @@ STRAYS, STRAY_ROWS = .02, 5 # share of the rows, or rows, that may have event ty
 def _check_unknown(file, unknown, rows):
     "Refuse a log whose event types are more than strays that nobody knows."
     n = sum(unknown.values())
-    if n <= max(STRAYS * rows, STRAY_ROWS) and n < rows: return
+    if n <= max(STRAYS * rows, STRAY_ROWS) and n < rows:
+        return
     known = [name for name in unknown if name not in ('(other)', '(empty)') and '\ufffd' not in name]
     guesses = {alias: kind for kind, aliases in _ALIASES.items() for alias in aliases} | _GUESSES
     said = [f"{quote(name, safe=' /')}={guesses.get(_plain(name), '...')}" for name in known[:3]] or ['NAME=...']
@@ -772,7 +856,8 @@ def _kinds(table, report, source):
     report.left_out = int(sum(n for w, n in zip(words, counts) if meaning.get(w) == LEAVE_OUT))
     unknown = np.array([w not in meaning for w in words], bool)
     report.unknown_events = _unknown([w for w, u in zip(words, unknown) if u], counts[unknown])
-    if report.unknown_events: _check_unknown(report.file, report.unknown_events, len(event))
+    if report.unknown_events:
+        _check_unknown(report.file, report.unknown_events, len(event))
     number = dict(zip(EVENTS, range(len(EVENTS))))
     return np.array([number.get(meaning.get(w), -1) for w in words], np.int8)[event]
 
@@ -781,7 +866,8 @@ def _clean(table, report, source):
     "Log from the raw table; what was odd goes into the report."
     columns = {c: table[c].to_numpy() for c in ('timestamp', 'visitorid', 'itemid')}
     columns['event'] = _kinds(table, report, source)
-    if 'transactionid' in table.column_names: columns['basket'], baskets = _codes(table['transactionid'])
+    if 'transactionid' in table.column_names:
+        columns['basket'], baskets = _codes(table['transactionid'])
     if report.unknown_events or report.left_out:
         columns = {k: v[columns['event'] >= 0] for k, v in columns.items()}
     if not len(columns['event']):
@@ -820,11 +906,13 @@ def read_log(
         report = LogReport(source.path.name, source.shown(name), fingerprint=key)
         table = read(source, name, COLUMNS, optional=('transactionid',))
     report.rows = len(table)
-    if not report.rows: raise bad(report.file, 'at least one event', 'a header only')
+    if not report.rows:
+        raise bad(report.file, 'at least one event', 'a header only')
     log = _clean(table, report, source)
     report.events = len(log)
     _notes(report, table, (log.event == 'transaction').any())
-    if cached: _to_cache(log, cached, key, asdict(report))
+    if cached:
+        _to_cache(log, cached, key, asdict(report))
     return log, report
 
 # %% ../nbs/00_data.ipynb #92e20789
@@ -832,29 +920,38 @@ def _notes(report, table, bought):
     "Sentences for the odd things, in the report."
     r = report
     n = r.notes
-    if 'transactionid' not in table.column_names: n.append('There is no column transactionid; baskets are not known.')
-    if r.duplicates: n.append(f'{r.duplicates:,} exact duplicate rows were dropped.')
+    if 'transactionid' not in table.column_names:
+        n.append('There is no column transactionid; baskets are not known.')
+    if r.duplicates:
+        n.append(f'{r.duplicates:,} exact duplicate rows were dropped.')
     if r.unknown_events:
         n.append(f'{sum(r.unknown_events.values()):,} rows with unknown event types were dropped: {", ".join(r.unknown_events)}.')
     if r.renamed:
         n.append('Event types were read under other names: ' + ', '.join(f'{a} as {b}' for a, b in r.renamed.items()) + '.')
-    if r.left_out: n.append(f'{r.left_out:,} rows were left out, as asked.')
+    if r.left_out:
+        n.append(f'{r.left_out:,} rows were left out, as asked.')
     if r.unknown_events and not bought:
         n.append('No row is a transaction; if one of the dropped event types means that, say so with --events.')
     if r.coarse:
         n.append(f'Times are coarse: {r.tied / r.events:.0%} of the rows share their time with another row of the same '
                  'visitor; equal rows were kept, rows of one time stay in the order of the file, and a history holds '
                  'only what came before its time.')
-    if r.unsorted: n.append(f'{r.unsorted:,} rows stood before an earlier one; the log was sorted by time.')
-    if r.empty_transactions: n.append(f'{r.empty_transactions:,} transactions have no transactionid.')
+    if r.unsorted:
+        n.append(f'{r.unsorted:,} rows stood before an earlier one; the log was sorted by time.')
+    if r.empty_transactions:
+        n.append(f'{r.empty_transactions:,} transactions have no transactionid.')
 
 # %% ../nbs/00_data.ipynb #f73928cc
 def atomic(path, write):
     "Call `write(temporary path)`, then rename: readers see the whole file or none."
-    path = Path(path); path.parent.mkdir(parents=True, exist_ok=True)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f'.{path.name}.{os.getpid()}')
-    try: write(temporary); os.replace(temporary, path)
-    finally: temporary.unlink(missing_ok=True)
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 # %% ../nbs/00_data.ipynb #288ae39f
 def write_text(path, text): atomic(path, lambda p: p.write_text(text, encoding='utf-8'))
@@ -872,15 +969,18 @@ def write_parquet(df, path, **meta):
 # %% ../nbs/00_data.ipynb #f885228b
 def read_parquet(path):
     "A file of `write_parquet` as an Arrow table, or None where it is missing or damaged."
-    try: return pq.read_table(path) if Path(path).is_file() else None
-    except (pa.ArrowException, OSError): return None
+    try:
+        return pq.read_table(path) if Path(path).is_file() else None
+    except (pa.ArrowException, OSError):
+        return None
 
 # %% ../nbs/00_data.ipynb #40c61e5e
 def _checksum(df, key, about):
     "Hash of every value of a table, of its types, and of what is said about it."
     h = hashlib.sha256(json.dumps([key, about, [*df.columns], [str(t) for t in df.dtypes]]).encode())
     for c in df:
-        if df[c].dtype == 'category': h.update(json.dumps([*df[c].cat.categories]).encode())
+        if df[c].dtype == 'category':
+            h.update(json.dumps([*df[c].cat.categories]).encode())
         values = df[c].cat.codes if df[c].dtype == 'category' else df[c].astype('int64')
         h.update(np.ascontiguousarray(values.to_numpy()))
     return h.hexdigest()
@@ -888,8 +988,10 @@ def _checksum(df, key, about):
 # %% ../nbs/00_data.ipynb #51d72f6f
 def _to_cache(df, path, key, about):
     "Keep a table for the next time; where that can't be, say so and go on."
-    try: write_parquet(df, path, about=json.dumps(about), checksum=_checksum(df, key, about))
-    except OSError as e: warnings.warn(f'{path.parent} cannot keep what was read ({_reason(e)}); it will be read anew each time.', stacklevel=3)
+    try:
+        write_parquet(df, path, about=json.dumps(about), checksum=_checksum(df, key, about))
+    except OSError as e:
+        warnings.warn(f'{path.parent} cannot keep what was read ({_reason(e)}); it will be read anew each time.', stacklevel=3)
 
 # %% ../nbs/00_data.ipynb #62e83070
 def _from_cache(path, key):
@@ -899,7 +1001,8 @@ def _from_cache(path, key):
         said = table.schema.metadata
         df, about = table.replace_schema_metadata(None).to_pandas(), json.loads(said[b'about'])
         return (df, about) if said[b'checksum'].decode() == _checksum(df, key, about) else None
-    except Exception: return None # whatever a damaged file leads to, it is made again
+    except Exception:
+        return None # whatever a damaged file leads to, it is made again
 
 # %% ../nbs/00_data.ipynb #698d6e6f
 PROPERTIES = dict(timestamp=pa.int64(), itemid=pa.int64(), property=pa.string(), value=pa.string())
@@ -915,16 +1018,21 @@ def _read_tree(source):
     table = _read_csv(source, 'category_tree.csv', dict(categoryid=pa.int64(), parentid=pa.int64()))
     pairs = [*zip(table['categoryid'].to_pylist(), (-1 if p is None else p for p in table['parentid'].to_pylist()))]
     above = parent = dict(pairs)
-    for _ in range(7): above = {c: above[a] for c, a in above.items() if a in above} # 2, 4, 8, ... levels above
-    if above: raise bad('category_tree.csv', 'a tree', _endless(parent, min(above)))
+    for _ in range(7):
+        above = {c: above[a] for c, a in above.items() if a in above} # 2, 4, 8, ... levels above
+    if above:
+        raise bad('category_tree.csv', 'a tree', _endless(parent, min(above)))
     return parent, len(set(pairs)) - len(parent)
 
 # %% ../nbs/00_data.ipynb #840a5292
 def _endless(parent, category):
     "Why the way up from a category takes so long."
     seen = {}
-    while category in parent and category not in seen: seen[category] = len(seen); category = parent[category]
-    if category not in seen: return '128 levels or more'
+    while category in parent and category not in seen:
+        seen[category] = len(seen)
+        category = parent[category]
+    if category not in seen:
+        return '128 levels or more'
     return 'a cycle through categories ' + ', '.join(map(str, [*seen][seen[category]:][:5]))
 
 # %% ../nbs/00_data.ipynb #de59050e
@@ -953,7 +1061,9 @@ class Categories:
     def path(self, categoryid)->list:
         "Categories from the root down to this one; empty for -1."
         path, at = [], int(categoryid)
-        while at >= 0: path.append(at); at = self.parent.get(at, -1)
+        while at >= 0:
+            path.append(at)
+            at = self.parent.get(at, -1)
         return path[::-1]
 
     def path_text(self, categoryid)->str: return ' > '.join(map(str, self.path(categoryid))) or 'unknown'
@@ -990,14 +1100,17 @@ def read_categories(
     "Category snapshots and tree of a source. Raises `DataError`."
     source = open_source(path)
     parts = [n for n in FILES[1:3] if n in source.members]
-    if not parts: return None
+    if not parts:
+        return None
     with _unchanged(source, *parts):
         key = fingerprint(source, *parts) if cache else None
         cached = Path(cache)/f'categories-{key}.parquet' if cache else None
         kept = _from_cache(cached, key) if cached else None
         snapshots = kept[0] if kept else _sorted_snapshots(source, parts)
-    if cached and not kept: _to_cache(snapshots, cached, key, {})
-    if not len(snapshots): return None
+    if cached and not kept:
+        _to_cache(snapshots, cached, key, {})
+    if not len(snapshots):
+        return None
     parent, twice = _read_tree(source) if 'category_tree.csv' in source.members else ({}, 0)
     return Categories(snapshots, parent, _category_notes(snapshots, parent, twice))
 
@@ -1039,7 +1152,8 @@ def use_style():
 def show_figure(fig, alt:str): # figure; what it shows, in words
     "Show a figure with alternative text, and close it."
     drawn, small = io.BytesIO(), io.BytesIO()
-    fig.savefig(drawn, format='png', bbox_inches='tight'); plt.close(fig)
+    fig.savefig(drawn, format='png', bbox_inches='tight')
+    plt.close(fig)
     # a third of the size, and no difference to be seen
     Image.open(drawn).convert('RGB').quantize(256, dither=Image.Dither.NONE).save(small, 'PNG', optimize=True)
     image = b64encode(small.getvalue()).decode()

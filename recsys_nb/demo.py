@@ -40,10 +40,12 @@ def study_vocabulary(
     found, known = Counter(), log.itemid.unique()
     for path in Path(out).glob('results/*/vocabulary.npy'):
         ids = kept_vocabulary(path.parent)
-        if ids is not None and len(ids): found[ids.astype(np.int64).tobytes()] += 1
+        if ids is not None and len(ids):
+            found[ids.astype(np.int64).tobytes()] += 1
     for ids, _ in found.most_common():
         ids = np.frombuffer(ids, np.int64)
-        if (np.diff(ids) > 0).all() and np.isin(ids, known).all(): return ids.copy()
+        if (np.diff(ids) > 0).all() and np.isin(ids, known).all():
+            return ids.copy()
 
 # %% ../nbs/21_demo.ipynb #bed9e432
 class StudyModels(Mapping):
@@ -57,11 +59,14 @@ class StudyModels(Mapping):
     def __len__(self): return len(self.names)
     def __contains__(self, name): return name in self.names
     def __getitem__(self, name):
-        if name not in self.names: raise KeyError(name)
+        if name not in self.names:
+            raise KeyError(name)
         with self.lock:
-            if name not in self.read: self.read[name] = read_fitted(self.out/'results'/name, self.vocabulary)
+            if name not in self.read:
+                self.read[name] = read_fitted(self.out/'results'/name, self.vocabulary)
         model, why = self.read[name]
-        if model is None: raise DataError(f'{name} {why}.')
+        if model is None:
+            raise DataError(f'{name} {why}.')
         return model
 
 # %% ../nbs/21_demo.ipynb #fa4e7dd3
@@ -73,8 +78,10 @@ def study_models(
     names, notes = [], []
     for path in sorted(Path(out).glob('results/*/model.json')):
         ids = kept_vocabulary(path.parent)
-        if ids is not None and np.array_equal(ids, vocabulary): names.append(path.parent.name)
-        else: notes.append(f'{path.parent.name} was fitted on other events or items, so it is left out.')
+        if ids is not None and np.array_equal(ids, vocabulary):
+            names.append(path.parent.name)
+        else:
+            notes.append(f'{path.parent.name} was fitted on other events or items, so it is left out.')
     names.sort(key=lambda m: (m != 'SASRec', m != 'History + Walk', m != 'Item-Item CF', '(' in m, m))
     return StudyModels(out, vocabulary, names), notes
 
@@ -97,8 +104,10 @@ class DemoState:
 
     def path(self, category)->str: # '' for a log without categories
         "A category and those above it, as text."
-        if self.categories is None: return ''
-        if category not in self.paths: self.paths[category] = self.categories.path_text(category)
+        if self.categories is None:
+            return ''
+        if category not in self.paths:
+            self.paths[category] = self.categories.path_text(category)
         return self.paths[category]
 
 # %% ../nbs/21_demo.ipynb #aaee9e2a
@@ -139,12 +148,16 @@ LONGEST = 18 # digits of an id that fits 64 bits
 def parse_visitor(text)->tuple: # what was typed; -> visitorid or None, what is wrong with it or ''
     "The visitor that a text stands for."
     text = '' if text is None else str(text).strip()
-    if not text: return None, 'Enter the number of a visitor, or pick one from the list.'
+    if not text:
+        return None, 'Enter the number of a visitor, or pick one from the list.'
     if len(text) > 40:
         return None, f'That is no visitor: {len(text):,} characters, expected a number of at most {LONGEST} digits.'
-    if re.fullmatch('-[0-9]+', text): return None, f'“{text}” is no visitor: visitor numbers are not negative.'
-    if not re.fullmatch('[0-9]+', text): return None, f'“{text}” is no visitor: expected a number such as 1234, digits only.'
-    if len(text) > LONGEST: return None, f'“{text}” is no visitor: {len(text)} digits, expected at most {LONGEST}.'
+    if re.fullmatch('-[0-9]+', text):
+        return None, f'“{text}” is no visitor: visitor numbers are not negative.'
+    if not re.fullmatch('[0-9]+', text):
+        return None, f'“{text}” is no visitor: expected a number such as 1234, digits only.'
+    if len(text) > LONGEST:
+        return None, f'“{text}” is no visitor: {len(text)} digits, expected at most {LONGEST}.'
     return int(text), ''
 
 # %% ../nbs/21_demo.ipynb #eecdc2a1
@@ -158,7 +171,8 @@ class Shopper:
 
     def add(self, item:int, event='view'):
         "One event more; the oldest by hand goes when there are too many."
-        if event not in EVENTS: raise ValueError(f'event is {event!r}, expected one of {", ".join(EVENTS)}')
+        if event not in EVENTS:
+            raise ValueError(f'event is {event!r}, expected one of {", ".join(EVENTS)}')
         return replace(self, added=(*self.added, (int(item), event))[-ADDED:])
     def without(self, n:int): # place in `added`
         "One event less."
@@ -183,7 +197,8 @@ def shopper_rows(
 )->pd.DataFrame: # timestamp, event, itemid, categoryid, n (place in `added`, -1 for what is in the log); oldest first
     "What a shopper did so far."
     rows = visitor_rows(state, shopper.visitor)[['timestamp', 'event', 'itemid', 'categoryid']]
-    if not shopper.added: return rows.assign(n=-1)
+    if not shopper.added:
+        return rows.assign(n=-1)
     items, last = np.array([i for i, _ in shopper.added]), milliseconds(rows.timestamp)[-1] if len(rows) else state.now
     times = pd.to_datetime(last + 60_000 * np.arange(1, len(items) + 1), unit='ms', utc=True).as_unit('ms')
     codes = codes_of(state, items)
@@ -215,7 +230,8 @@ def reasons(
     span = slice(history.start[0], history.end[0])
     items, times, events = history.items[span], history.times[span], history.events[span]
     recent = pd.unique(items[::-1])[:most]
-    if not len(recent) or not len(codes): return np.full(len(codes), -1), np.arange(1, len(codes) + 1)
+    if not len(recent) or not len(codes):
+        return np.full(len(codes), -1), np.arange(1, len(codes) + 1)
     kept = [np.flatnonzero(items != x) for x in recent]
     end, at = np.cumsum([len(k) for k in kept]), np.concatenate(kept)
     lists, _ = model.recommend(Histories(items[at], times[at], events[at], np.r_[0, end[:-1]], end), depth)
@@ -264,13 +280,17 @@ def most_popular(state:DemoState, k:int)->tuple: # codes int32[k], scores float3
 def _message(shopper, kind, total, n):
     by_hand, many = len(shopper.added), lambda k: f'{k:,} event' + 's' * (k != 1)
     popular = 'so these are the most popular items.'
-    if kind == 'empty': return f'Nothing happened yet, {popular} Add an item, or pick a visitor.'
-    if kind == 'unknown': return f'Visitor {shopper.visitor} is not in this log. Nothing personal can be said, {popular}'
+    if kind == 'empty':
+        return f'Nothing happened yet, {popular} Add an item, or pick a visitor.'
+    if kind == 'unknown':
+        return f'Visitor {shopper.visitor} is not in this log. Nothing personal can be said, {popular}'
     who = f'Visitor {shopper.visitor} has {many(total - by_hand)}' if shopper.visitor >= 0 and total > by_hand else ''
     more = f'and {by_hand:,} by hand' if who and by_hand else f'{many(by_hand)} by hand' if by_hand else ''
     told = f'{who} {more}'.strip() if who else f'A session of {more}'
-    if by_hand == ADDED: told += ' (no more are kept)'
-    if kind == 'no items': return f'{told}, none on an item that the models know, {popular}'
+    if by_hand == ADDED:
+        told += ' (no more are kept)'
+    if kind == 'no items':
+        return f'{told}, none on an item that the models know, {popular}'
     return f'{told}{"" if n == total else f", {n:,} of them on items that the models know"}.'
 
 # %% ../nbs/21_demo.ipynb #fca33bed
@@ -284,8 +304,10 @@ def answer(
     rows, nothing = shopper_rows(state, shopper), pd.DataFrame(columns=ITEM_COLUMNS, dtype=object)
     if model not in state.models:
         return Answer('invalid', f'There is no fitted model of that name; there is {", ".join(state.models)}.', rows, nothing)
-    try: fitted = state.models[model]
-    except DataError as e: return Answer('invalid', str(e), rows, nothing)
+    try:
+        fitted = state.models[model]
+    except DataError as e:
+        return Answer('invalid', str(e), rows, nothing)
     began = time.perf_counter()
     history = shopper_history(state, rows)
     n = int(history.length[0])
@@ -299,7 +321,8 @@ def answer(
 def recommend_for(state:DemoState, text, model='SASRec', k=10)->Answer: # text: the number of a visitor, as it was typed
     "`answer` for whoever a text stands for."
     visitor, wrong = parse_visitor(text)
-    if wrong: return Answer('invalid', wrong, state.raw.iloc[:0], pd.DataFrame(columns=ITEM_COLUMNS, dtype=object))
+    if wrong:
+        return Answer('invalid', wrong, state.raw.iloc[:0], pd.DataFrame(columns=ITEM_COLUMNS, dtype=object))
     return answer(state, Shopper(visitor), model, k)
 
 # %% ../nbs/21_demo.ipynb #619e3620
@@ -337,10 +360,12 @@ def begins_with(
     digits:str, # what a number is to begin with
 )->np.ndarray:  # places in `ids`, the number itself first
     "Numbers that begin with some digits."
-    if not re.fullmatch(f'[0-9]{{1,{LONGEST}}}', digits) or (digits[0] == '0' and digits != '0'): return np.zeros(0, np.int64)
+    if not re.fullmatch(f'[0-9]{{1,{LONGEST}}}', digits) or (digits[0] == '0' and digits != '0'):
+        return np.zeros(0, np.int64)
     low, high, found = int(digits), int(digits) + 1, []
     for _ in range(LONGEST + 1 - len(digits) if low else 1):
-        found.append(np.arange(*np.searchsorted(ids, [low, high]))); low, high = low * 10, high * 10
+        found.append(np.arange(*np.searchsorted(ids, [low, high])))
+        low, high = low * 10, high * 10
     return np.concatenate(found).astype(np.int64)
 
 def find_visitors(state:DemoState, text:str, most=8)->list: # visitorids
@@ -401,11 +426,13 @@ def timeline_html(
     most=50,           # newest events that are shown
 )->str:
     "What a shopper did, newest first, by session."
-    if not len(rows): return '<div class="timeline"><h2>History</h2><p class="note">Nothing yet.</p></div>'
+    if not len(rows):
+        return '<div class="timeline"><h2>History</h2><p class="note">Nothing yet.</p></div>'
     shown, html = rows.iloc[::-1].iloc[:most], []
     columns = (shown.timestamp, shown.event.astype(str), shown.itemid, shown.categoryid, shown.n)
     for i, (when, event, item, category, n) in enumerate(zip(*columns)):
-        if not i or newer - when > pd.Timedelta(minutes=30): html.append(f'<li class="when">{when:%a %-d %b %Y}</li>')
+        if not i or newer - when > pd.Timedelta(minutes=30):
+            html.append(f'<li class="when">{when:%a %-d %b %Y}</li>')
         newer = when
         name = button('view', item, escape(str(item)), f'View item {item}', 'item') if live else f'<b>{escape(str(item))}</b>'
         less = button('remove', n, icon('remove'), f'Take back the {WORDS[event]} of item {item}', 'add') if live and n >= 0 else ''
@@ -430,7 +457,8 @@ def list_html(
     live=False, # with buttons
 )->str:
     "What a model recommends."
-    if answer.kind == 'invalid': return f'<p class="message wrong">{escape(answer.message)}</p>'
+    if answer.kind == 'invalid':
+        return f'<p class="message wrong">{escape(answer.message)}</p>'
     rows = []
     for place, (item, path, score, seen, why, otherwise) in enumerate(answer.items.itertuples(index=False), 1):
         name, more = item_buttons(item) if live else (f'<b>{escape(item)}</b>', '')
@@ -489,7 +517,8 @@ def visitors_html(state:DemoState, text:str, examples)->str: # what was typed; (
     if not (text := '' if text is None else text.strip()):
         return ''.join(button('visitor', v, f'<b>{escape(v)}</b>{escape(words.removeprefix(v))}', css='chip') for words, v in examples)
     wrong = parse_visitor(text)[1]
-    if wrong: return f'<p class="message wrong" role="status">{escape(wrong)}</p>'
+    if wrong:
+        return f'<p class="message wrong" role="status">{escape(wrong)}</p>'
     found = find_visitors(state, text)
     chips = [button('visitor', v, f'{v} <small>{len(visitor_rows(state, v)):,} events</small>', css='chip') for v in found]
     return ''.join(chips) or f'<p class="note" role="status">No visitor’s number begins with {escape(text)}. Enter asks anyway.</p>'
@@ -515,7 +544,8 @@ def page_parts(
     answers = [answer(state, shopper, m) for m in (one, two)]
     said = next((a for a in answers if a.kind != 'invalid'), answers[0])
     buttons = button('empty', '', 'Begin an empty session', css='chip')
-    if shopper.added: buttons += button('clear', '', 'Take back what was added', css='chip')
+    if shopper.added:
+        buttons += button('clear', '', 'Take back what was added', css='chip')
     return [f'<p class="message" role="status">{escape(said.message)}</p>{buttons}', timeline_html(state, said.rows, live=True),
             *(list_html(a, m, live=True) for a, m in zip(answers, (one, two)))]
 
@@ -534,10 +564,14 @@ def refusal(
 )->tuple:                 # status and a sentence; (0, '') where there is nothing against it
     "Why a request is not answered."
     host, origin, length = (headers.get(name, b'').decode('latin-1') for name in (b'host', b'origin', b'content-length'))
-    if not HERE.fullmatch(host) or origin and not HERE.fullmatch(origin): return 403, 'This demo answers this machine only.'
-    if not SERVED.fullmatch(path) or '..' in path: return 404, 'This demo has no such page, serves no files, and takes none.'
-    if method in ('GET', 'HEAD'): return 0, ''
-    if not re.fullmatch('[0-9]{1,15}', length): return 411, 'Say how long the request is.'
+    if not HERE.fullmatch(host) or origin and not HERE.fullmatch(origin):
+        return 403, 'This demo answers this machine only.'
+    if not SERVED.fullmatch(path) or '..' in path:
+        return 404, 'This demo has no such page, serves no files, and takes none.'
+    if method in ('GET', 'HEAD'):
+        return 0, ''
+    if not re.fullmatch('[0-9]{1,15}', length):
+        return 411, 'Say how long the request is.'
     return (413, f'A request has at most {LARGEST:,} bytes.') if int(length) > LARGEST else (0, '')
 
 # %% ../nbs/21_demo.ipynb #d10d84c3
@@ -546,15 +580,18 @@ class StayHome:
     def __init__(self, app): self.app = app
 
     async def __call__(self, scope, receive, send):
-        if scope['type'] == 'lifespan': return await self.app(scope, receive, send)
-        if scope['type'] != 'http': return await send({'type': 'websocket.close'})
+        if scope['type'] == 'lifespan':
+            return await self.app(scope, receive, send)
+        if scope['type'] != 'http':
+            return await send({'type': 'websocket.close'})
         async def with_policy(message):
             if message['type'] == 'http.response.start':
                 more = [(b'content-security-policy', POLICY.encode()), (b'x-content-type-options', b'nosniff')]
                 message = {**message, 'headers': [*message.get('headers', []), *more]}
             await send(message)
         status, why = refusal(scope['method'], scope['path'], dict(scope['headers']))
-        if not status: return await self.app(scope, receive, with_policy)
+        if not status:
+            return await self.app(scope, receive, with_policy)
         await with_policy({'type': 'http.response.start', 'status': status, 'headers': [(b'content-type', b'text/plain')]})
         await send({'type': 'http.response.body', 'body': why.encode()})
 
@@ -566,12 +603,17 @@ def clicked(
     of,         # which visitor, item or place in `added`
 )->Shopper:     # the same one where the click makes no sense
     "Whom the page is about after a click."
-    if do == 'empty': return Shopper()
-    if do == 'clear': return replace(shopper, added=())
+    if do == 'empty':
+        return Shopper()
+    if do == 'clear':
+        return replace(shopper, added=())
     number, wrong = parse_visitor(of)
-    if wrong: return shopper
-    if do == 'visitor': return Shopper(number)
-    if do == 'remove': return shopper.without(number)
+    if wrong:
+        return shopper
+    if do == 'visitor':
+        return Shopper(number)
+    if do == 'remove':
+        return shopper.without(number)
     known = do in EVENTS and (codes_of(state, [number])[0] >= 0 or (shopper_rows(state, shopper).itemid == number).any())
     return shopper.add(number, do) if known else shopper
 
@@ -621,7 +663,8 @@ def _layout(state, examples, whole, asked, click, enter, view, api):
     "The components, and what listens to what."
     first, names = Shopper(int(examples[0][1])) if examples else Shopper(), list(state.models)
     a, b = names[0], names[min(1, len(names) - 1)]
-    for _ in range(2): _, *parts = whole(first, a, b) # what a model says first takes it longer than all that follows
+    for _ in range(2):
+        _, *parts = whole(first, a, b) # what a model says first takes it longer than all that follows
     def html(inner): return gr.HTML(inner, js_on_load=_CLICKS, elem_classes='shop')
     plain = dict(max_lines=1, max_length=100, html_attributes=gr.InputHTMLAttributes(autocomplete='off', spellcheck=False))
     with gr.Blocks(title='recsys_nb: what comes next?', analytics_enabled=False, fill_width=True) as app:
@@ -636,7 +679,8 @@ def _layout(state, examples, whole, asked, click, enter, view, api):
                 items = html(items_html(state, ''))
         message = html(parts[0])
         with gr.Row():
-            with gr.Column(min_width=300, elem_classes='tight'): history = html(parts[1])
+            with gr.Column(min_width=300, elem_classes='tight'):
+                history = html(parts[1])
             with gr.Column(min_width=300, elem_classes='tight'):
                 left, left_list = gr.Dropdown(names, value=a, label='Model', filterable=False), html(parts[2])
             with gr.Column(min_width=300, elem_classes='tight'):
@@ -651,7 +695,8 @@ def _layout(state, examples, whole, asked, click, enter, view, api):
         item.change(lambda t: items_html(state, t), item, items, trigger_mode='always_last', **quiet)
         visitor.submit(enter, [visitor, shopper, left, right], page, **quiet)
         item.submit(view, [item, shopper, left, right], page, **quiet)
-        for model, shown in ((left, left_list), (right, right_list)): model.input(asked, [shopper, model], shown, **quiet)
+        for model, shown in ((left, left_list), (right, right_list)):
+            model.input(asked, [shopper, model], shown, **quiet)
         gr.api(api, api_name='recommend', api_description='The answer for a visitor, given as text, and a model, as HTML.')
     return app
 
@@ -680,17 +725,20 @@ def launch_app(app, port=None, inline=False, block=False):
                            enable_monitoring=False, pwa=False, mcp_server=False, ssr_mode=False, max_file_size=1, root_path='', state_session_capacity=1000,
                            theme=theme, css=page,
                            app_kwargs=dict(middleware=[Middleware(StayHome)], docs_url=None, redoc_url=None, openapi_url=None))
-    if inline: show_app(url)
+    if inline:
+        show_app(url)
     if block:
         try:
             print(f'The demo is at {url}, on this machine only. Ctrl-C ends it.', flush=True)
             app.block_thread()
-        except KeyboardInterrupt: app.close(verbose=False) # it may come before gradio listens for it; its server would go on
+        except KeyboardInterrupt:
+            app.close(verbose=False) # it may come before gradio listens for it; its server would go on
     return url
 
 def warm_up(state:DemoState):
     "Have every model read and ask it once, so that a visitor waits for none."
-    for name in state.models: answer(state, Shopper(int(state.visitors[0]) if len(state.visitors) else -1), name)
+    for name in state.models:
+        answer(state, Shopper(int(state.visitors[0]) if len(state.visitors) else -1), name)
 
 # %% ../nbs/21_demo.ipynb #9e10c7a3
 @contextmanager
@@ -698,8 +746,10 @@ def starting(
     port=None, # port on 127.0.0.1; a free one when None
 ):
     "End with one sentence where a demo cannot start."
-    try: yield
-    except DataError as e: raise SystemExit(f'The demo cannot start: {e}') from None
+    try:
+        yield
+    except DataError as e:
+        raise SystemExit(f'The demo cannot start: {e}') from None
     except OSError as e:
         why = f'port {port} on 127.0.0.1 is taken or not allowed, choose another one.' if port else e
         raise SystemExit(f'The demo cannot start: {why}') from None
@@ -734,7 +784,9 @@ def answer_times(
     rows = {}
     for name, ask in asked.items():
         ends = [time.perf_counter()]
-        for shopper in [shoppers[0], *shoppers]: ask(shopper); ends.append(time.perf_counter())
+        for shopper in [shoppers[0], *shoppers]:
+            ask(shopper)
+            ends.append(time.perf_counter())
         first, *rest = np.diff(ends) * 1000
         rows[name] = {'first': first, 'median': np.median(rest), '99 % are below': np.percentile(rest, 99), 'slowest': max(rest)}
     return pd.DataFrame(rows).T.iloc[np.r_[-1, :len(names)]]

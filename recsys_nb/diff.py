@@ -21,8 +21,10 @@ def changed(
     rows = []
     for name in dict.fromkeys([*a, *b]):
         x, y = a.get(name), b.get(name)
-        if isinstance(x, dict) and isinstance(y, dict): rows += [(f'{name}.{n}', u, v) for n, u, v in changed(x, y)]
-        elif x != y: rows.append((name, x, y))
+        if isinstance(x, dict) and isinstance(y, dict):
+            rows += [(f'{name}.{n}', u, v) for n, u, v in changed(x, y)]
+        elif x != y:
+            rows.append((name, x, y))
     return rows
 
 # %% ../nbs/39_diff.ipynb #4970bd6d
@@ -49,10 +51,12 @@ def paired_differences(
     wanted,         # [(metric, k)]
 ):                  # difference b - a, low, high, p: float64[len(wanted)] each; None where the queries differ or are not at hand
     "A model's metrics in one study against the other, on the same queries."
-    if not all((f/'results'/model/'ranks.parquet').exists() for f in (a, b)): return None
+    if not all((f/'results'/model/'ranks.parquet').exists() for f in (a, b)):
+        return None
     x, y = (read_ranks(f, model, protocol) for f in (a, b))
     key = ['visitorid', 'time', 'targets']
-    if not len(x) or not x[key].equals(y[key]): return None
+    if not len(x) or not x[key].equals(y[key]):
+        return None
     wanted = [(m, k) for m, k in wanted if m in METRICS]
     values = np.stack([query_metric(y, m, k) - query_metric(x, m, k) for m, k in wanted] + [np.ones(len(x))], 1)
     sums = visitor_sums(values, x.visitorid.to_numpy())[:, 0]
@@ -72,7 +76,8 @@ def metrics_changed(
             tested = paired_differences(a, b, model, protocol, wanted)
             for j, (metric, k) in enumerate(wanted):
                 x, y = (t[protocol][model].get(f'{metric}@{k}') for t in tables)
-                if not x or not y: continue
+                if not x or not y:
+                    continue
                 row = dict(protocol=protocol, model=model, metric=f'{metric}@{k}', a=x[0], b=y[0], difference=y[0] - x[0], low=None, high=None, p=None)
                 rows.append(row | ({k: float(v[j]) for k, v in tested.items()} if tested else {}))
     return _judge(rows)
@@ -92,7 +97,8 @@ def answer_in_words(inputs:dict, metrics:list)->str: # see `inputs_changed`, `me
     named = [k.lower() for k, v in inputs.items() if v and k != 'Machine']
     count = lambda *verdicts: sum(r['verdict'] in verdicts for r in metrics)
     went = f"Different are {', '.join(named)}." if named else 'Data, parameters, code and versions are the same.'
-    if not metrics: return f'{went} The studies have no metric in common.'
+    if not metrics:
+        return f'{went} The studies have no metric in common.'
     return (f"{went} Of {len(metrics):,} metrics, {count('same')} are the same, {count('better')} are better and {count('worse')} worse in the second study, "
             f"{count('no clear difference')} differ by no more than chance would, {count('not paired')} were measured on different queries or without ranks at hand.")
 
@@ -115,7 +121,8 @@ def write_diff(
     ma, mb = (json.loads((f/'manifest.json').read_text(encoding='utf-8')) for f in (a, b))
     inputs, metrics = inputs_changed(ma, mb), metrics_changed(a, b)
     answer, tables = answer_in_words(inputs, metrics), diff_tables(inputs, metrics)
-    class Place: folder, manifest = b.parent, mb
+    class Place:
+        folder, manifest = b.parent, mb
     name = f'{a.name}-against-{b.name}'
     body = template('diff.html.j2', a=ma['study'], b=mb['study'], answer=answer, tables=tables)
     write_page(Place, name, f"{ma['study']} against {mb['study']}", body, home=f'{b.name}/index.html')

@@ -20,7 +20,8 @@ def closed_form(
     "Item-item weights of EASE (Steck, 2019)."
     gram[np.diag_indices(len(gram))] += l2
     p = torch.from_numpy(gram)
-    torch.linalg.cholesky(p, out=p); torch.cholesky_inverse(p, out=p)
+    torch.linalg.cholesky(p, out=p)
+    torch.cholesky_inverse(p, out=p)
     gram /= -gram.diagonal().copy()
     np.fill_diagonal(gram, 0)
     return gram
@@ -35,7 +36,8 @@ def nearest_columns(
     "Weights of EASE where each item is explained by its nearest items only."
     norm = np.sqrt(np.maximum(gram.diagonal(), 1))
     near = (sp.diags(1 / norm) @ gram @ sp.diags(1 / norm)).tocsr()
-    near.setdiag(0); near.eliminate_zeros()
+    near.setdiag(0)
+    near.eliminate_zeros()
     near = keep_largest(near, neighbours)
     n, count = len(norm), np.diff(near.indptr)
     order, parts = np.argsort(count, kind='stable'), [] # items with as many neighbours make systems of one size
@@ -44,7 +46,8 @@ def nearest_columns(
         width = np.arange(count[item].max())
         there = width < count[item, None]                                     # [b, width]
         who = np.where(there, near.indices[np.where(there, near.indptr[item, None] + width, 0)], -1) if len(width) else there
-        if who.size: parts.append((who[there], np.repeat(item, count[item]), _solve(gram, item, who, l2)[there]))
+        if who.size:
+            parts.append((who[there], np.repeat(item, count[item]), _solve(gram, item, who, l2)[there]))
     row, column, value = (np.concatenate(p) for p in zip(*parts)) if parts else ([], [], [])
     return sp.csr_matrix((value, (row, column)), shape=(n, n), dtype=np.float32)
 
@@ -90,13 +93,15 @@ class EASE(Recommender):
     def fit(self, log):
         check_log(log)
         n = n_items(log)
-        x = user_item_matrix(histories_from_log(log)[0], n); x.data[:] = 1
+        x = user_item_matrix(histories_from_log(log)[0], n)
+        x.data[:] = 1
         self.popular, self.exact = popularity_order(log, 'view'), n <= self.max_items or not self.neighbours
         if self.exact:
             items = np.sort(popularity_order(log)[:self.max_items])
             gram = (x[:, items].T @ x[:, items]).toarray()
             self.weights = heaviest(closed_form(gram, self.l2), self.kept, items, n)
-        else: self.weights = nearest_columns((x.T @ x).tocsr(), self.l2, self.neighbours)
+        else:
+            self.weights = nearest_columns((x.T @ x).tocsr(), self.l2, self.neighbours)
         return self
 
     def recommend(self, histories, k):

@@ -15,7 +15,8 @@ from .shop import DAY, gini
 # %% ../nbs/02_eda.ipynb #f5405514
 def percent(share:float)->str: # a share between 0 and 1, or NaN
     "A share in words, with as many digits as it needs."
-    if not np.isfinite(share): return 'an unknown share'
+    if not np.isfinite(share):
+        return 'an unknown share'
     return f'{share:.{0 if .1 <= share < .995 or share in (0, 1) else 1 if share >= .01 else 2}%}'
 
 def bucket(
@@ -106,7 +107,8 @@ def timelines(
     "A few shoppers' histories, ready to draw."
     counts = log.visitorid.value_counts()
     fit = np.sort(counts.index[counts.between(least, most)].to_numpy())
-    if not len(fit): fit = np.sort(counts.index[:shoppers].to_numpy())
+    if not len(fit):
+        fit = np.sort(counts.index[:shoppers].to_numpy())
     some = np.random.default_rng(seed).permutation(fit)
     more = np.isin(some, log.visitorid[(log.event != 'view').to_numpy()]) # every third row is somebody who did more than look
     some = np.r_[some[more][:shoppers // 3], some[~more], some[more][shoppers // 3:]][:shoppers]

@@ -40,7 +40,8 @@ class GRU4RecModule(L.LightningModule):
         super().__init__()
         self.save_hyperparameters()
         check_network(hidden_dim, max_len, dropout, negatives, temperature)
-        if loss not in ('cross-entropy', 'bpr-max'): raise ValueError(f'loss is {loss!r}, expected "cross-entropy" or "bpr-max"')
+        if loss not in ('cross-entropy', 'bpr-max'):
+            raise ValueError(f'loss is {loss!r}, expected "cross-entropy" or "bpr-max"')
         self.items, self.gru = nn.Embedding(n_items, hidden_dim, sparse=0 < negatives < n_items), nn.GRU(hidden_dim, hidden_dim)
         self.drop, self.touched, self.row_optimizer = PooledDropout(dropout, 1 << 21), None, None
         # probability of each item as a negative
@@ -66,7 +67,8 @@ def bpr_max(
     negative = negative.masked_fill(nothing[:, None], 0)
     log_weight = F.log_softmax(negative, -1)
     loss = -torch.logsumexp(log_weight + F.logsigmoid(positive[:, None] - negative), -1).masked_fill(nothing, 0)
-    if not penalty: return loss
+    if not penalty:
+        return loss
     return loss + penalty * (log_weight.exp() * negative.masked_fill(negative == -torch.inf, 0) ** 2).sum(-1)
 
 # %% ../nbs/16_gru4rec.ipynb #d6a6dde2
@@ -79,8 +81,10 @@ def item_losses(
 ):                    # [n]
     "The chosen loss of every place against shared negatives."
     at_target, at_negative, hits = embed(target), embed(item.clamp(max=n_items - 1)), accidental_hits(item, target)
-    if loss == 'cross-entropy': return sampled_softmax_loss(x, at_target, at_negative, log_weight, hits)
-    if loss != 'bpr-max': raise ValueError(f'loss is {loss!r}, expected "cross-entropy" or "bpr-max"')
+    if loss == 'cross-entropy':
+        return sampled_softmax_loss(x, at_target, at_negative, log_weight, hits)
+    if loss != 'bpr-max':
+        raise ValueError(f'loss is {loss!r}, expected "cross-entropy" or "bpr-max"')
     scores = (x @ at_negative.T).index_put(hits, torch.tensor(-torch.inf, device=x.device))
     return bpr_max((x * at_target).sum(-1), scores.masked_fill(log_weight == -torch.inf, -torch.inf), penalty)
 

@@ -21,14 +21,16 @@ from .tuning import *
 class Hybrid(Recommender):
     "A weighted blend of fitted recommenders."
     def __init__(self, parts, depth=100, weights=None): # recommenders; items that each names; see `fit_listwise`
-        if depth < 1: raise ValueError(f'depth is {depth}, expected 1 or more items')
+        if depth < 1:
+            raise ValueError(f'depth is {depth}, expected 1 or more items')
         self.parts, self.depth, self.weights = list(parts), depth, weights
 
     @property
     def seed(self): return max((getattr(p, 'seed', 0) for p in self.parts), default=0)
     @seed.setter
     def seed(self, seed):
-        for p in self.parts: p.seed = seed
+        for p in self.parts:
+            p.seed = seed
 
     def size(self): return sum(p.size() for p in self.parts) + sum(map(np.size, (self.weights or {}).values()))
 
@@ -40,7 +42,8 @@ def look(self, log): # the encoded log that the parts were fitted on
 
 def fit(self, log):
     "Fit all parts, a network for as many epochs as it has been found to need."
-    for p in self.parts: p.fit(log, **({'stop_after': p.enough} if isinstance(p, SASRec) else {}))
+    for p in self.parts:
+        p.fit(log, **({'stop_after': p.enough} if isinstance(p, SASRec) else {}))
     return self.look(log)
 
 Hybrid.look, Hybrid.fit = look, fit
@@ -71,7 +74,8 @@ Hybrid.learn = learn
 # %% ../nbs/18_hybrid.ipynb #5269d451
 def recommend(self, histories, k):
     "The best candidates by the weighted sum, filled up with popular items."
-    if self.weights is None: raise NotFitted('Hybrid has no weights: call learn(queries) after fit(log)')
+    if self.weights is None:
+        raise NotFitted('Hybrid has no weights: call learn(queries) after fit(log)')
     items, scores = np.full((len(histories), k), -1, np.int32), np.full((len(histories), k), -np.inf, np.float32)
     weights = {name: np.asarray(w, np.float32) for name, w in self.weights.items()}
     for a in range(0, len(histories), 4096):
@@ -89,11 +93,13 @@ Hybrid.recommend = recommend
 # %% ../nbs/18_hybrid.ipynb #e61a772e
 def save(self, folder):
     "Keep the hybrid with its parts, each in a folder of its own."
-    for i, part in enumerate(self.parts): part.save(Path(folder)/f'part{i}')
+    for i, part in enumerate(self.parts):
+        part.save(Path(folder)/f'part{i}')
     state = {'class': library_name(type(self)), 'depth': self.depth, 'weights': self.weights, 'parts': len(self.parts)}
     write_text(Path(folder)/'model.json', json.dumps(state))
     def write(path):
-        with open(path, 'wb') as f: np.savez(f, demand=self.demand, popular=self.popular)
+        with open(path, 'wb') as f:
+            np.savez(f, demand=self.demand, popular=self.popular)
     atomic(Path(folder)/'model.npz', write)
 
 # %% ../nbs/18_hybrid.ipynb #7ebb2c0c
@@ -101,7 +107,8 @@ def load(cls, folder):
     "The hybrid that `save` kept."
     state = json.loads((Path(folder)/'model.json').read_text())
     self = cls([load_model(Path(folder)/f'part{i}') for i in range(state['parts'])], state['depth'], state['weights'])
-    with np.load(Path(folder)/'model.npz', allow_pickle=False) as kept: self.demand, self.popular = kept['demand'], kept['popular']
+    with np.load(Path(folder)/'model.npz', allow_pickle=False) as kept:
+        self.demand, self.popular = kept['demand'], kept['popular']
     return self
 
 Hybrid.save, Hybrid.load = save, classmethod(load)

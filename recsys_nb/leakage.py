@@ -86,7 +86,8 @@ def k_core(
     "The log without visitors and items of fewer than k events, repeatedly."
     while len(log):
         n = np.minimum(*(log.groupby(c).event.transform('size').to_numpy() for c in ('visitorid', 'itemid')))
-        if (n >= k).all(): return log
+        if (n >= k).all():
+            return log
         log = log[n >= k]
     return log
 
@@ -113,7 +114,8 @@ def leaky_settings(
     "The honest setting and the leaky ones, those that this log is large enough for."
     split, made = protocols.split, {}
     def add(name, fitted, queries, counted=None):
-        if len(queries): made[name] = Setting(fitted, queries, fitted if counted is None else counted)
+        if len(queries):
+            made[name] = Setting(fitted, queries, fitted if counted is None else counted)
     add(HONEST, split.fit, protocols.test)
     add(FUTURE, with_the_future(split), protocols.test[is_last(protocols.test, split)])
     add(LOO, *leave_one_out(split.raw, min_history, min_item_events, loo_queries))
@@ -122,7 +124,8 @@ def leaky_settings(
     try:
         filtered = time_split(k_core(split.raw, core), test_days, valid_days, min_item_events)
         add(CORE, filtered.fit, next_item_queries(filtered, 'test', context, min_history))
-    except ValueError: pass # nothing is left of the log
+    except ValueError:
+        pass # nothing is left of the log
     return made
 
 # %% ../nbs/35_leakage.ipynb #53d90be1
@@ -138,8 +141,10 @@ def answer_setting(
     for m in [m for m in makes if m in names]:
         other, folder = epochs if m == 'SASRec' else 0, Path(out)/'results'/m
         ranks = own_ranks(out, m, setting.queries) if name == HONEST and not other else None
-        if ranks is not None: seconds[m] = read_timing(out, m).get('fit', np.nan)
-        else: ranks, seconds[m] = asked_once(
+        if ranks is not None:
+            seconds[m] = read_timing(out, m).get('fit', np.nan)
+        else:
+            ranks, seconds[m] = asked_once(
             folder/'leakage'/f'{name}.parquet', [key, name, recipe(folder), other], partial(makes[m], epochs=other or None),
             setting.counted if m.startswith('Popularity') else setting.fitted, setting.queries)
         hits[m] = hits_from_ranks(ranks.ranks)
@@ -165,7 +170,8 @@ def leak_table(
             frames.append(pd.DataFrame(MEASURED, columns=['metric', 'k']).assign(
                 setting=name, model=m, n=len(values), **dict(zip(('value', 'low', 'high'), numbers.T))))
     columns = ['setting', 'model', 'metric', 'k', 'value', 'low', 'high', 'rank', 'n']
-    if not frames: return pd.DataFrame(columns=columns)
+    if not frames:
+        return pd.DataFrame(columns=columns)
     t = pd.concat(frames, ignore_index=True)
     return t.assign(rank=t.groupby(['setting', 'metric', 'k']).value.rank(ascending=False, method='min').astype(int))[columns]
 
@@ -191,7 +197,8 @@ def leak_orders(
     "How far each leak turns the order of the models."
     rows, tests = {}, {name: pair_tests(a, metric, k) for name, a in answers.items() if len(a.hits) > 1}
     for leaky, honest in LEAKS.items():
-        if leaky not in tests or honest not in tests: continue
+        if leaky not in tests or honest not in tests:
+            continue
         a, b = (answers[s].values(metric, k).mean() for s in (honest, leaky))
         pairs = held([tests[honest], tests[leaky]])
         rows[leaky] = dict(honest=honest, tau=float(kendalltau(a, b[a.index]).statistic), pairs=len(pairs),
@@ -212,7 +219,10 @@ def draw_leak(
         for x, ha, text in ((0, 'right', f'{m} {value.loc[m].iloc[0]:.3f}'), (1, 'left', f'{value.loc[m].iloc[1]:.3f} {m}')):
             ax.annotate(text, (x, place.loc[m].iloc[x]), textcoords='offset points', xytext=(14 * x - 7, -3), ha=ha, fontsize=8)
     ax.set(title=f'{LEAKS[leaky]} → {leaky}', xlim=(-1.15, 2.15), ylim=(len(value) + .5, .5))
-    ax.set_xticks([0, 1], ['honest', 'leaky']); ax.set_yticks([]); ax.grid(False); ax.spines[:].set_visible(False)
+    ax.set_xticks([0, 1], ['honest', 'leaky'])
+    ax.set_yticks([])
+    ax.grid(False)
+    ax.spines[:].set_visible(False)
 
 # %% ../nbs/35_leakage.ipynb #dce07c4b
 def to_choose_from(n:int, seed=0)->dict: # configurations; -> family -> list of (words, function -> unfitted recommender)
@@ -258,9 +268,11 @@ def leak_finding(
         relative = (sure.difference / sure.before.where(sure.before > 0)).dropna()
         said.append(f'On the same {n:,} queries, learning from the future changes {metric}@{k} of '
                     + (', '.join(f'{m} by {v:+.0%}' for m, v in relative.items()) or 'no model beyond chance'))
-    if len(orders): said.append(
+    if len(orders):
+        said.append(
         f'{"p" if said else "P"}airs of models whose order by {metric}@{k} turns (beyond chance) against the honest one: '
         + ', '.join(f'{leaky} {r.swapped} ({r.reversed}) of {r.pairs}' for leaky, r in orders.iterrows()))
-    if len(picked): said.append(f'choosing on the test window adds up to {picked.gain.max():.4f} NDCG@20 '
+    if len(picked):
+        said.append(f'choosing on the test window adds up to {picked.gain.max():.4f} NDCG@20 '
                                 f'({picked.gain.astype(float).idxmax()})')
     return '; '.join(said) + '.' if said else 'This log holds no query of the test window.'

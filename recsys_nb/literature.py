@@ -86,7 +86,8 @@ SOURCES['Y3'] = 'Yang & Liang, COLING 2025, Table 3 (ablation)'
 # %% ../nbs/36_literature.ipynb #d0a83c4f
 def shown_later(queries:Queries)->float: # context "window"
     "Share of queries whose target stands in the history of a later query of the same visitor."
-    if not len(queries): return np.nan
+    if not len(queries):
+        return np.nan
     order = np.lexsort((queries.times, queries.visitors))
     visitors = queries.visitors[order]
     return float((visitors[:-1] == visitors[1:]).sum() / len(visitors))

@@ -74,7 +74,8 @@ class _LogSum(torch.autograd.Function):
 # %% ../nbs/05_losses.ipynb #c99904ec
 def log_sum(x, negative, log_weight, hits): # as `plain_log_sum`
     "The fast form where bfloat16 products are, the plain one elsewhere."
-    if fast_bfloat16(x.device): return _LogSum.apply(x, negative, log_weight, *hits)
+    if fast_bfloat16(x.device):
+        return _LogSum.apply(x, negative, log_weight, *hits)
     return plain_log_sum(x, negative, log_weight, hits)
 
 def sampled_softmax_loss(x, target, negative, log_weight, hits): # as `plain_sampled_loss`
@@ -84,5 +85,6 @@ def sampled_softmax_loss(x, target, negative, log_weight, hits): # as `plain_sam
 
 def fast_bfloat16(device)->bool:
     "Whether bfloat16 matrix products are fast here: a GPU that has them, or a processor with AVX512-BF16 or AMX."
-    if device.type == 'cuda': return torch.cuda.is_bf16_supported()
+    if device.type == 'cuda':
+        return torch.cuda.is_bf16_supported()
     return device.type == 'cpu' and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

@@ -30,8 +30,10 @@ def hit_matrix(
     "At which of the first k places a target stands."
     n_targets = np.diff(queries.target_start)
     rows = np.repeat(np.arange(len(items)), n_targets)
-    if (n_targets == 1).all(): hits = items == queries.targets[:, None]
-    else: hits = np.isin(np.arange(len(items))[:, None] * 2**32 + items, rows * 2**32 + queries.targets)
+    if (n_targets == 1).all():
+        hits = items == queries.targets[:, None]
+    else:
+        hits = np.isin(np.arange(len(items))[:, None] * 2**32 + items, rows * 2**32 + queries.targets)
     hits &= items >= 0
     if pessimistic and len(hits):
         level = np.cumsum(np.c_[np.zeros(len(hits), int), scores[:, 1:] != scores[:, :-1]], axis=1)
@@ -98,7 +100,8 @@ def _bounds(x)->np.ndarray: # float64[resamples, ...]; -> float64[2, ...]
     missing = np.isnan(x)
     out, whole, part = np.full((2, *x.shape[1:]), np.nan), ~missing.any(0), missing.any(0) & ~missing.all(0)
     out[:, whole] = np.percentile(x[:, whole], [2.5, 97.5], axis=0)
-    if part.any(): out[:, part] = np.nanpercentile(x[:, part], [2.5, 97.5], axis=0) # slow, and seldom needed
+    if part.any():
+        out[:, part] = np.nanpercentile(x[:, part], [2.5, 97.5], axis=0) # slow, and seldom needed
     return out
 
 # %% ../nbs/04_metrics.ipynb #9c7f0b04
@@ -167,17 +170,20 @@ def own_modules()->set:
 
 def library_name(cls)->str: # a class of this library, or its twin defined in a running notebook; -> "module.Class"
     "Where the library keeps a class: what a notebook defines lives in `__main__`, and must be found again from elsewhere."
-    if cls.__module__ != '__main__': return f'{cls.__module__.split(".")[-1]}.{cls.__name__}'
+    if cls.__module__ != '__main__':
+        return f'{cls.__module__.split(".")[-1]}.{cls.__name__}'
     index = importlib.reload(importlib.import_module('recsys_nb._modidx')) # it may just have been exported
     symbols = index.d['syms']
     found = [m for m in own_modules() if f'recsys_nb.{m}.{cls.__name__}' in symbols.get(f'recsys_nb.{m}', {})]
     return f'{found[0] if found else "__main__"}.{cls.__name__}'
 
 # %% ../nbs/04_metrics.ipynb #31796d22
-class NotFitted(ValueError, AttributeError): "A model is asked for what it has not learned yet."
+class NotFitted(ValueError, AttributeError):
+    "A model is asked for what it has not learned yet."
 
 def not_fitted(self, name): # reached only where a model has no such attribute
-    if name.startswith('__'): raise AttributeError(name)
+    if name.startswith('__'):
+        raise AttributeError(name)
     raise NotFitted(f'{type(self).__name__} has no {name!r}: call fit(log) first')
 
 # %% ../nbs/04_metrics.ipynb #bf7695f7
@@ -186,11 +192,14 @@ def read_arrays(
     sparse:list, # name, rows and columns of each sparse matrix in it
 )->dict:         # name -> array or sparse matrix
     "Arrays as they were saved; raises where the file holds anything else."
-    with np.load(path, allow_pickle=False) as kept: arrays = {n: kept[n] for n in kept.files}
+    with np.load(path, allow_pickle=False) as kept:
+        arrays = {n: kept[n] for n in kept.files}
     parts = lambda name: tuple(arrays.pop(f'{name}.{p}') for p in ('data', 'indices', 'indptr'))
     found = {name: sp.csr_matrix(parts(name), shape=shape) for name, *shape in sparse}
-    for matrix in found.values(): matrix.check_format() # an index out of range would be read and written past the end
-    if any('.' in n for n in arrays): raise ValueError('it holds something else')
+    for matrix in found.values():
+        matrix.check_format() # an index out of range would be read and written past the end
+    if any('.' in n for n in arrays):
+        raise ValueError('it holds something else')
     return found | arrays
 
 # %% ../nbs/04_metrics.ipynb #73683b8b
@@ -208,15 +217,20 @@ class Recommender:
         "Keep the fitted model in a folder: plain values as JSON, arrays as npz. Names that begin with _ are not kept."
         plain, arrays = {'class': library_name(type(self)), 'sparse': []}, {}
         for name, value in vars(self).items():
-            if name.startswith('_'): continue
+            if name.startswith('_'):
+                continue
             if sp.issparse(value):
-                value = value.tocsr(); plain['sparse'].append([name, *value.shape])
+                value = value.tocsr()
+                plain['sparse'].append([name, *value.shape])
                 arrays |= {f'{name}.data': value.data, f'{name}.indices': value.indices, f'{name}.indptr': value.indptr}
-            elif isinstance(value, np.ndarray): arrays[name] = value
-            else: plain[name] = value
+            elif isinstance(value, np.ndarray):
+                arrays[name] = value
+            else:
+                plain[name] = value
         write_text(Path(folder)/'model.json', json.dumps(plain, indent=1))
         def write(path):
-            with open(path, 'wb') as f: np.savez(f, **arrays)
+            with open(path, 'wb') as f:
+                np.savez(f, **arrays)
         atomic(Path(folder)/'model.npz', write)
 
     @classmethod
@@ -235,16 +249,20 @@ def model_class(folder): # results folder of a model
         raise DataError(f'{folder}: {name} is in no module of the library: '
                         'export its notebook (make notebooks), and run it again')
     cls = getattr(importlib.import_module(f'recsys_nb.{module}'), name, None)
-    if not (isinstance(cls, type) and issubclass(cls, Recommender)): raise ValueError(f'{name!r} is no recommender')
+    if not (isinstance(cls, type) and issubclass(cls, Recommender)):
+        raise ValueError(f'{name!r} is no recommender')
     return cls
 
 def load_model(folder): # results folder of a model
     "The fitted model of a results folder, whatever its class; raises `DataError` where its files are not what `save` wrote."
-    try: return model_class(folder).load(folder)
-    except (FileNotFoundError, MemoryError, DataError): raise
+    try:
+        return model_class(folder).load(folder)
+    except (FileNotFoundError, MemoryError, DataError):
+        raise
     except Exception as e: # a file may hold anything
         why = str(e).partition('\n')[0][:100]
-        if type(e).__name__ == 'UnpicklingError' or 'allow_pickle' in why: why = 'it holds objects, and only numbers are read'
+        if type(e).__name__ == 'UnpicklingError' or 'allow_pickle' in why:
+            why = 'it holds objects, and only numbers are read'
         raise DataError(f'{folder}: the model kept there can\'t be read ({why}), expected the files that save wrote: fit it again') from None
 
 # %% ../nbs/04_metrics.ipynb #74af690a
@@ -254,7 +272,8 @@ def top_k(
 )->tuple:   # values [b, k], places int64[b, k], best first
     "What `scores.topk(k)` gives, sooner where n is large."
     groups = scores.shape[1] // 16
-    if groups < 4 * k: return tuple(scores.topk(k))
+    if groups < 4 * k:
+        return tuple(scores.topk(k))
     inside = 16 * groups
     best = scores[:, :inside].unflatten(1, (16, groups)).amax(1).topk(k).indices
     places = (best[:, None] + groups * torch.arange(16)[:, None]).flatten(1)
@@ -347,7 +366,8 @@ def hits_from_ranks(ranks, k=max(KS))->np.ndarray: # column of `ranks_table` -> 
     "The hit matrix that a table of ranks was made from."
     hits = np.zeros((len(ranks), k), bool)
     row = np.repeat(np.arange(len(ranks)), [len(r) for r in ranks])
-    if len(row): hits[row, np.concatenate(list(ranks)).astype(int) - 1] = True
+    if len(row):
+        hits[row, np.concatenate(list(ranks)).astype(int) - 1] = True
     return hits
 
 # %% ../nbs/04_metrics.ipynb #65d370c9
@@ -377,7 +397,8 @@ def write_result(
     timing = seconds | {'recommend_per_1000': {p: 1000 * e.seconds / max(len(e.queries), 1) for p, e in evaluations.items()}}
     write_text(folder/'timing.json', json.dumps(timing, indent=1))
     def write(path):
-        with open(path, 'wb') as f: np.save(f, np.asarray(vocabulary, np.int64))
+        with open(path, 'wb') as f:
+            np.save(f, np.asarray(vocabulary, np.int64))
     atomic(folder/'vocabulary.npy', write)
     model.save(folder)
     write_text(folder/'metrics.json', json.dumps(
@@ -387,8 +408,10 @@ def write_result(
 # %% ../nbs/04_metrics.ipynb #d50b6fe0
 def kept_vocabulary(folder): # results folder of a model
     "The item ids that a result is about, None where there are none to read."
-    try: ids = np.load(Path(folder)/'vocabulary.npy', allow_pickle=False)
-    except (OSError, ValueError, EOFError): return None
+    try:
+        ids = np.load(Path(folder)/'vocabulary.npy', allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
     return ids if isinstance(ids, np.ndarray) and ids.ndim == 1 and ids.dtype.kind == 'i' else None # an npz is read, too
 
 # %% ../nbs/04_metrics.ipynb #ab6a0626
@@ -396,17 +419,20 @@ def accepted(cls, parameters:dict)->dict: # a recommender's class; any names wit
     "Those parameters that the class takes, directly or through a class that it passes them on to."
     names = set(inspect.signature(cls.Module).parameters) - {'n_items', 'total_steps'} if hasattr(cls, 'Module') else set()
     for c in cls.__mro__:
-        if '__init__' not in vars(c): continue
+        if '__init__' not in vars(c):
+            continue
         taken = inspect.signature(c.__init__).parameters
         names |= set(taken)
-        if not any(p.kind is p.VAR_KEYWORD for p in taken.values()): break
+        if not any(p.kind is p.VAR_KEYWORD for p in taken.values()):
+            break
     return {k: v for k, v in parameters.items() if k in names}
 
 # %% ../nbs/04_metrics.ipynb #dd2d63b8
 def study_parameters(out, model, vocabulary)->dict: # study folder; model name; item ids
     "What the study chose for a model, with the weights of its calibration; empty where it has no result on these items."
     path = Path(out)/'results'/model
-    if not np.array_equal(kept_vocabulary(path), vocabulary): return {}
+    if not np.array_equal(kept_vocabulary(path), vocabulary):
+        return {}
     kept, found = (json.loads((path/f).read_text()) if (path/f).exists() else {} for f in ('model.json', 'metrics.json'))
     return found.get('parameters', {}) | ({'weights': kept['weights']} if found and 'weights' in kept else {})
 

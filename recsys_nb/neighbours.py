@@ -78,7 +78,8 @@ class Rules(Recommender):
     def recommend(self, histories, k): return ranked_lists(self.score, histories, k, self.popular)
 
 # %% ../nbs/13_neighbours.ipynb #f41053af
-class SequentialRules(Rules): "Later items count, the nearer the more (SR; Ludewig & Jannach, 2018)."
+class SequentialRules(Rules):
+    "Later items count, the nearer the more (SR; Ludewig & Jannach, 2018)."
 
 class Markov(Rules):
     "Only the very next item counts."
@@ -94,8 +95,10 @@ class AssociationRules(Rules):
 def distinct_events(sessions:Histories, n_items:int)->tuple: # session int64[d], item int64[d], place int64[d]
     "The distinct items of each session, each at its last place; ordered by session, then item."
     session, at = sessions.flat()
-    if sessions.length.max(initial=0) > 128: raise ValueError('a session has more than 128 events: cut it, as `sessions_from_log` does')
-    if len(sessions) * n_items >= 2**56: raise ValueError(f'{len(sessions):,} sessions of {n_items:,} items do not fit into keys of 63 bits')
+    if sessions.length.max(initial=0) > 128:
+        raise ValueError('a session has more than 128 events: cut it, as `sessions_from_log` does')
+    if len(sessions) * n_items >= 2**56:
+        raise ValueError(f'{len(sessions):,} sessions of {n_items:,} items do not fit into keys of 63 bits')
     packed = np.sort((session * n_items + sessions.items[at]) * 128 + at - sessions.start[session])
     last = np.r_[packed[1:] // 128 != packed[:-1] // 128, True][:len(packed)]
     key, place = packed[last] // 128, packed[last] % 128
@@ -126,7 +129,8 @@ class Neighbours(Recommender):
         return sp.csr_matrix((w, (row, event)), shape=(len(histories), len(self.item))) @ self._index[0]
 
     def recommend(self, histories, k):
-        if not hasattr(self, '_index'): self._index = session_index(self) # after loading
+        if not hasattr(self, '_index'):
+            self._index = session_index(self) # after loading
         assert_known(histories, len(self.popular))
         return ranked_lists(self.score, histories, k, self.popular)
 
@@ -153,7 +157,8 @@ def similar_sessions(
     row, age, w, event, bits = row[entry], age[entry], w[entry], events[at], len(at).bit_length()
     session = self.session[event]
     pairs = len(histories) * len(self.weight) << bits
-    if pairs >= 2**63: raise ValueError(f'{len(histories):,} histories are too many at once for {len(self.weight):,} sessions: ask for fewer')
+    if pairs >= 2**63:
+        raise ValueError(f'{len(histories):,} histories are too many at once for {len(self.weight):,} sessions: ask for fewer')
     packed = np.sort((row * len(self.weight) + session) << bits | np.arange(len(at)))
     pair, key = packed & (1 << bits) - 1, packed >> bits
     begin = np.flatnonzero(np.r_[True, key[1:] != key[:-1]][:len(key)])
@@ -171,7 +176,8 @@ def largest(
 )->np.ndarray:         # int64, rising
     "Where the k largest values of each row are; of equal ones, the last."
     count = np.bincount(row, minlength=1)
-    if count.max() <= k: return np.arange(len(row))
+    if count.max() <= k:
+        return np.arange(len(row))
     order = np.lexsort((-np.arange(len(row)), -values, row))
     return np.sort(order[np.arange(len(row)) - (np.cumsum(count) - count)[row] < k])
 
@@ -206,7 +212,8 @@ class Walk(Recommender):
 
     def fit(self, log):
         m = co_occurrence(sessions_from_log(log), n_items(log), self.steps, lambda d: self.near ** d, True, self.size_power)
-        m.setdiag(0); m.eliminate_zeros() # who walks moves
+        m.setdiag(0)
+        m.eliminate_zeros() # who walks moves
         total = np.asarray(m.sum(0)).ravel()
         m = (m @ sp.diags(np.where(total > 0, total, 1) ** -self.flat)).tocsr()
         self.graph, self.popular = shares(keep_largest(m, self.kept)), popularity_order(log, 'view')
@@ -236,5 +243,7 @@ class HistoryNeighbours:
         left = np.clip(1 - np.asarray(own.sum(1)).ravel(), .01, 1)
         return own + sp.diags(self.trust * left) @ shares(others - others.multiply(own > 0))
 
-class HistorySTAN(HistoryNeighbours, STAN): "History first, then STAN."
-class HistoryWalk(HistoryNeighbours, Walk): "History first, then two steps on the graph of items."
+class HistorySTAN(HistoryNeighbours, STAN):
+    "History first, then STAN."
+class HistoryWalk(HistoryNeighbours, Walk):
+    "History first, then two steps on the graph of items."

@@ -18,20 +18,23 @@ def catch_up_rows(
 ):
     "What AdamW does to rows in the steps since their last gradient."
     rows = rows[state['last'].index_select(0, rows) < state['step'].item()]
-    if not len(rows): return
+    if not len(rows):
+        return
     (b1, b2), t = betas, state['step'].item()
     n = (t - state['last'].index_select(0, rows)).to(weight)[:, None]
     mean, square = (state[name].index_select(0, rows) for name in ('exp_avg', 'exp_avg_sq'))
     r, correction = b1 * b2 ** -.5, (1 - b2 ** t) ** .5 / (1 - b1 ** t)
     moved = mean / (square.sqrt() + eps) * (r * (1 - r ** n) / (1 - r) * lr * correction)
     weight.index_copy_(0, rows, weight.index_select(0, rows) * (1 - lr * weight_decay) ** n - moved)
-    state['exp_avg'].index_copy_(0, rows, mean * b1 ** n); state['exp_avg_sq'].index_copy_(0, rows, square * b2 ** n)
+    state['exp_avg'].index_copy_(0, rows, mean * b1 ** n)
+    state['exp_avg_sq'].index_copy_(0, rows, square * b2 ** n)
     state['last'][rows] = int(t)
 
 # %% ../nbs/08_optimizer.ipynb #53d3cd90
 def update_rows(weight, state, **how): # as `catch_up_rows`; the weight's gradient is sparse
     "One step of AdamW on the rows that have a gradient."
-    if not state: state |= dict(step=torch.tensor(0.), last=torch.zeros(len(weight), device=weight.device),
+    if not state:
+        state |= dict(step=torch.tensor(0.), last=torch.zeros(len(weight), device=weight.device),
                                 exp_avg=torch.zeros_like(weight), exp_avg_sq=torch.zeros_like(weight))
     grad, lr, (b1, b2) = weight.grad.coalesce(), how['lr'], how['betas']
     rows, g = grad.indices()[0], grad.values()
@@ -40,7 +43,9 @@ def update_rows(weight, state, **how): # as `catch_up_rows`; the weight's gradie
     t = state['step'].item()
     mean = state['exp_avg'].index_select(0, rows).lerp_(g, 1 - b1)
     square = state['exp_avg_sq'].index_select(0, rows).mul_(b2).addcmul_(g, g, value=1 - b2)
-    state['exp_avg'].index_copy_(0, rows, mean); state['exp_avg_sq'].index_copy_(0, rows, square); state['last'][rows] = int(t)
+    state['exp_avg'].index_copy_(0, rows, mean)
+    state['exp_avg_sq'].index_copy_(0, rows, square)
+    state['last'][rows] = int(t)
     now = weight.index_select(0, rows).mul_(1 - lr * how['weight_decay'])
     size = square.sqrt_().mul_((1 - b2 ** t) ** -.5).add_(how['eps'])
     weight.index_copy_(0, rows, now.addcdiv_(mean, size, value=-lr / (1 - b1 ** t)))
@@ -54,16 +59,20 @@ class RowAdamW(torch.optim.AdamW):
     def catch_up(self, weight, rows=None): # a parameter; its rows, int64[m], each once; all when None
         "Do the steps that rows have missed, before they are looked up."
         group = next(g for g in self.param_groups if any(p is weight for p in g['params']))
-        if 'last' not in (state := self.state[weight]): return # nothing done yet
+        if 'last' not in (state := self.state[weight]):
+            return # nothing done yet
         catch_up_rows(weight, state, torch.arange(len(weight), device=weight.device) if rows is None else rows, **self.how(group))
 
     @torch.no_grad()
     def step(self, closure=None):
         loss = None
         if closure is not None:
-            with torch.enable_grad(): loss = closure()
+            with torch.enable_grad():
+                loss = closure()
         for group in self.param_groups:
             for p in group['params']:
-                if p.grad is not None and p.grad.is_sparse: update_rows(p, self.state[p], **self.how(group)); p.grad = None
+                if p.grad is not None and p.grad.is_sparse:
+                    update_rows(p, self.state[p], **self.how(group))
+                    p.grad = None
         super().step()
         return loss

@@ -33,7 +33,8 @@ def last_only(histories:Histories)->Histories:
 # %% ../nbs/33_order.ipynb #f483ae3c
 def has_order(histories:Histories)->np.ndarray: # bool[n]
     "Whether a history holds at least two different items."
-    if not len(histories.items): return np.zeros(len(histories), bool)
+    if not len(histories.items):
+        return np.zeros(len(histories), bool)
     changes = np.r_[0, np.cumsum(histories.items[1:] != histories.items[:-1])] # so far, at each place
     first = np.minimum(histories.start, len(changes) - 1)
     return changes[np.maximum(histories.end - 1, first)] > changes[first]
@@ -119,7 +120,8 @@ def draw_losses(losses, metric, k, ax): # see `order_table`
 def order_finding(losses)->str: # see `order_table`
     "Which models lose by shuffling, and how much."
     t = losses[(losses.change == 'shuffled') & (losses.metric == 'HitRate') & (losses.k == 20)].set_index('model')
-    if not len(t) or not t.n.iloc[0]: return 'No history of this log has an order to lose.'
+    if not len(t) or not t.n.iloc[0]:
+        return 'No history of this log has an order to lose.'
     sure = t[(t.high < 0) | (t.low > 0)].difference.div(t.before).dropna().sort_values()
     said = ', '.join(f'{m} {v:+.0%}' for m, v in sure.items())
     rest = model_order([m for m in t.index if m not in sure.index])

@@ -63,14 +63,16 @@ def dense(ids)->bool: # int64[n]
 
 def order_by(ids)->np.ndarray: # int64[n]; -> int64[n]
     "What `np.argsort(ids, kind='stable')` gives."
-    if not dense(ids): return np.argsort(ids, kind='stable')
+    if not dense(ids):
+        return np.argsort(ids, kind='stable')
     low, n = ids.min(), len(ids)
     one_a_row = sp.csr_matrix((np.ones(n, bool), ids - low, np.arange(n + 1)), shape=(n, int(ids.max() - low) + 1))
     return one_a_row.tocsc().indices.astype(np.int64)
 
 def id_counts(ids)->tuple: # int64[n]; -> distinct ids, sorted; how often each is there
     "What `np.unique(ids, return_counts=True)` gives."
-    if not dense(ids): return np.unique(ids, return_counts=True)
+    if not dense(ids):
+        return np.unique(ids, return_counts=True)
     counts = np.bincount(ids - ids.min())
     found = np.flatnonzero(counts)
     return found + ids.min(), counts[found]
@@ -111,16 +113,22 @@ def _wrong_types(log, encoded):
     "What is wrong with the types of a log's columns, '' for nothing."
     names, integer = list(log.columns), pd.api.types.is_integer_dtype
     for name in COLUMNS_OF_LOG:
-        if name not in names: return f'it has no column {name}'
-        if names.count(name) > 1: return f'it has more than one column {name}'
+        if name not in names:
+            return f'it has no column {name}'
+        if names.count(name) > 1:
+            return f'it has more than one column {name}'
     times, events, items = log.timestamp.dtype, log.event.dtype, log.itemid.dtype
-    if not pd.api.types.is_datetime64_any_dtype(times): return f'timestamp is {times}, expected datetimes'
-    if not integer(log.visitorid.dtype): return f'visitorid is {log.visitorid.dtype}, expected integers'
-    if not isinstance(events, pd.CategoricalDtype): return f'event is {events}, expected a categorical'
+    if not pd.api.types.is_datetime64_any_dtype(times):
+        return f'timestamp is {times}, expected datetimes'
+    if not integer(log.visitorid.dtype):
+        return f'visitorid is {log.visitorid.dtype}, expected integers'
+    if not isinstance(events, pd.CategoricalDtype):
+        return f'event is {events}, expected a categorical'
     if list(events.categories) != list(EVENTS):
         found = ', '.join(map(str, events.categories))
         return f'event has the categories {found}, expected {", ".join(EVENTS)} in this order'
-    if not encoded and integer(items): return ''
+    if not encoded and integer(items):
+        return ''
     if not isinstance(items, pd.CategoricalDtype):
         return f'itemid is {items}, expected a categorical over the vocabulary, as `encode` makes it'
     if len(items.categories) and not integer(items.categories.dtype):
@@ -139,13 +147,16 @@ def check_log(
     if not wrong:
         for name in COLUMNS_OF_LOG:
             missing = int(log[name].isna().sum())
-            if missing: wrong = f'{name} is missing in {missing:,} of {len(log):,} rows'
+            if missing:
+                wrong = f'{name} is missing in {missing:,} of {len(log):,} rows'
     if not wrong:
         times = pd.DatetimeIndex(log.timestamp).asi8
         late = int((times[1:] < times[:-1]).sum())
-        if late: wrong = f'{late:,} rows are earlier than the row before them, expected time order'
+        if late:
+            wrong = f'{late:,} rows are earlier than the row before them, expected time order'
     kind = 'encoded log' if encoded else 'log'
-    if wrong: raise DataError(f'this is no {kind}: {wrong} (`log_from_frame` makes a log of any frame)')
+    if wrong:
+        raise DataError(f'this is no {kind}: {wrong} (`log_from_frame` makes a log of any frame)')
 
 # %% ../nbs/03_protocol.ipynb #2e3a83d1
 def by_visitor(log)->tuple: # encoded log; -> visitorids, item codes, milliseconds since 1970, event codes, all [len(log)]
@@ -231,10 +242,12 @@ def time_split(
     "Cut a log by time. Raises `DataError` where nothing is left to learn from."
     if test_days <= 0 or valid_days <= 0:
         raise DataError(f'test_days is {test_days} and valid_days {valid_days}, expected windows longer than 0 days')
-    if min_item_events < 1: raise DataError(f'min_item_events is {min_item_events}, expected 1 or more')
+    if min_item_events < 1:
+        raise DataError(f'min_item_events is {min_item_events}, expected 1 or more')
     check_log(log, encoded=False)
     times = milliseconds(log.timestamp)
-    test_start = int(times.max() - test_days * DAY); valid_start = int(test_start - valid_days * DAY)
+    test_start = int(times.max() - test_days * DAY)
+    valid_start = int(test_start - valid_days * DAY)
     if not (times < valid_start).any():
         raise DataError(f'the log spans {(times.max() - times.min()) / DAY:.1f} days, '
                         f'expected more than test_days + valid_days = {test_days + valid_days}: no event is left to train on')
@@ -280,14 +293,17 @@ def next_item_queries(
     min_history=1,   # fewest events in a history
 )->Queries:
     "A query for each event in the window: which item comes next?"
-    if context not in ('all', 'window'): raise DataError(f'context is {context!r}, expected "all" or "window"')
-    if min_history < 1: raise DataError(f'min_history is {min_history}, expected 1 or more')
+    if context not in ('all', 'window'):
+        raise DataError(f'context is {context!r}, expected "all" or "window"')
+    if min_history < 1:
+        raise DataError(f'min_history is {min_history}, expected 1 or more')
     low, high = split.window(window)
     h, visitors = split.histories(high)
     at = np.flatnonzero(h.times >= low)                    # events in the window, by visitor
     visitor = np.searchsorted(h.start, at, 'right') - 1    # whose they are
     end = at.copy()                                        # first event of the same visitor and millisecond
-    while (tied := (end > h.start[visitor]) & (h.times[end - 1] == h.times[at])).any(): end -= tied
+    while (tied := (end > h.start[visitor]) & (h.times[end - 1] == h.times[at])).any():
+        end -= tied
     first = np.maximum.accumulate(np.where(np.diff(visitor, prepend=-1), np.arange(len(at)), 0)) # of the visitor, in the window
     start = at[first] if context == 'window' else h.start[visitor]
     asked = end - start >= min_history
@@ -321,7 +337,8 @@ def pick_histories(log, visitors)->Histories: # encoded log; visitorids int64[n]
     "Histories of these visitors, in this order, empty for who is not in the log."
     h, known = histories_from_log(log[np.isin(log.visitorid.to_numpy(), visitors)])
     at = np.searchsorted(known, visitors).clip(0, max(len(known) - 1, 0))
-    if not len(known): return replace(h, start=np.zeros(len(visitors), np.int64), end=np.zeros(len(visitors), np.int64))
+    if not len(known):
+        return replace(h, start=np.zeros(len(visitors), np.int64), end=np.zeros(len(visitors), np.int64))
     here = known[at] == visitors
     return replace(h, start=np.where(here, h.start[at], 0), end=np.where(here, h.end[at], 0))
 
@@ -417,7 +434,8 @@ POSITIONS = {'position 1-2': (1, 2), 'position 3-5': (3, 5), 'position 6+': (6, 
 def session_position(queries:Queries)->np.ndarray: # int64[n], 1 for the first event of a session
     "Position of the target within its session."
     h = queries.histories
-    if not len(h.times): return np.ones(len(h), np.int64)
+    if not len(h.times):
+        return np.ones(len(h), np.int64)
     begins = np.r_[True, np.diff(h.times) > PAUSE]
     last = np.maximum(h.end - 1, 0)
     first = np.maximum(np.maximum.accumulate(np.where(begins, np.arange(len(begins)), 0))[last], h.start)
@@ -435,12 +453,14 @@ def query_slices(
     "Slices of queries that have one target each; of purchases, new and returning visitors only."
     slices = {'all': np.ones(len(queries), bool), 'returning': queries.returning, 'new': ~queries.returning}
     if (len(queries.targets) != len(queries) or (np.diff(queries.target_start) != 1).any()
-            or (queries.targets < 0).any()): return slices
+            or (queries.targets < 0).any()):
+        return slices
     repeat, length, position = is_repeat(queries), queries.histories.length, session_position(queries)
     slices |= {'repeat': repeat, 'explore': ~repeat, 'short': length < SHORT, 'long': length >= SHORT}
     slices |= {name: (low <= position) & (position <= high) for name, (low, high) in POSITIONS.items()}
     slices |= {name: members[queries.targets] for name, members in groups.items()}
-    if queries.events is not None: slices |= {f'target {e}': queries.events == i for i, e in enumerate(EVENTS)}
+    if queries.events is not None:
+        slices |= {f'target {e}': queries.events == i for i, e in enumerate(EVENTS)}
     return slices
 
 # %% ../nbs/03_protocol.ipynb #70149fad
@@ -455,7 +475,8 @@ def time_unit(
     "The one unit in which all times lie between the YEARS."
     low, high = times.min(), times.max()
     for unit, n in UNITS.items():
-        if _AT[0] <= low / n and high / n < _AT[1]: return unit
+        if _AT[0] <= low / n and high / n < _AT[1]:
+            return unit
     raise DataError(f'{name} holds numbers from {low:.10g} to {high:.10g}, '
                     f'and no unit puts them all between {YEARS[0]} and {YEARS[1]}: '
                     f'name the unit ({", ".join(UNITS)}), or make datetimes of them')
@@ -463,17 +484,20 @@ def time_unit(
 # %% ../nbs/03_protocol.ipynb #8c856b1f
 def _numeric_times(times, name, unit):
     "Numbers since 1970 as milliseconds, and their unit."
-    if unit not in (None, *UNITS): raise DataError(f'unit is {unit!r}, expected one of {", ".join(UNITS)}')
+    if unit not in (None, *UNITS):
+        raise DataError(f'unit is {unit!r}, expected one of {", ".join(UNITS)}')
     values = times.to_numpy()
     if values.dtype.kind not in 'iuf' or values.dtype in (np.float16, np.float32):
         raise DataError(f'{name} is {times.dtype}, '
                         'expected datetimes, text in ISO 8601, integers, or floats of 64 bits')
     floats = values.astype(float)
-    if not np.isfinite(floats).all(): raise DataError(f'{name} holds an infinite number, expected times')
+    if not np.isfinite(floats).all():
+        raise DataError(f'{name} holds an infinite number, expected times')
     unit = unit or time_unit(floats, name)
     if (np.abs(floats / UNITS[unit]) >= _AT[1]).any():
         raise DataError(f'{name} lies beyond {YEARS[1]} when its unit is {unit}')
-    if values.dtype.kind == 'f': return np.rint(values * (1000 / UNITS[unit])).astype(np.int64), unit
+    if values.dtype.kind == 'f':
+        return np.rint(values * (1000 / UNITS[unit])).astype(np.int64), unit
     whole = values.astype(np.int64)
     return (whole * 1000 if unit == 's' else whole // (UNITS[unit] // 1000)), unit
 
@@ -484,15 +508,19 @@ def frame_times(
     unit=None, # of numbers: s, ms, us or ns; None: told from their size
 )->tuple:      # milliseconds since 1970, int64[n]; what they were taken for, words
     "Times of any kind; those without a zone count as UTC."
-    if isinstance(times.dtype, pd.CategoricalDtype): times = times.astype(times.cat.categories.dtype)
+    if isinstance(times.dtype, pd.CategoricalDtype):
+        times = times.astype(times.cat.categories.dtype)
     if pd.api.types.infer_dtype(times) in ('string', 'integer', 'floating', 'mixed-integer-float', 'decimal'):
-        try: times = pd.to_numeric(times)
-        except (ValueError, TypeError): pass # text that is no number
+        try:
+            times = pd.to_numeric(times)
+        except (ValueError, TypeError):
+            pass # text that is no number
     if pd.api.types.is_numeric_dtype(times.dtype):
         values, unit = _numeric_times(times, name, unit)
         return values, f'numbers of {unit} since 1970'
     already = pd.api.types.is_datetime64_any_dtype(times.dtype)
-    try: found = pd.to_datetime(times, utc=True, format=None if already else 'ISO8601')
+    try:
+        found = pd.to_datetime(times, utc=True, format=None if already else 'ISO8601')
     except (ValueError, TypeError, OverflowError):
         raise DataError(f'{name} holds {str(times.iloc[0])[:40]!r} and the like, '
                         'expected datetimes, text in ISO 8601 or numbers: '
@@ -527,10 +555,13 @@ def frame_ids(
     name:str, # of the column
 )->tuple:     # numbers from 0, int64[n]; the own id of each number, Index
     "Ids of any kind as numbers, in the order of the ids where they have one."
-    if isinstance(ids.dtype, pd.CategoricalDtype): ids = ids.astype(ids.cat.categories.dtype)
+    if isinstance(ids.dtype, pd.CategoricalDtype):
+        ids = ids.astype(ids.cat.categories.dtype)
     for sort in (True, False): # text among numbers may have no order
-        try: numbers, own = pd.factorize(ids, sort=sort)
-        except TypeError: continue
+        try:
+            numbers, own = pd.factorize(ids, sort=sort)
+        except TypeError:
+            continue
         return numbers, pd.Index(own, tupleize_cols=False)
     raise DataError(f'{name} holds {str(ids.iloc[0])[:40]} and the like, expected ids: text or numbers')
 
@@ -564,7 +595,8 @@ class OwnIds:
             try:
                 write_parquet(pd.DataFrame({'id': ids}), path)
                 same = _kept_ids(path).equals(ids)
-            except (ValueError, TypeError, NotImplementedError): same = False # Parquet keeps one kind of ids
+            except (ValueError, TypeError, NotImplementedError):
+                same = False # Parquet keeps one kind of ids
             if not same:
                 raise DataError(f'{name} like {str(ids[0])[:40]} cannot be kept in a file: '
                                 'make text of them before `log_from_frame`')
@@ -587,7 +619,8 @@ def _own_columns(df, names):
     "The columns of a frame that the names are about; refuses those that are not there, or not full."
     if not isinstance(df, pd.DataFrame):
         raise DataError(f'this is a {type(df).__name__}, expected a pandas DataFrame')
-    if not len(df): raise DataError('the frame has no rows, expected a row an event')
+    if not len(df):
+        raise DataError('the frame has no rows, expected a row an event')
     found = {}
     for ours, own in names.items():
         n = list(df.columns).count(own)
@@ -624,7 +657,8 @@ def _without_duplicates(log, report):
                             'equal rows were kept.')
         return log
     report.duplicates = int(again.sum())
-    if report.duplicates: report.notes.append(f'{report.duplicates:,} exact duplicate rows were dropped.')
+    if report.duplicates:
+        report.notes.append(f'{report.duplicates:,} exact duplicate rows were dropped.')
     return once.reset_index(drop=True)
 
 # %% ../nbs/03_protocol.ipynb #46cee53c
@@ -638,19 +672,24 @@ def log_from_frame(
     unit=None,             # of times that are numbers: s, ms, us or ns; None: told from their size
 )->tuple:                  # encoded log; `OwnIds`
     "A log to fit models on, made of any frame, and what its numbers stand for. Raises `DataError`."
-    if event is None and 'event' in getattr(df, 'columns', ()): event = 'event'
+    if event is None and 'event' in getattr(df, 'columns', ()):
+        event = 'event'
     names = dict(visitorid=visitorid, itemid=itemid, timestamp=timestamp)
     columns = _own_columns(df, names if event is None else names | dict(event=event))
     report = LogReport('a frame', 'the frame', rows=len(df))
     times, taken = frame_times(columns['timestamp'], timestamp, unit)
     report.notes.append(f'{timestamp} was taken for {taken}.')
     kinds = np.zeros(len(df), np.int8)
-    if event is None: report.notes.append('There is no column of events; all are views.')
-    else: kinds = frame_events(columns['event'], event, events or {})
+    if event is None:
+        report.notes.append('There is no column of events; all are views.')
+    else:
+        kinds = frame_events(columns['event'], event, events or {})
     kept = np.flatnonzero(kinds >= 0)
-    if not len(kept): raise DataError(f'{event} holds only rows that events leaves out')
+    if not len(kept):
+        raise DataError(f'{event} holds only rows that events leaves out')
     left = len(df) - len(kept)
-    if left: report.notes.append(f'{left:,} rows were left out, as events says.')
+    if left:
+        report.notes.append(f'{left:,} rows were left out, as events says.')
     visitors, own_visitors = frame_ids(columns['visitorid'].iloc[kept], visitorid)
     items, own_items = frame_ids(columns['itemid'].iloc[kept], itemid)
     items = pd.Categorical.from_codes(items, categories=pd.Index(np.arange(len(own_items))))
@@ -697,7 +736,8 @@ def lone_end(
     times = milliseconds(log.timestamp)
     few = min(max(3, int(LONE * len(times))), len(times) - 1)
     gaps = np.diff(times[len(times) - few - 1:]) / DAY
-    if not len(gaps) or gaps.max() <= least: return ''
+    if not len(gaps) or gaps.max() <= least:
+        return ''
     first = log.iloc[len(times) - few + int(gaps.argmax())]
     n = few - int(gaps.argmax())
     who = 'the newest event' if n == 1 else f'the first of the {n} newest events'
@@ -710,7 +750,8 @@ FEW = 100 # queries below which nothing is claimed: hardly a difference between 
 def _no_queries(name, row, min_history):
     "Why a window has no query, and what to set."
     length = f'-p {name}_days=... longer'
-    if not row.events: return f'set {length}'
+    if not row.events:
+        return f'set {length}'
     if not row.known:
         return f'none of its events is on an item with enough earlier ones: set -p min_item_events=... lower, or {length}'
     more = f' than the {min_history} that min_history asks for' if min_history > 1 else ''
@@ -755,8 +796,10 @@ def make_protocols(log, test_days=7, valid_days=7, context='all', min_history=1,
     valid, test = (next_item_queries(split, w, context, min_history) for w in ('valid', 'test'))
     purchases = purchase_queries(split)
     wrong, *_ = window_remarks(split, valid, test, purchases, min_history)
-    if wrong: warnings.warn(wrong, stacklevel=2)
-    for queries in (test, purchases): assert_no_leak(queries, split.fit, split.test_start, log, min_item_events)
+    if wrong:
+        warnings.warn(wrong, stacklevel=2)
+    for queries in (test, purchases):
+        assert_no_leak(queries, split.fit, split.test_start, log, min_item_events)
     assert_no_leak(valid, encode(split.raw[milliseconds(split.raw.timestamp) < split.valid_start],
                                  id_counts(item_ids(split.train))[0]), split.valid_start, log)
     return Protocols(split, valid, test, purchases, item_groups(split.fit))

@@ -26,7 +26,8 @@ def read_fitted(
 )->tuple:                  # the model or None; why not, or ''
     "A fitted model, if there is one for this vocabulary."
     folder = Path(folder)
-    if not (folder/'model.json').exists(): return None, 'has no result in this study'
+    if not (folder/'model.json').exists():
+        return None, 'has no result in this study'
     try:
         if not np.array_equal(np.load(folder/'vocabulary.npy', allow_pickle=False), vocabulary):
             return None, 'was fitted on other events or items'
@@ -48,9 +49,13 @@ def load_models(
     others = sorted(p.parent.name for p in Path(out).glob('results/*/model.json'))
     for name in names or dict.fromkeys([*SMALL, *others]):
         model, why = read_fitted(Path(out)/'results'/name, vocabulary)
-        if model is None and name in SMALL: model = SMALL[name]().fit(fit_log); why += ', so a small one was fitted for this page'
-        if model is not None: models[name] = model
-        if why: notes.append(f'{name} {why}.')
+        if model is None and name in SMALL:
+            model = SMALL[name]().fit(fit_log)
+            why += ', so a small one was fitted for this page'
+        if model is not None:
+            models[name] = model
+        if why:
+            notes.append(f'{name} {why}.')
     return models, notes
 
 # %% ../nbs/20_qualitative.ipynb #42fc66ac
@@ -79,7 +84,8 @@ def item_categories(
     "Category of each item as of its row's time."
     codes = np.asarray(codes)
     found, known = np.full(codes.shape, -1, np.int64), codes >= 0
-    if categories is None or not known.any(): return found
+    if categories is None or not known.any():
+        return found
     times = np.broadcast_to(np.reshape(np.asarray(times, np.int64), (-1,) + (1,) * (codes.ndim - 1)), codes.shape)
     found[known] = categories.at(vocabulary[codes[known]], times[known])
     return found
@@ -108,7 +114,8 @@ def pick_shoppers(
     rng, picked = np.random.default_rng(seed), []
     for kind, mask in shopper_kinds(queries).items():
         free = np.flatnonzero(mask & ~np.isin(queries.visitors, queries.visitors[[i for _, i in picked]]))
-        if len(free) and len(picked) < n: picked.append((kind, int(rng.choice(free))))
+        if len(free) and len(picked) < n:
+            picked.append((kind, int(rng.choice(free))))
     return picked
 
 # %% ../nbs/20_qualitative.ipynb #3f7f2fa7
@@ -120,7 +127,8 @@ def item_text(
     "Items as text, with the category path where there are categories."
     codes = np.asarray(codes)
     ids = ['' if c < 0 else f'{vocabulary[c]}{" ↺" * (c in seen)}' for c in codes.tolist()]
-    if categories is None: return ids
+    if categories is None:
+        return ids
     return [i and f'{i}\n{categories.path_text(c)}' for i, c in zip(ids, item_categories(categories, vocabulary, codes, times))]
 
 def small_table(
@@ -135,7 +143,8 @@ def small_table(
              ('caption', 'caption-side: top; text-align: left')]
     styled = frame.style.format(escape='html').set_caption(caption).set_table_styles(
         [dict(selector=s, props=p) for s, p in rules])
-    if styles is not None: styled = styled.apply(lambda _: styles, axis=None)
+    if styles is not None:
+        styled = styled.apply(lambda _: styles, axis=None)
     return styled if index else styled.hide(axis='index')
 
 # %% ../nbs/20_qualitative.ipynb #adc7dd90
@@ -225,11 +234,13 @@ def item_similarity(
     codes:np.ndarray, # item codes, int[n]
 ):                    # float32[n, n_items], or None where a model has no notion of similar items
     "How similar a model finds items to all others."
-    if hasattr(model, 'similarity'): return model.similarity[codes].toarray().astype(np.float32)
+    if hasattr(model, 'similarity'):
+        return model.similarity[codes].toarray().astype(np.float32)
     factors = (model.module.items.weight.detach().cpu().numpy()
                if hasattr(model, 'module') and hasattr(model.module, 'items')
                else getattr(model, 'item_factors', None))
-    if factors is None: return None
+    if factors is None:
+        return None
     unit = factors / np.maximum(np.linalg.norm(factors, axis=1, keepdims=True), 1e-12)
     return (unit[codes] @ unit.T).astype(np.float32)
 
@@ -239,7 +250,8 @@ def nearest_items(
 ):                # int32[n, k], nearest first, -1 where nothing is similar; None as above
     "The most similar other items."
     s = item_similarity(model, codes)
-    if s is None: return None
+    if s is None:
+        return None
     s[np.arange(len(codes)), codes] = -np.inf
     best, at = torch.from_numpy(s).topk(min(k, s.shape[1]), dim=1)
     return np.where(best.numpy() > 0, at.numpy(), -1).astype(np.int32)

@@ -19,8 +19,10 @@ def read_trials(
     "What was tried, in the order of the file."
     found, broken = [], 0
     for line in path.read_text(encoding='utf-8').splitlines():
-        try: found.append({'kind': '?', 'what': '?', 'test': '?', 'outcome': '?'} | json.loads(line))
-        except (ValueError, TypeError): broken += 1
+        try:
+            found.append({'kind': '?', 'what': '?', 'test': '?', 'outcome': '?'} | json.loads(line))
+        except (ValueError, TypeError):
+            broken += 1
     return found, broken
 
 # %% ../nbs/91_reliability.ipynb #82d1415d
@@ -30,7 +32,8 @@ def counted(
     "How many things a line stands for, and how they ended."
     number = lambda name: line[name] if isinstance(line.get(name), int) else 0
     n = number('tried') or number('loaded') + number('refused') or 1
-    if line['outcome'] == 'skipped': return dict(tried=0, survived=0, failed=0, skipped=n)
+    if line['outcome'] == 'skipped':
+        return dict(tried=0, survived=0, failed=0, skipped=n)
     failed = 0 if line['outcome'] == 'passed' else min(n, number('failed') or n)
     return dict(tried=n, survived=n - failed, failed=failed, skipped=0)
 
@@ -55,7 +58,8 @@ def summary(kinds:pd.DataFrame)->str: # a row a kind: tried, survived, failed
     parts = []
     for names, phrase in PHRASES.items():
         rows = kinds[kinds.kind.isin(names)]
-        if (n := rows.tried.sum()): parts.append(f'{rows.survived.sum():,} of {n:,} {phrase}')
+        if (n := rows.tried.sum()):
+            parts.append(f'{rows.survived.sum():,} of {n:,} {phrase}')
     failed = kinds[kinds.failed > 0]
     return '; '.join(parts) + '. ' + ('Failed: ' + ', '.join(f'{r.failed:,} of {r.kind}' for r in failed.itertuples()) + '.' if len(failed) else 'Nothing failed.')
 
@@ -78,10 +82,14 @@ def in_short(rows:pd.DataFrame)->str: # trials of one test
     words = []
     for name in [c for c in rows if c not in OWN]:
         x = rows[name].dropna()
-        if x.empty or x.map(lambda v: isinstance(v, (list, dict))).any(): continue
-        if not pd.api.types.is_number(x.iloc[0]): text = label(x.iloc[0], 120)
-        elif name in ('loaded', 'refused'): text = f'{int(x.sum()):,}'
-        else: text = ' to '.join(dict.fromkeys(f'{v:,.0f}' if v == int(v) else f'{v:,.3g}' for v in (x.min(), x.max())))
+        if x.empty or x.map(lambda v: isinstance(v, (list, dict))).any():
+            continue
+        if not pd.api.types.is_number(x.iloc[0]):
+            text = label(x.iloc[0], 120)
+        elif name in ('loaded', 'refused'):
+            text = f'{int(x.sum()):,}'
+        else:
+            text = ' to '.join(dict.fromkeys(f'{v:,.0f}' if v == int(v) else f'{v:,.3g}' for v in (x.min(), x.max())))
         words.append(f'{name.replace("_", " ")} {text}')
     return '; '.join(words)
 
@@ -106,31 +114,38 @@ def chapter(tried:pd.DataFrame, kind:str): # see `by_test`
 def endings(rows:pd.DataFrame)->pd.DataFrame: # trials of bad input
     "Loaded, refused and failed by test, where it counted them."
     rows = rows.assign(test=names_of(rows.test))
-    for c in ('loaded', 'refused'): rows[c] = pd.to_numeric(rows[c], errors='coerce').fillna(0).astype(int) if c in rows else 0
+    for c in ('loaded', 'refused'):
+        rows[c] = pd.to_numeric(rows[c], errors='coerce').fillna(0).astype(int) if c in rows else 0
     ended = rows.groupby('test', sort=False)[['tried', 'loaded', 'refused', 'failed']].sum()
     return ended[ended.loaded + ended.refused + ended.failed > 0].reset_index()
 
 # %% ../nbs/91_reliability.ipynb #f5331aae
 def show_endings(ended:pd.DataFrame): # from `endings`
     "Bars by test: loaded, refused, failed."
-    if ended.empty: return
+    if ended.empty:
+        return
     fig, ax = plt.subplots(figsize=(7, .6 + .35 * len(ended)))
     left = pd.Series(0, ended.index)
     for name, shade in (('loaded', '#56B4E9'), ('refused', '#0072B2'), ('failed', '#D55E00')):
-        ax.barh([label(f) for f in ended.test], ended[name], left=left, color=shade, label=name); left = left + ended[name]
-    ax.set(xlabel='inputs', title='How broken inputs ended'); ax.legend(loc='upper left', bbox_to_anchor=(1, 1))
+        ax.barh([label(f) for f in ended.test], ended[name], left=left, color=shade, label=name)
+        left = left + ended[name]
+    ax.set(xlabel='inputs', title='How broken inputs ended')
+    ax.legend(loc='upper left', bbox_to_anchor=(1, 1))
     show_figure(fig, f'Of {ended.tried.sum():,} broken inputs {ended.loaded.sum():,} were loaded with their oddities counted, {ended.refused.sum():,} refused in one sentence, {ended.failed.sum():,} failed.')
 
 # %% ../nbs/91_reliability.ipynb #8f57919d
 def show_load(rows:pd.DataFrame): # trials with p50_ms and p99_ms
     "Half of the answers, and all but one of a hundred, took at most so long."
     rows = rows.reindex(columns=['what', 'p50_ms', 'p99_ms']).dropna()
-    if rows.empty: return
+    if rows.empty:
+        return
     fig, ax = plt.subplots(figsize=(7, .8 + .35 * len(rows)))
     names = [label(w) for w in rows.what]
     ax.hlines(names, rows.p50_ms.astype(float), rows.p99_ms.astype(float), color='#999999')
-    for c, shade, name in (('p50_ms', '#0072B2', 'half'), ('p99_ms', '#D55E00', '99 of 100')): ax.scatter(rows[c].astype(float), names, color=shade, label=name, zorder=3)
-    ax.set(xlabel='milliseconds to an answer', title='Answers under load', xlim=(0, None)); ax.legend(loc='upper left', bbox_to_anchor=(1, 1))
+    for c, shade, name in (('p50_ms', '#0072B2', 'half'), ('p99_ms', '#D55E00', '99 of 100')):
+        ax.scatter(rows[c].astype(float), names, color=shade, label=name, zorder=3)
+    ax.set(xlabel='milliseconds to an answer', title='Answers under load', xlim=(0, None))
+    ax.legend(loc='upper left', bbox_to_anchor=(1, 1))
     slow = rows.loc[rows.p99_ms.astype(float).idxmax()]
     show_figure(fig, f'Slowest: {slow.what}, half of the answers within {slow.p50_ms:,.0f} ms, 99 of 100 within {slow.p99_ms:,.0f} ms.')
 
@@ -138,10 +153,13 @@ def show_load(rows:pd.DataFrame): # trials with p50_ms and p99_ms
 def show_memory(rows:pd.DataFrame): # trials with memory_mb, a list of numbers
     "Memory over time: flat, or not."
     rows = rows[rows.memory_mb.map(lambda x: isinstance(x, list) and len(x) > 1)] if 'memory_mb' in rows else rows[:0]
-    if rows.empty: return
+    if rows.empty:
+        return
     fig, ax = plt.subplots(figsize=(7, 2.6))
-    for r in rows.itertuples(): ax.plot(range(1, len(r.memory_mb) + 1), r.memory_mb, marker='o', ms=3, label=label(r.what))
-    ax.set(xlabel='reading', ylabel='memory (MB)', ylim=(0, None), title='Memory over time'); ax.legend(loc='lower right')
+    for r in rows.itertuples():
+        ax.plot(range(1, len(r.memory_mb) + 1), r.memory_mb, marker='o', ms=3, label=label(r.what))
+    ax.set(xlabel='reading', ylabel='memory (MB)', ylim=(0, None), title='Memory over time')
+    ax.legend(loc='lower right')
     ax.xaxis.get_major_locator().set_params(integer=True)
     first = lambda m: min(4, len(m) - 2) # what is loaded once is loaded by then
     show_figure(fig, '; '.join(f'{r.what}: {100 * (r.memory_mb[-1] / r.memory_mb[first(r.memory_mb)] - 1):+.1f} % of memory from reading {first(r.memory_mb) + 1} to {len(r.memory_mb)}'

@@ -23,8 +23,10 @@ def is_project(
     folder:Path, # that may be a checkout, or a copy of one
 )->bool:
     "Whether a folder is a project of recsys_nb, and not somebody else's."
-    try: settings = (folder/'settings.ini').read_text(encoding='utf-8', errors='replace')
-    except OSError: return False
+    try:
+        settings = (folder/'settings.ini').read_text(encoding='utf-8', errors='replace')
+    except OSError:
+        return False
     return (folder/'nbs').is_dir() and bool(re.search(r'^lib_name\s*=\s*recsys_nb\s*$', settings, re.M))
 
 def find_root(
@@ -45,8 +47,11 @@ def write_text(path:Path, text:str): # file; its new content
     "Write a file at once: a reader sees the old or the new one, never a part."
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f'.{path.name}.{os.getpid()}')
-    try: part.write_text(text, encoding='utf-8'); os.replace(part, path)
-    finally: part.unlink(missing_ok=True)
+    try:
+        part.write_text(text, encoding='utf-8')
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 def clock(seconds:float)->str: # 75.2 -> 1:15
     "Minutes and seconds."
@@ -60,16 +65,21 @@ def scrub(text:str)->str: # JSON, HTML or plain text
               Path.home(): '~', tempfile.gettempdir(): 'tmp'}
     both = {str(p): new for path, new in places.items() for p in (path, Path(path).resolve())}
     for place in sorted(both, key=len, reverse=True):
-        if len(place) > 1: text = re.sub(re.escape(place) + r'(?=[/\\"\'<\s:]|$)', both[place], text)
+        if len(place) > 1:
+            text = re.sub(re.escape(place) + r'(?=[/\\"\'<\s:]|$)', both[place], text)
     return text
 
 # %% ../nbs/38_report.ipynb #aab513d7
 def cell_kind(source:str)->str: # Python
     "What a code cell is for: library, imports, test or code."
-    if re.search(r'^#\|\s*(export\w*|default_exp|hide)\b', source, re.M): return 'library'
-    try: body = ast.parse(re.sub(r'^(\s*)[%!].*', r'\1pass', source, flags=re.M)).body
-    except SyntaxError: return 'code'
-    if body and all(isinstance(b, (ast.Import, ast.ImportFrom)) for b in body): return 'imports'
+    if re.search(r'^#\|\s*(export\w*|default_exp|hide)\b', source, re.M):
+        return 'library'
+    try:
+        body = ast.parse(re.sub(r'^(\s*)[%!].*', r'\1pass', source, flags=re.M)).body
+    except SyntaxError:
+        return 'code'
+    if body and all(isinstance(b, (ast.Import, ast.ImportFrom)) for b in body):
+        return 'imports'
     last = body[-1] if body else None
     call = ast.unparse(last) if isinstance(last, ast.Expr) else ''
     return 'test' if isinstance(last, ast.Assert) or re.match(r'test_\w+\(', call) else 'code'
@@ -92,8 +102,10 @@ def _output(output):
     if output.output_type == 'stream':
         text = '\n'.join(line.rstrip('\r').rpartition('\r')[2] for line in output.text.split('\n'))
         return None if output.name == 'stderr' or not text.strip() else output | dict(text=text.strip('\n'))
-    if output.output_type == 'error': return output
-    if WIDGET in output.data or not output.data: return None
+    if output.output_type == 'error':
+        return output
+    if WIDGET in output.data or not output.data:
+        return None
     alt = [m['alt'] for m in (output.metadata, *output.metadata.values()) if isinstance(m, dict) and 'alt' in m]
     return type(output)(output_type='display_data', data=output.data, metadata=dict(alt=(alt or ['Figure'])[0]))
 
@@ -106,7 +118,8 @@ def mark_cells(
     dropped = {'injected-parameters', 'papermill-error-cell-tag'}
     node.cells = [c for c in node.cells if not dropped & set(c.metadata.get('tags', []))]
     for cell in node.cells:
-        if cell.cell_type != 'code': continue
+        if cell.cell_type != 'code':
+            continue
         tags = cell.metadata.get('tags', [])
         kind = 'parameters' if 'parameters' in tags else cell_kind(cell.source)
         cell.source = re.sub(r'^#\|.*\n?', '', cell.source, flags=re.M).strip('\n')
@@ -120,11 +133,13 @@ LOADS = dict(src=r'data:image/', srcset=r'data:image/', href=r'https?://|#|[\w.-
 
 def _harmless(soup):
     "Take out whatever could run, or load from elsewhere."
-    for tag in soup(['script', 'iframe', 'object', 'embed', 'meta', 'link', 'base', 'form', 'input', 'textarea', 'video', 'audio']): tag.decompose()
+    for tag in soup(['script', 'iframe', 'object', 'embed', 'meta', 'link', 'base', 'form', 'input', 'textarea', 'video', 'audio']):
+        tag.decompose()
     for tag in soup(True):
         for name, value in [(name, str(value)) for name, value in tag.attrs.items()]:
             known = name.rpartition(':')[2].lower() # xlink:href is a href
-            if known.startswith('on') or known in ('action', 'formaction', 'ping', 'background', 'srcdoc') or not re.match(LOADS.get(known, ''), value): del tag[name]
+            if known.startswith('on') or known in ('action', 'formaction', 'ping', 'background', 'srcdoc') or not re.match(LOADS.get(known, ''), value):
+                del tag[name]
 
 # %% ../nbs/38_report.ipynb #ed5e5ea3
 NUMBER = r'[-+−±~<>]?\d[\d.,]*(e[-+]?\d+)?( ?%| ?×| ?m?s| \[.*\])?\W?|nan|none|[-–—]' # what a cell that counts as a number looks like
@@ -133,12 +148,17 @@ def _cells(row): return row.find_all(['th', 'td'], recursive=False)
 
 def _one_header(rows):
     "Put the index's name, for which pandas makes a row of its own, into the first one's empty cell."
-    if len(rows) != 2 or any(c.get('colspan', '1') != '1' for row in rows for c in _cells(row)): return
+    if len(rows) != 2 or any(c.get('colspan', '1') != '1' for row in rows for c in _cells(row)):
+        return
     both = list(zip(*map(_cells, rows)))
-    if len({len(_cells(row)) for row in rows}) > 1 or any(low.get_text(strip=True) and high.get_text(strip=True) for high, low in both): return
+    if len({len(_cells(row)) for row in rows}) > 1 or any(low.get_text(strip=True) and high.get_text(strip=True) for high, low in both):
+        return
     for high, low in both:
-        if low.get_text(strip=True): high.name = 'th'; high.string = low.get_text(strip=True)
-    if isinstance(rows[1].next_sibling, str): rows[1].next_sibling.extract() # the end of its line
+        if low.get_text(strip=True):
+            high.name = 'th'
+            high.string = low.get_text(strip=True)
+    if isinstance(rows[1].next_sibling, str):
+        rows[1].next_sibling.extract() # the end of its line
     rows[1].decompose()
 
 # %% ../nbs/38_report.ipynb #a2e564f3
@@ -151,11 +171,15 @@ def _tidy_table(table, box):
     for column in zip(*rows) if plain and body and 'parameters' not in table.get('class', []) else []:
         words = [t for c in column[-len(body):] if (t := c.get_text(' ', strip=True))]
         if words and all(re.fullmatch(NUMBER, w, re.I) for w in words):
-            for cell in column: cell['class'] = [*(k for k in cell.get('class', []) if k != 'number'), 'number']
+            for cell in column:
+                cell['class'] = [*(k for k in cell.get('class', []) if k != 'number'), 'number']
     for th in table('th'):
-        if not th.get_text(strip=True): th.name = 'td' # a header without a word says nothing to who hears the page
-    for name in ('border', 'style'): table.attrs.pop(name, None)
-    if 'scroll' not in table.parent.get('class', []): table.wrap(box)
+        if not th.get_text(strip=True):
+            th.name = 'td' # a header without a word says nothing to who hears the page
+    for name in ('border', 'style'):
+        table.attrs.pop(name, None)
+    if 'scroll' not in table.parent.get('class', []):
+        table.wrap(box)
 
 # %% ../nbs/38_report.ipynb #cabc740b
 def first_sentence(
@@ -163,7 +187,8 @@ def first_sentence(
     longest=240,   # characters that need no shortening
 )->str:
     "A caption's first sentence; its first clause if that is a list of numbers."
-    if len(text) <= longest: return text
+    if len(text) <= longest:
+        return text
     found = re.match(rf'.{{20,{longest}}}?\.(?=\s)', text) or re.match(rf'.{{20,{longest}}}?(?=[:;]\s)', text)
     return found[0].rstrip('.') + '.' if found else text
 
@@ -171,20 +196,28 @@ def _short_caption(figure, new_tag):
     "Keep a caption's finding in sight, and fold its numbers."
     said, image = figure.find('figcaption'), figure.find('img')
     text = said.get_text(' ', strip=True) if said and not said.find('details') else ''
-    if (short := first_sentence(text)) == text: return
-    said.clear(); said.append(short)
+    if (short := first_sentence(text)) == text:
+        return
+    said.clear()
+    said.append(short)
     more, head = new_tag('details', attrs={'class': 'numbers'}), new_tag('summary')
-    head.string = 'In numbers'; more.extend([head, text[len(short):].lstrip(' :;')]); said.append(more)
-    if image and image.get('alt') == text: image['alt'] = short
+    head.string = 'In numbers'
+    more.extend([head, text[len(short):].lstrip(' :;')])
+    said.append(more)
+    if image and image.get('alt') == text:
+        image['alt'] = short
 
 # %% ../nbs/38_report.ipynb #cbd77175
 def headline(source:str)->tuple: # Python -> names, and words about them
     "What a cell defines; else its first line."
-    try: body = ast.parse(re.sub(r'^(\s*)[%!].*', r'\1pass', source, flags=re.M)).body
-    except SyntaxError: body = []
+    try:
+        body = ast.parse(re.sub(r'^(\s*)[%!].*', r'\1pass', source, flags=re.M)).body
+    except SyntaxError:
+        body = []
     made = [n for n in body if isinstance(n, (ast.FunctionDef, ast.ClassDef)) and not n.name.startswith('__')]
     made = [n for n in made if n.name[0] != '_'] or made
-    if made: return ', '.join(n.name for n in made), ' '.join((ast.get_docstring(n) or '').partition('\n')[0] for n in made).strip()
+    if made:
+        return ', '.join(n.name for n in made), ' '.join((ast.get_docstring(n) or '').partition('\n')[0] for n in made).strip()
     lines = [line for line in source.splitlines() if line.strip() and not line.startswith(('#', '@'))]
     return lines[0] if lines else '', ''
 
@@ -206,25 +239,36 @@ def finished(markup:str)->tuple: # HTML of a page's content; -> the same, and [(
     from bs4 import BeautifulSoup
     soup = BeautifulSoup(markup, 'html.parser')
     _harmless(soup)
-    for table in soup('table'): _tidy_table(table, soup.new_tag('div', attrs={'class': 'scroll', 'tabindex': '0'}))
-    for style in soup('style'): style.string = legible(style.get_text())
-    for figure in soup('figure'): _short_caption(figure, soup.new_tag)
+    for table in soup('table'):
+        _tidy_table(table, soup.new_tag('div', attrs={'class': 'scroll', 'tabindex': '0'}))
+    for style in soup('style'):
+        style.string = legible(style.get_text())
+    for figure in soup('figure'):
+        _short_caption(figure, soup.new_tag)
     for fold in soup.select('details.code'):
-        names, words = headline(fold.pre.get_text()); place = fold.summary.find('code')
+        names, words = headline(fold.pre.get_text())
+        place = fold.summary.find('code')
         place.string = names
-        for old in place.find_next_siblings(): old.decompose()
-        if words: said = soup.new_tag('i'); said.string = words; fold.summary.append(said)
+        for old in place.find_next_siblings():
+            old.decompose()
+        if words:
+            said = soup.new_tag('i')
+            said.string = words
+            fold.summary.append(said)
     for cell in soup.select('.parameters td'): # a path may be broken after a folder, a name is set as code
         new = re.sub(r'`([^`]+)`', r'<code>\1</code>', html.escape(cell.string or '').replace('/', '/<wbr>'))
-        if '<' in new: cell.replace_with(BeautifulSoup(f'<td>{new}</td>', 'html.parser'))
-    for pre in soup('pre'): pre['tabindex'] = '0'
+        if '<' in new:
+            cell.replace_with(BeautifulSoup(f'<td>{new}</td>', 'html.parser'))
+    for pre in soup('pre'):
+        pre['tabindex'] = '0'
     return str(soup), [(int(h.name[1]), h.get('id', ''), h.get_text().rstrip('¶')) for h in soup.select('.prose h2, .prose h3')]
 
 def page_body(page:str)->tuple: # HTML of a page; as `finished`
     "What a page that was made earlier shows between head and foot."
     from bs4 import BeautifulSoup
     main = BeautifulSoup(page, 'html.parser').find('main')
-    for said in main.select('p.finding'): said.decompose()
+    for said in main.select('p.finding'):
+        said.decompose()
     return finished(main.decode_contents().strip('\n') + '\n')
 
 # %% ../nbs/38_report.ipynb #d2d74754
@@ -251,7 +295,8 @@ def shrink(
     limit:int=LIMIT, # characters
 )->str:
     "A page that is not larger than the limit, as far as its figures are the reason."
-    if len(page) > limit: page = re.sub(r'data:image/png;base64,([\w+/=]+)', _fewer_colours, page)
+    if len(page) > limit:
+        page = re.sub(r'data:image/png;base64,([\w+/=]+)', _fewer_colours, page)
     while len(page) > limit and (images := re.findall(r'<img [^>]*src="data:[^>]*>', page)):
         page = page.replace(max(images, key=len), '<em>This figure was too large for the page.</em>')
     return page
@@ -311,7 +356,8 @@ def write_page(
 
 def neighbours(name:str, names)->dict: # a notebook; all that have a page
     "The pages before and after."
-    names = list(names); i = names.index(name)
+    names = list(names)
+    i = names.index(name)
     return dict(previous=names[i - 1] if i else None, next=names[i + 1] if i + 1 < len(names) else None)
 
 # %% ../nbs/38_report.ipynb #eef08303
@@ -325,8 +371,10 @@ BEST, TIED = 2, 1 # how a value is marked
 
 def _read(path):
     "Rows of a CSV file; none if there is no file."
-    if not path.exists(): return []
-    with open(path, encoding='utf-8', newline='') as f: return list(csv.DictReader(f))
+    if not path.exists():
+        return []
+    with open(path, encoding='utf-8', newline='') as f:
+        return list(csv.DictReader(f))
 
 def _number(row, mark):
     "A cell: value, interval, mark."
@@ -351,7 +399,8 @@ def comparison_tables(
     "What comparison.csv says, a protocol and slice each, best model first."
     groups, marks = {}, {}
     for r in _read(folder/'comparison.csv'):
-        if r['value'] and (parts is None or r['slice'] in parts): groups.setdefault((r['protocol'], r['slice']), []).append(r)
+        if r['value'] and (parts is None or r['slice'] in parts):
+            groups.setdefault((r['protocol'], r['slice']), []).append(r)
     for r in _read(folder/'ties.csv'):
         marks.setdefault((r['protocol'], r['slice'], r['metric'], r['k']), {})[r['model']] = BEST if r['mark'] == 'best' else TIED
     return [_table(*key, rows, marks) for key, rows in groups.items()]
@@ -364,15 +413,19 @@ def _figure_of(page):
     from PIL import Image
     images = [(m.start(), m[1]) for m in re.finditer(r'<img [^>]*src="data:image/png;base64,([\w+/=]+)"', page)]
     main = page.find('class="output main"')
-    if main >= 0 and (tagged := [data for at, data in images if at > main]): return tagged[0]
-    def shape(data): w, h = Image.open(io.BytesIO(base64.b64decode(data))).size; return max(WIDEST, w / h)
+    if main >= 0 and (tagged := [data for at, data in images if at > main]):
+        return tagged[0]
+    def shape(data):
+        w, h = Image.open(io.BytesIO(base64.b64decode(data))).size
+        return max(WIDEST, w / h)
     return min((data for _, data in images), key=shape, default='')
 
 def _leftmost(image):
     "A strip without the panels that would make it too wide, cut where nothing is drawn."
     import numpy as np
     most = int(WIDEST * image.height)
-    if image.width <= most: return image
+    if image.width <= most:
+        return image
     blank = (np.asarray(image)[:, most // 2:most] > 250).all((0, 2))
     ends = np.flatnonzero(blank[1:] & ~blank[:-1]) + most // 2 + 1
     runs = [(int(np.argmin(np.append(blank[e - most // 2:], False))), e) for e in ends] # how wide the gap is, where it begins
@@ -383,7 +436,8 @@ def _leftmost(image):
 def _thumbnail(path, changed, width=560):
     from PIL import Image
     data = _figure_of(path.read_text(encoding='utf-8'))
-    if not data: return ''
+    if not data:
+        return ''
     image, small = _leftmost(Image.open(io.BytesIO(base64.b64decode(data))).convert('RGB')), io.BytesIO()
     image.thumbnail((width, width * .6), Image.LANCZOS)
     image.quantize(48).save(small, 'PNG', optimize=True)

@@ -17,7 +17,8 @@ def rounded_factors(left, right, bias=None): # float32[n, d], [m, d], [m]; -> bf
     "Both sides in half precision, with a bias as two more columns, and how far a product of theirs may be from the exact score, its own rounding aside."
     bound = left.norm(dim=1) * right.norm(dim=1).max() * 1.02 / 256
     x, y = left.bfloat16(), right.bfloat16()
-    if bias is None: return x, y, bound
+    if bias is None:
+        return x, y, bound
     high = bias.bfloat16()
     return torch.cat([x, torch.ones(len(x), 2).bfloat16()], 1), torch.cat([y, torch.stack([high, (bias - high).bfloat16()], 1)], 1), bound + bias.abs().max() * 2 ** -16
 
@@ -54,7 +55,8 @@ def _rounded_blocks(left, right, bias, replaced, block):
         s = torch.mm(y, x[part].T, out=room[:len(y) * b].view(len(y), b))
         s[len(right):] = -torch.inf
         own = slice(*np.searchsorted(replaced[0], [a, part.stop])) if replaced else slice(0)
-        if replaced: s[replaced[1][own], replaced[0][own] - a] = -torch.inf
+        if replaced:
+            s[replaced[1][own], replaced[0][own] - a] = -torch.inf
         yield part, s, bound[part]
 
 def _exact_scores(left, right, bias, row, item): # -> float32[t]
@@ -64,7 +66,8 @@ def _exact_scores(left, right, bias, row, item): # -> float32[t]
 # %% ../nbs/09_retrieval.ipynb #1c5f727c
 def _chosen(replaced, which): # indices of queries, ascending
     "The replaced scores of some queries."
-    if not replaced or not len(which): return None
+    if not replaced or not len(which):
+        return None
     at = np.searchsorted(which, replaced[0]).clip(0, len(which) - 1)
     kept = which[at] == replaced[0]
     return at[kept], replaced[1][kept], replaced[2][kept]
@@ -74,9 +77,11 @@ def plain_top_k(left, right, bias=None, replaced=None, k=20): # as `product_top_
     right, room = right.T.contiguous(), torch.empty(256, len(right)) # used again and again: fresh memory costs as much as the product
     def score(part):
         s = torch.mm(left[part], right, out=room[:part.stop - part.start])
-        if bias is not None: s += bias
+        if bias is not None:
+            s += bias
         own = slice(*np.searchsorted(replaced[0], [part.start, part.stop])) if replaced else slice(0)
-        if replaced: s[replaced[0][own] - part.start, replaced[1][own]] = torch.from_numpy(replaced[2][own])
+        if replaced:
+            s[replaced[0][own] - part.start, replaced[1][own]] = torch.from_numpy(replaced[2][own])
         return s
     return blocked_top_k(score, len(left), k, right.shape[1])
 
@@ -92,7 +97,8 @@ def product_top_k(
 )->tuple:          # items int32[n, k], -1 where there are not so many; scores float32[n, k]
     "Lists of the largest `left @ right.T + bias`."
     n, wide = len(left), 2 * k
-    if not (fast_bfloat16(left.device) if fast is None else fast) or len(right) < GROUP * wide: return plain_top_k(left, right, bias, replaced, k)
+    if not (fast_bfloat16(left.device) if fast is None else fast) or len(right) < GROUP * wide:
+        return plain_top_k(left, right, bias, replaced, k)
     items, scores, sure = torch.empty(n, k, dtype=torch.int64), torch.empty(n, k), torch.empty(n, dtype=torch.bool)
     for part, s, bound in _rounded_blocks(left, right, bias, replaced, block):
         b = len(bound)
@@ -108,7 +114,8 @@ def product_top_k(
         items[part] = place.gather(1, at)
         sure[part] = (scores[part, -1] > limit + bound + limit.abs() / 256) & (limit > 0)
     items, scores, open_ = items.int().numpy(), scores.numpy(), np.flatnonzero(~sure.numpy())
-    if len(open_): items[open_], scores[open_] = plain_top_k(left[open_], right, bias, _chosen(replaced, open_), k)
+    if len(open_):
+        items[open_], scores[open_] = plain_top_k(left[open_], right, bias, _chosen(replaced, open_), k)
     return items, scores
 
 # %% ../nbs/09_retrieval.ipynb #36b8f668
@@ -131,7 +138,8 @@ def product_ranks(
     if replaced:
         hit = replaced[1] == targets[replaced[0]]
         own[torch.from_numpy(replaced[0][hit])] = torch.from_numpy(replaced[2][hit])
-    if not (fast_bfloat16(left.device) if fast is None else fast): return _plain_ranks(left, right, own, target, most, bias, replaced)
+    if not (fast_bfloat16(left.device) if fast is None else fast):
+        return _plain_ranks(left, right, own, target, most, bias, replaced)
     sure = np.zeros(n, bool)
     for part, s, bound in _rounded_blocks(left, right, bias, replaced, block):
         b, o, t = len(bound), own[part], target[part]
@@ -161,7 +169,8 @@ def _plain_ranks(left, right, own, target, most, bias, replaced, block=256):
         part = slice(a, min(a + block, len(left)))
         s = left[part] @ right.T + (0 if bias is None else bias)
         inside = slice(*np.searchsorted(replaced[0], [a, part.stop])) if replaced else slice(0)
-        if replaced: s[replaced[0][inside] - a, replaced[1][inside]] = torch.from_numpy(replaced[2][inside])
+        if replaced:
+            s[replaced[0][inside] - a, replaced[1][inside]] = torch.from_numpy(replaced[2][inside])
         s[torch.arange(len(s)), target[part]] = -torch.inf
         count = count_true(s >= own[part, None])
         ranks[part] = np.where(count >= most, 0, count + 1)

@@ -66,8 +66,11 @@ def pack_rows(
     "Lay pieces into rows, next fit: a piece that does not fit begins a new row."
     rows, columns, r, c = [], [], 0, 0
     for n in lengths.tolist():
-        if c + n > row: r, c = r + 1, 0
-        rows.append(r); columns.append(c); c += n
+        if c + n > row:
+            r, c = r + 1, 0
+        rows.append(r)
+        columns.append(c)
+        c += n
     return np.array(rows, np.int64), np.array(columns, np.int64)
 
 # %% ../nbs/12_sasrec.ipynb #44f249aa
@@ -101,7 +104,8 @@ class PackedHistories(torch.utils.data.IterableDataset):
         row, column = pack_rows(length)
         edges = np.searchsorted(row, np.arange(0, row[-1] + 1 + self.rows, self.rows)) if len(row) else [0]
         for a, b in zip(edges[:-1], edges[1:]):
-            if b > a: yield packed_batch(self.histories, start[a:b], length[a:b],
+            if b > a:
+                yield packed_batch(self.histories, start[a:b], length[a:b],
                                          row[a:b] - row[a] // self.rows * self.rows, column[a:b], self.rows)
 
 # %% ../nbs/12_sasrec.ipynb #353b268d
@@ -112,8 +116,11 @@ class Share(torch.utils.data.IterableDataset):
         group = []
         for batch in self.batches:
             group.append(batch)
-            if len(group) == self.processes: yield group[self.process]; group = []
-        if group: yield group[self.process % len(group)]
+            if len(group) == self.processes:
+                yield group[self.process]
+                group = []
+        if group:
+            yield group[self.process % len(group)]
 
 # %% ../nbs/12_sasrec.ipynb #662e2a0e
 class HistoryData(L.LightningDataModule):
@@ -151,22 +158,27 @@ def raise_together(
     if several_processes():
         met = [None] * torch.distributed.get_world_size()
         torch.distributed.all_gather_object(met, error and (type(error).__name__, str(error)))
-    if not any(met): return
+    if not any(met):
+        return
     first = next(i for i, m in enumerate(met) if m)
-    if error and (len(met) == 1 or first == torch.distributed.get_rank()): raise error
+    if error and (len(met) == 1 or first == torch.distributed.get_rank()):
+        raise error
     kind, text = met[first]
     raise {e.__name__: e for e in (Hopeless, FloatingPointError, ValueError)}.get(kind, RuntimeError)(text)
 
 # %% ../nbs/12_sasrec.ipynb #6e2d8f03
 def error_of(f, *arguments): # a function and what it takes; -> what it raises, or None
     "Call a function for its exception."
-    try: f(*arguments)
-    except Exception as e: return e
+    try:
+        f(*arguments)
+    except Exception as e:
+        return e
 
 # %% ../nbs/12_sasrec.ipynb #6e2d9002
 def from_first(make): # function without arguments; -> what it answers
     "What the first of several processes makes, in all of them."
-    if not several_processes(): return make()
+    if not several_processes():
+        return make()
     answer = [None]
     def keep(): answer[0] = make()
     raise_together(error_of(keep) if torch.distributed.get_rank() == 0 else None)
@@ -181,12 +193,16 @@ class PooledDropout(nn.Module):
         self.p, self.size, self.pool = p, size, None
 
     def refill(self):
-        if self.p: self.pool = (torch.rand(self.size) >= self.p).float() / (1 - self.p) # every epoch anew
+        if self.p:
+            self.pool = (torch.rand(self.size) >= self.p).float() / (1 - self.p) # every epoch anew
 
     def forward(self, x):
-        if not self.training or not self.p: return x
-        if x.device.type != 'cpu' or x.numel() * 2 > self.size: return F.dropout(x, self.p)
-        if self.pool is None: self.refill()
+        if not self.training or not self.p:
+            return x
+        if x.device.type != 'cpu' or x.numel() * 2 > self.size:
+            return F.dropout(x, self.p)
+        if self.pool is None:
+            self.refill()
         at = int(torch.randint(self.size - x.numel(), ()))
         return x * self.pool[at:at + x.numel()].view(x.shape)
 
@@ -202,7 +218,8 @@ class Block(nn.Module):
     def attend(self, x, mask):                                            # [rows, width, d], [rows, 1, width, width]
         r, w, d = x.shape
         q, k, v = self.qkv(self.norm1(x)).view(r, w, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
-        if self.uniform: q = q * 0                                        # every place weighs the same: an ablation
+        if self.uniform:
+            q = q * 0                                        # every place weighs the same: an ablation
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)       # [rows, heads, width, d / heads]
         return self.out(y.transpose(1, 2).reshape(r, w, d))
 
@@ -227,10 +244,14 @@ class GatedBlock(Block):
 # %% ../nbs/12_sasrec.ipynb #a11c0102
 def check_network(hidden_dim:int, max_len:int, dropout:float, negatives:int, temperature:float, heads=1):
     "Raise `ValueError` where a network can't be built or trained with these."
-    if heads < 1 or hidden_dim < 2 or hidden_dim % heads: raise ValueError(f'hidden_dim is {hidden_dim}, expected a multiple of heads, {heads}, and at least 2')
-    if not 1 <= max_len <= ROW: raise ValueError(f'max_len is {max_len}, expected 1 to {ROW}')
-    if not 0 <= dropout < 1: raise ValueError(f'dropout is {dropout}, expected at least 0 and below 1')
-    if negatives < 0 or not temperature >= 0: raise ValueError(f'negatives is {negatives} and temperature {temperature}, expected 0 or more')
+    if heads < 1 or hidden_dim < 2 or hidden_dim % heads:
+        raise ValueError(f'hidden_dim is {hidden_dim}, expected a multiple of heads, {heads}, and at least 2')
+    if not 1 <= max_len <= ROW:
+        raise ValueError(f'max_len is {max_len}, expected 1 to {ROW}')
+    if not 0 <= dropout < 1:
+        raise ValueError(f'dropout is {dropout}, expected at least 0 and below 1')
+    if negatives < 0 or not temperature >= 0:
+        raise ValueError(f'negatives is {negatives} and temperature {temperature}, expected 0 or more')
 
 # %% ../nbs/12_sasrec.ipynb #5b09d111
 class SASRecModule(L.LightningModule):
@@ -250,24 +271,29 @@ class SASRecModule(L.LightningModule):
         self.copier, self.touched, self.row_optimizer = CopyHead(d, max_len) if copy_head else None, None, None
         # probability of each item as a negative
         self.register_buffer('draw', torch.full((n_items,), 1 / n_items), persistent=False)
-        for e in filter(None, (self.items, self.positions, self.kinds, self.gaps)): nn.init.normal_(e.weight, std=.02)
+        for e in filter(None, (self.items, self.positions, self.kinds, self.gaps)):
+            nn.init.normal_(e.weight, std=.02)
 
     def set_draw(self, counts): # int64[n_items], events of each item
         "Draw half of the negatives by popularity, half uniformly."
         self.draw.copy_(torch.from_numpy(.5 * counts / max(counts.sum(), 1) + .5 / len(counts)))
 
     def embed(self, items): # int64[...] -> [..., d]
-        if self.touched: return self.touched[1].index_select(0, torch.searchsorted(self.touched[0], items.flatten())).view(*items.shape, -1)
+        if self.touched:
+            return self.touched[1].index_select(0, torch.searchsorted(self.touched[0], items.flatten())).view(*items.shape, -1)
         return F.normalize(self.items(items), dim=-1) if self.hparams.temperature else self.items(items)
 
     def forward(self, batch): # -> [rows, width, d], at every place what should come next
         h, same = self.hparams, same_piece(batch['piece'])
         mask = torch.zeros(same.shape, device=same.device).masked_fill(~same, -torch.inf)[:, None]
         x = self.embed(batch['item']) * math.sqrt(h.hidden_dim) + self.positions(batch['position'])
-        if h.event_inputs: x = x + self.kinds(batch['event'])
-        if h.gap_inputs: x = x + self.gaps(batch['gap'])
+        if h.event_inputs:
+            x = x + self.kinds(batch['event'])
+        if h.gap_inputs:
+            x = x + self.gaps(batch['gap'])
         x = self.drop(x)
-        for block in self.blocks: x = block(x, mask)
+        for block in self.blocks:
+            x = block(x, mask)
         x = self.norm(x)
         return F.normalize(x, dim=-1) / h.temperature if h.temperature else x
 
@@ -305,7 +331,8 @@ class CopyHead(nn.Module):
 # %% ../nbs/12_sasrec.ipynb #3e210939
 def copies(self, x, batch): # forward's answer -> logits [rows, width, width], bool of the same shape; None without a copy head
     "At [r, i, j] what is added to the logit of the item at j when i asks; and where that holds."
-    if self.copier is None: return None
+    if self.copier is None:
+        return None
     h, (last, often) = self.hparams, last_seen(batch)
     return self.copier(x * h.temperature * math.sqrt(h.hidden_dim) if h.temperature else x, often), last
 
@@ -316,12 +343,14 @@ SASRecModule.copies = copies
 def drawn_negatives(self)->tuple: # items int64[s], sorted; log weights [s]
     "What the targets of a batch compete with: the catalogue, or items drawn for the whole batch."
     n, few = self.hparams.n_items, self.hparams.negatives
-    if 0 < few < n: return shared_negatives(self.draw, few)
+    if 0 < few < n:
+        return shared_negatives(self.draw, few)
     return torch.arange(n, device=self.draw.device), torch.zeros(n, device=self.draw.device)
 
 def touch(self, *items): # int64[...] each, at most n_items: padding
     "Have `embed` read from the rows of these items, looked up once, until `touched` is None again."
-    if not self.items.sparse: return
+    if not self.items.sparse:
+        return
     rows = torch.cat([i.flatten() for i in items]).clamp(max=len(self.items.weight) - 1).unique()
     self.settle(rows)
     self.touched = None
@@ -329,10 +358,12 @@ def touch(self, *items): # int64[...] each, at most n_items: padding
 
 def settle(self, rows=None): # int64[m], each once; all when None
     "Do the optimizer's steps that these rows have missed."
-    if isinstance(self.row_optimizer, RowAdamW) and self.items.sparse: self.row_optimizer.catch_up(self.items.weight, rows)
+    if isinstance(self.row_optimizer, RowAdamW) and self.items.sparse:
+        self.row_optimizer.catch_up(self.items.weight, rows)
 
 def on_train_end(self):
-    self.settle(); self.row_optimizer = None
+    self.settle()
+    self.row_optimizer = None
 
 SASRecModule.drawn_negatives, SASRecModule.touch, SASRecModule.settle, SASRecModule.on_train_end = drawn_negatives, touch, settle, on_train_end
 
@@ -374,7 +405,8 @@ def configure_optimizers(self):
               dict(params=rest, lr=h.learning_rate)]
     self.row_optimizer = optimizer = RowAdamW(groups, betas=(.9, .98), weight_decay=h.weight_decay, fused=True)
     def rate(step):
-        if step < h.warmup_steps: return (step + 1) / h.warmup_steps
+        if step < h.warmup_steps:
+            return (step + 1) / h.warmup_steps
         return .02 + .98 * .5 * (1 + math.cos(math.pi * min(1, (step - h.warmup_steps) / max(1, h.total_steps - h.warmup_steps))))
     return dict(optimizer=optimizer, lr_scheduler=dict(
         scheduler=torch.optim.lr_scheduler.LambdaLR(optimizer, rate), interval='step'))
@@ -384,10 +416,12 @@ def configure_gradient_clipping(self, optimizer, gradient_clip_val=None, gradien
     "Scale all gradients down to a common norm of `gradient_clip_val`, those of touched rows included."
     moved = [p for p in self.parameters() if p.grad is not None]
     for p in moved:
-        if p.grad.is_sparse: p.grad = p.grad.coalesce()
+        if p.grad.is_sparse:
+            p.grad = p.grad.coalesce()
     values = [p.grad.values() if p.grad.is_sparse else p.grad for p in moved]
     norm = torch.stack([v.norm() for v in values]).norm()
-    for v in values: v.mul_((gradient_clip_val / (norm + 1e-6)).clamp(max=1))
+    for v in values:
+        v.mul_((gradient_clip_val / (norm + 1e-6)).clamp(max=1))
 
 # %% ../nbs/12_sasrec.ipynb #8b44bd08
 def packed_batches(
@@ -401,7 +435,8 @@ def packed_batches(
     rows = min(rows, last + 1) # one history is one row
     edges = np.searchsorted(row, np.arange(0, last + 1 + rows, rows)) if rows else []
     for a, b in zip(edges[:-1], edges[1:]):
-        if b > a: yield order[a:b], row[a:b] % rows, column[a:b], rows
+        if b > a:
+            yield order[a:b], row[a:b] % rows, column[a:b], rows
 
 # %% ../nbs/12_sasrec.ipynb #8f2a5ff4
 def shared_beginnings(
@@ -427,7 +462,8 @@ def encode_histories(self, histories, rows=64, copied=None): # Histories with at
         which = of[np.repeat(group[which] - np.cumsum(n) + n, n) + np.arange(n.sum())]
         r, c = np.repeat(r, n), np.repeat(c, n) + h.length[which] - 1
         out[torch.from_numpy(which)] = x[r, c].float().cpu()
-        if copied is None or (parts := self.copies(x, moved)) is None: continue
+        if copied is None or (parts := self.copies(x, moved)) is None:
+            continue
         score, last = (m[r, c].cpu().numpy() for m in parts)
         q, j = last.nonzero()
         copied.append((which[q], batch['item'].numpy()[r[q], j], score[q, j]))
@@ -500,7 +536,8 @@ def start_vectors(
     content = hashlib.blake2b(b''.join(a.tobytes() for a in (histories.items, histories.start, histories.end))).digest()
     key = content, n_items, d, seed
     _begun[key] = _begun.pop(key) if key in _begun else svd_vectors(histories, n_items, d, seed)
-    while len(_begun) > 2: del _begun[next(iter(_begun))]
+    while len(_begun) > 2:
+        del _begun[next(iter(_begun))]
     return _begun[key]
 
 # %% ../nbs/12_sasrec.ipynb #9ccc298c
@@ -540,7 +577,8 @@ def products(self, histories): # none of them empty
     "What `product_top_k` needs: left, right, bias of new items, and (row, item, value) of those in a history."
     left, right, (row, item, age, count, copy) = self.vectors(histories)
     value = (left[row] * right[item]).sum(1).numpy()
-    if not self.weights: return left, right, None, (row, item, value + copy)
+    if not self.weights:
+        return left, right, None, (row, item, value + copy)
     f, a, c = (np.asarray(self.weights[name], np.float32) for name in ('feature', 'age', 'count'))
     value = f[1] * value + f[2] * copy + a[np.minimum(age, AGES - 1) + 1] + c[np.minimum(count, COUNTS)]
     return left * float(f[0]), right, torch.from_numpy(self.demand @ f[3:]).float(), (row, item, value)
@@ -552,7 +590,8 @@ def calibrate(self, queries, k=100, most=10_000): # validation Queries of one ta
     "Fit the weights of repeats and new items."
     queries = part_of(queries[queries.histories.length > 0], most)
     self.weights = None
-    if not len(queries): return self
+    if not len(queries):
+        return self
     left, right, (row, item, age, count, copy) = self.vectors(queries.histories)
     new, hidden = age < AGES, (row, item, np.full(len(row), -np.inf, np.float32))
     c = union(queries.histories.last(self.module.hparams.max_len), [product_top_k(left, right, None, hidden, k)[0]])
@@ -594,7 +633,8 @@ def fit(
 ):
     "Train; sets `module`, and `history` with one row an epoch."
     check_main_guard()
-    quiet(); progress = progress and attended()
+    quiet()
+    progress = progress and attended()
     L.seed_everything(self.seed, verbose=False)
     histories, counts = histories_from_log(log)[0], np.bincount(item_codes(log), minlength=n_items(log))
     self.popular, self.demand, self.best_epoch = popularity_order(log, 'view'), demand(log), None
@@ -606,7 +646,8 @@ def fit(
             self.module.items.weight[:n_items(log)] = start_vectors(histories, n_items(log), self.module.items.weight.shape[1], self.seed)
     self.history = pd.DataFrame(columns=['epoch', 'train_loss', 'hit_rate', 'seconds'])
     learn = (histories.length > 1).any() and n_items(log) > 1 and (stop_after or self.epochs) # one item competes with nothing
-    if learn: self._train(data, folder, key, resume, progress, stop_after or self.epochs, watch, lightning or {})
+    if learn:
+        self._train(data, folder, key, resume, progress, stop_after or self.epochs, watch, lightning or {})
     self.enough = self.best_epoch or stop_after or self.epochs
     self.module.eval()
     return self
@@ -618,7 +659,8 @@ def quiet():
     warnings.filterwarnings('ignore', module='lightning')
     warnings.filterwarnings(
         'ignore', message='.*(num_workers|sched|log_every_n_steps|Checkpoint directory|weights_only).*')
-    for name in ('lightning.pytorch', 'lightning.fabric', 'lightning'): logging.getLogger(name).setLevel(logging.ERROR)
+    for name in ('lightning.pytorch', 'lightning.fabric', 'lightning'):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 # %% ../nbs/12_sasrec.ipynb #16e03085
 def assert_finite(
@@ -627,7 +669,8 @@ def assert_finite(
 ):
     "Raise `FloatingPointError` where a weight is not a finite number."
     for name, p in module.named_parameters():
-        if not torch.isfinite(p).all(): raise FloatingPointError(f'{name} is not finite after step {step}')
+        if not torch.isfinite(p).all():
+            raise FloatingPointError(f'{name} is not finite after step {step}')
 
 # %% ../nbs/12_sasrec.ipynb #6e2d900b
 def check_loss(
@@ -635,8 +678,10 @@ def check_loss(
     loss,   # of this step, a tensor
 ):
     "Raise `FloatingPointError` where the loss is not a finite number."
-    if several_processes(): return # it is one process's; what comes of it in the gradients, all of them see
-    if not torch.isfinite(loss): raise FloatingPointError(f'the loss is {loss.item()} at step {module.global_step}')
+    if several_processes():
+        return # it is one process's; what comes of it in the gradients, all of them see
+    if not torch.isfinite(loss):
+        raise FloatingPointError(f'the loss is {loss.item()} at step {module.global_step}')
 
 # %% ../nbs/12_sasrec.ipynb #e4777613
 class Curve(L.Callback):
@@ -646,16 +691,20 @@ class Curve(L.Callback):
 
     def load_state_dict(self, state):
         self.rows = state['rows']
-        if self.file: write_text(self.file, json.dumps(self.rows))
+        if self.file:
+            write_text(self.file, json.dumps(self.rows))
 
     def on_train_start(self, trainer, module): # processes share the processor
-        if trainer.world_size > 1 and module.device.type == 'cpu': torch.set_num_threads(max(1, (os.cpu_count() or 1) // trainer.num_devices))
-        for row in self.rows: self.tell(row) # who watches a resumed training has to know how it began
+        if trainer.world_size > 1 and module.device.type == 'cpu':
+            torch.set_num_threads(max(1, (os.cpu_count() or 1) // trainer.num_devices))
+        for row in self.rows:
+            self.tell(row) # who watches a resumed training has to know how it began
 
     def on_train_epoch_start(self, trainer, module):
         torch.manual_seed(self.seed * 10_007 + trainer.current_epoch)
         for m in module.modules():
-            if isinstance(m, PooledDropout): m.refill()
+            if isinstance(m, PooledDropout):
+                m.refill()
         self.start = time.perf_counter()
 
     def on_train_batch_start(self, trainer, module, batch, index):
@@ -668,7 +717,8 @@ class Curve(L.Callback):
         self.rows = [*self.rows, dict(
             epoch=trainer.current_epoch + 1, train_loss=number('train_loss'), hit_rate=number('hit_rate'),
             seconds=time.perf_counter() - self.start)]
-        if self.file and trainer.is_global_zero: write_text(self.file, json.dumps(self.rows))
+        if self.file and trainer.is_global_zero:
+            write_text(self.file, json.dumps(self.rows))
         self.tell(self.rows[-1])
 
 # %% ../nbs/12_sasrec.ipynb #6e2d8f05
@@ -683,9 +733,11 @@ def tell(self:Curve, row): # of one epoch
 @patch
 def check(self:Curve, error=None): # an exception or None
     "Raise what is not finite in one process in all of them; one that ends with its training leaves a note."
-    try: raise_together(error)
+    try:
+        raise_together(error)
     except FloatingPointError as e:
-        if self.file: write_text(self.file.with_name('stopped'), str(e))
+        if self.file:
+            write_text(self.file.with_name('stopped'), str(e))
         raise
 
 # %% ../nbs/12_sasrec.ipynb #6e2d9004
@@ -696,7 +748,8 @@ def on_validation_start(self:Curve, trainer, module): # not-a-number is below no
 # %% ../nbs/12_sasrec.ipynb #6e2d9005
 @patch
 def on_before_optimizer_step(self:Curve, trainer, module, optimizer): # after processes have added up their gradients
-    if not several_processes(): return
+    if not several_processes():
+        return
     values = [p.grad._values() if p.grad.is_sparse else p.grad for p in module.parameters() if p.grad is not None]
     if not all(v.isfinite().all() for v in values):
         self.check(FloatingPointError(f'a gradient is not finite at step {trainer.global_step}'))
@@ -713,11 +766,14 @@ class Checkpoints(ModelCheckpoint):
 # %% ../nbs/12_sasrec.ipynb #24a3fa4e
 def checkpoint_of(module, path): # network; a checkpoint; -> the same path where it holds a training of this network, else None
     "What a training goes on from."
-    if not path or not path.exists(): return None
+    if not path or not path.exists():
+        return None
     try:
         kept = torch.load(path, map_location='cpu', weights_only=True)
-        if {n: p.shape for n, p in kept['state_dict'].items()} == {n: p.shape for n, p in module.state_dict().items()} and kept['loops']: return path
-    except Exception: pass # a file may hold anything
+        if {n: p.shape for n, p in kept['state_dict'].items()} == {n: p.shape for n, p in module.state_dict().items()} and kept['loops']:
+            return path
+    except Exception:
+        pass # a file may hold anything
     warnings.warn(f'{path} is no checkpoint of this network, so its training begins anew')
 
 # %% ../nbs/12_sasrec.ipynb #6e2d8f07
@@ -729,7 +785,8 @@ def started_by_torchrun()->int:
 # %% ../nbs/12_sasrec.ipynb #6e2d9006
 def devices_of_torchrun()->dict:
     "Lightning's arguments for what torchrun has started."
-    if started_by_torchrun() < 2: return {}
+    if started_by_torchrun() < 2:
+        return {}
     local = int(os.environ['LOCAL_WORLD_SIZE'])
     return dict(devices=local, num_nodes=started_by_torchrun() // local)
 
@@ -750,13 +807,16 @@ def check_processes(
 ):
     "Refuse processes that could not train together."
     started = started_by_torchrun()
-    if started > 1 and is_spawning(trainer): raise ValueError('torchrun has started the processes: leave out the strategy that starts its own')
+    if started > 1 and is_spawning(trainer):
+        raise ValueError('torchrun has started the processes: leave out the strategy that starts its own')
     if started > 1 and trainer.world_size != started:
         raise ValueError(f'devices times num_nodes is {trainer.world_size}, and torchrun has started {started} processes: leave both out')
-    if trainer.num_nodes > 1 and not talks_already(trainer): raise ValueError(f'num_nodes is {trainer.num_nodes}: start the program on every machine with torchrun')
+    if trainer.num_nodes > 1 and not talks_already(trainer):
+        raise ValueError(f'num_nodes is {trainer.num_nodes}: start the program on every machine with torchrun')
     if trainer.world_size > 1 and not is_spawning(trainer) and searching():
         raise RuntimeError('the processes of one training cannot each search: search without them, then train what was found')
-    if not talks_already(trainer): return
+    if not talks_already(trainer):
+        return
     trainer.strategy.setup_environment()
     first = from_first(lambda: settings)
     differs = ', '.join(name for name in settings if settings[name] != first[name])
@@ -769,7 +829,8 @@ def resumed(
     find,    # function without arguments -> path of a checkpoint, or None
 ):           # yields such a path
     "What a training goes on from: in every process what the first one finds."
-    if not talks_already(trainer): yield find()
+    if not talks_already(trainer):
+        yield find()
     else:
         def content():
             path = find()
@@ -777,7 +838,8 @@ def resumed(
         kept = from_first(content)
         with tempfile.TemporaryDirectory() as own:
             path = Path(own)/'last.ckpt'
-            if kept: path.write_bytes(kept)
+            if kept:
+                path.write_bytes(kept)
             yield path if kept else None
 
 # %% ../nbs/12_sasrec.ipynb #6e2d8f0c
@@ -785,13 +847,17 @@ def resumed(
 def guarded(note:Path): # file for the note of a process that began the script anew, see `check_main_guard`
     "Start processes, and say so where the script has no guard."
     handler, os.environ[UNGUARDED] = signal.getsignal(signal.SIGINT), str(note)
-    try: yield
+    try:
+        yield
     except (Exception, KeyboardInterrupt, SystemExit):
-        if not note.exists(): raise
-        for process in multiprocessing.active_children(): process.join(10)
+        if not note.exists():
+            raise
+        for process in multiprocessing.active_children():
+            process.join(10)
         signal.signal(signal.SIGINT, handler)
         raise RuntimeError(note.read_text(encoding='utf-8')) from None
-    finally: del os.environ[UNGUARDED]
+    finally:
+        del os.environ[UNGUARDED]
 
 # %% ../nbs/12_sasrec.ipynb #6e2d8f0a
 def checkpoint_to_resume(
@@ -818,19 +884,24 @@ def forget_checkpoints(place): # folder of checkpoints, or None
 def _launch(self:SASRec, trainer, curve, data, begun):
     "Let Lightning train; from processes that end with their training, rows and errors come back by files."
     train = lambda: trainer.fit(self.module, datamodule=data, ckpt_path=begun, weights_only=True)
-    if not is_spawning(trainer): return train()
+    if not is_spawning(trainer):
+        return train()
     watch, curve.watch = curve.watch, None # can't be sent
     with tempfile.TemporaryDirectory() as kept:
         curve.file = Path(kept)/'curve.json'
         said = lambda name: (Path(kept)/name).read_text(encoding='utf-8') if (Path(kept)/name).exists() else ''
         try:
-            with guarded(Path(kept)/'unguarded'): train()
+            with guarded(Path(kept)/'unguarded'):
+                train()
         except Exception:
-            if why := said('stopped'): raise FloatingPointError(why) from None
+            if why := said('stopped'):
+                raise FloatingPointError(why) from None
             raise
-        finally: curve.rows = json.loads(said('curve.json') or '[]')
+        finally:
+            curve.rows = json.loads(said('curve.json') or '[]')
     curve.watch = watch
-    for row in curve.rows: curve.tell(row)
+    for row in curve.rows:
+        curve.tell(row)
 
 # %% ../nbs/12_sasrec.ipynb #c9cdbf85
 @patch
@@ -854,15 +925,19 @@ def _train_there(self:SASRec, trainer, curve, data, place, resume): # folder of 
     validate = data.valid is not None
     found = lambda: checkpoint_to_resume(self.module, place, validate) if resume and place else None
     try:
-        with resumed(trainer, found) as begun: self._launch(trainer, curve, data, begun)
+        with resumed(trainer, found) as begun:
+            self._launch(trainer, curve, data, begun)
     except Hopeless:
         forget_checkpoints(place)
         raise
-    except FloatingPointError as e: self._recover(e, place/'last.ckpt' if place else None, curve.rows)
+    except FloatingPointError as e:
+        self._recover(e, place/'last.ckpt' if place else None, curve.rows)
     self.history = pd.DataFrame(from_first(lambda: curve.rows))
-    if validate and len(self.history): self.best_epoch = int(self.history.loc[self.history.hit_rate.idxmax(), 'epoch'])
+    if validate and len(self.history):
+        self.best_epoch = int(self.history.loc[self.history.hit_rate.idxmax(), 'epoch'])
     best = from_first(lambda: weights_in(place/'best.ckpt')) if place and validate else None
-    if best: self.module.load_state_dict(best)
+    if best:
+        self.module.load_state_dict(best)
     forget_checkpoints(place)
 
 # %% ../nbs/12_sasrec.ipynb #eeacee9a
@@ -873,8 +948,10 @@ def _train(self:SASRec, data, folder, key, resume, progress, epochs, watch, ligh
     curve, validate = Curve(self.seed, watch), data.valid is not None
     callbacks = [curve] + ([EarlyStopping('hit_rate', mode='max', patience=self.patience)] if validate else [])
     place = folder/'checkpoints'/key if folder else None
-    if place and validate: callbacks.append(Checkpoints(place, filename='best', enable_version_counter=False, monitor='hit_rate', mode='max'))
-    if place: callbacks.append(Checkpoints(place, filename='last', enable_version_counter=False)) # of every epoch, not only of better ones
+    if place and validate:
+        callbacks.append(Checkpoints(place, filename='best', enable_version_counter=False, monitor='hit_rate', mode='max'))
+    if place:
+        callbacks.append(Checkpoints(place, filename='last', enable_version_counter=False)) # of every epoch, not only of better ones
     logger = TensorBoardLogger(folder/'tensorboard', name='', version=key) if folder else False
     trainer = L.Trainer(max_epochs=epochs, callbacks=callbacks, logger=logger, enable_checkpointing=bool(place),
                         enable_progress_bar=progress, enable_model_summary=False, gradient_clip_val=1.,
@@ -882,7 +959,8 @@ def _train(self:SASRec, data, folder, key, resume, progress, epochs, watch, ligh
                         limit_val_batches=None if validate else 0, use_distributed_sampler=False, **devices_of_torchrun() | lightning)
     check_processes(trainer, dict(key=key, folder=bool(folder), resume=resume, epochs=epochs, valid=validate))
     writes = place and trainer.is_global_zero
-    with alone_at(place, 'trained in') if writes else contextlib.nullcontext(): self._train_there(trainer, curve, data, place, resume)
+    with alone_at(place, 'trained in') if writes else contextlib.nullcontext():
+        self._train_there(trainer, curve, data, place, resume)
 
 # %% ../nbs/12_sasrec.ipynb #651fa7e9
 def save(self, folder):
@@ -920,6 +998,8 @@ def kept_tuned(folder, windows:list)->tuple: # -> model, seconds of its training
     path = Path(folder)/'train'/'windows.json'
     try:
         kept = json.loads(path.read_text(encoding='utf-8'))
-        if kept['windows'] == windows: return load_model(path.parent), float(kept['seconds'])
-    except (OSError, ValueError, LookupError, TypeError): pass # it is trained anew
+        if kept['windows'] == windows:
+            return load_model(path.parent), float(kept['seconds'])
+    except (OSError, ValueError, LookupError, TypeError):
+        pass # it is trained anew
     return None, 0.

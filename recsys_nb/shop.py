@@ -76,7 +76,8 @@ def grow_tree(
     for l in range(1, level.max() + 1):
         above, here = (np.flatnonzero(level < l) if not (level == l - 1).any() else np.flatnonzero(level == l - 1),
                        np.flatnonzero(level == l))
-        parent[here] = rng.choice(above, len(here)); root[here] = root[parent[here]]
+        parent[here] = rng.choice(above, len(here))
+        root[here] = root[parent[here]]
     return rng.permutation(n + n // 50)[:n], parent, root
 
 # %% ../nbs/01_shop.ipynb #f1a7f1da
@@ -106,9 +107,11 @@ def stage_ranges(
 )->np.ndarray:         # int64[2, 5, stages]: see `Catalogue.ranges`
     "Where each stage leads, and the stages of its category, root and shop."
     first = np.r_[0, np.cumsum(stages)]
-    category = np.repeat(np.arange(len(stages)), stages); b = np.arange(len(category))
+    category = np.repeat(np.arange(len(stages)), stages)
+    b = np.arange(len(category))
     after = np.where(b + 1 < first[category + 1], b + 1, first[category])
-    before = np.empty_like(b); before[after] = b
+    before = np.empty_like(b)
+    before[after] = b
     r = root[category]
     low = np.array([after, first[category], np.searchsorted(r, r), 0 * b, before])
     high = np.array([after + 1, first[category + 1], np.searchsorted(r, r, 'right'), 0 * b + len(b), before + 1])
@@ -185,7 +188,8 @@ def visit_times(
     days:int,                # length of the log
 )->tuple:                    # visitor int64[events], whether a session starts bool[events], ms since the first day int64[events]
     "Who is there when: visitors one after another, each in order of time."
-    visitor = np.repeat(np.arange(len(sizes)), sizes); n = len(visitor)
+    visitor = np.repeat(np.arange(len(sizes)), sizes)
+    n = len(visitor)
     u = rng.random(n)
     start = (np.diff(visitor, prepend=-1) > 0) | (u >= BEHAVIOUR['stay'])
     start |= np.r_[False, start[:-1]] & (u >= BEHAVIOUR['stay_first'])
@@ -260,7 +264,8 @@ def walk(
 )->tuple:                    # item index int32[events], event type int8[events]
     "What every visitor looks at, step by step for all of them at once."
     pick, n = Picker(c), np.bincount(visitor, minlength=visitor.max(initial=0) + 1)
-    order = np.argsort(-n, kind='stable'); offset, n = (np.cumsum(n) - n)[order], n[order]
+    order = np.argsort(-n, kind='stable')
+    offset, n = (np.cumsum(n) - n)[order], n[order]
     opened = np.maximum.accumulate(np.where(start, np.arange(len(start)), 0))
     item, event = np.zeros(len(day), np.int32), np.zeros(len(day), np.int8)
     keen = rng.random(len(n)) < np.minimum(.8, INTENT['visitors'] * n**INTENT['power'])
@@ -347,7 +352,8 @@ def write_csv(
     "Write tables one after another as CSV."
     with open(path, 'wb') as f:
         for i, table in enumerate(tables):
-            if i == 0: f.write((','.join(table.column_names) + '\n').encode())
+            if i == 0:
+                f.write((','.join(table.column_names) + '\n').encode())
             pacsv.write_csv(table, f, pacsv.WriteOptions(include_header=False, quoting_style='none'))
 
 # %% ../nbs/01_shop.ipynb #43399c23
@@ -373,7 +379,8 @@ def simulate_shop(
     property_rows:int=6,# property rows an item, about; 85 in the real files
 )->Path:                # the folder
     "Write a simulated shop in RetailRocket's layout. The same arguments give the same bytes."
-    folder = Path(folder); folder.mkdir(parents=True, exist_ok=True)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     c, e = simulate_events(visitors, items, days, seed)
     e['event'] = pa.array(EVENTS).take(pa.array(e['event']))
     e['transactionid'] = pa.array(e['transactionid'], mask=e['transactionid'] < 0)
@@ -392,7 +399,10 @@ VERSION = 1 # raise when the same arguments give another shop: old ones in data/
 @dataclass(frozen=True)
 class ShopSize:
     "How large a simulated shop is."
-    visitors: int; items: int; days: int; seed: int = 0
+    visitors: int
+    items: int
+    days: int
+    seed: int = 0
     @property
     def key(self): return f'{self.visitors}x{self.items}x{self.days}-seed{self.seed}-v{VERSION}'
 
@@ -402,18 +412,24 @@ def parse_simulated(
 )->ShopSize:  # or None: this is no simulated shop, but a path
     "The shop meant by `simulated:tiny`, `simulated:tiny,seed=3`, `simulated:visitors=20000,items=2000,days=60`."
     name, _, spec = str(data).strip().partition(':')
-    if name != 'simulated': return None
+    if name != 'simulated':
+        return None
     allowed = f'simulated:{"|".join(PROFILES)} or simulated:visitors=20000,items=2000,days=60,seed=0'
     given, named = {}, set()
     for part in (spec or 'default').split(','):
         key, eq, value = (s.strip() for s in part.partition('='))
-        if not eq and key in PROFILES and not given: given = dict(PROFILES[key]); continue
-        if key not in LIMITS: raise DataError(f'{data}: found {part!r}, expected {allowed}')
-        if key in named: raise DataError(f'{data}: found {key} twice, expected each of {", ".join(LIMITS)} once')
+        if not eq and key in PROFILES and not given:
+            given = dict(PROFILES[key])
+            continue
+        if key not in LIMITS:
+            raise DataError(f'{data}: found {part!r}, expected {allowed}')
+        if key in named:
+            raise DataError(f'{data}: found {key} twice, expected each of {", ".join(LIMITS)} once')
         low, high = LIMITS[key]
         if not re.fullmatch(r'\d{1,12}', value) or not low <= int(value) <= high:
             raise DataError(f'{data}: found {part!r}, expected {key} as a whole number from {low} to {high}')
-        given[key] = int(value); named.add(key)
+        given[key] = int(value)
+        named.add(key)
     return ShopSize(**{**PROFILES['default'], **given})
 
 # %% ../nbs/01_shop.ipynb #b1205a47
@@ -433,16 +449,20 @@ def open_data(
             raise DataError(f'{data} does not exist, expected a folder, a zip, or simulated:{"|".join(PROFILES)}')
         return Path(data)
     folder = data_folder()/f'simulated-{size.key}'
-    if folder.exists(): return folder
+    if folder.exists():
+        return folder
     temporary = folder.with_name(f'.{folder.name}.{os.getpid()}')
     try:
         simulate_shop(size.visitors, size.items, size.days, size.seed, temporary)
-        try: os.replace(temporary, folder)
+        try:
+            os.replace(temporary, folder)
         except OSError: # somebody else was first
-            if not folder.exists(): raise
+            if not folder.exists():
+                raise
     except OSError as e:
         raise DataError(f'{data} cannot be written to {folder.parent.name} ({e.strerror or e}), expected a folder with room and permission') from None
-    finally: shutil.rmtree(temporary, ignore_errors=True)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
     return folder
 
 # %% ../nbs/01_shop.ipynb #654448c5
@@ -458,14 +478,16 @@ def load_categories(data:str): # as in `open_data`; `Categories`, or None
 def planted_catalogue(data:str)->Catalogue: # `simulated:...`
     "The catalogue of a simulated shop."
     size = parse_simulated(data)
-    if size is None: raise DataError(f'{data} is no simulated shop: nothing is planted in it')
+    if size is None:
+        raise DataError(f'{data} is no simulated shop: nothing is planted in it')
     return make_catalogue(size.items, size.days, size.seed)
 
 def planted_successors(
     data:str,       # `simulated:...`
 )->pd.DataFrame:    # itemid, successor, share: of the planted moves from the item, how many lead there
     "Where each item of a simulated shop leads."
-    c = planted_catalogue(data); p = Picker(c)
+    c = planted_catalogue(data)
+    p = Picker(c)
     after = c.ranges[0, 0, c.stage]
     lo, n = p.first[after], p.first[after + 1] - p.first[after]
     row = np.repeat(np.arange(len(lo)), n)
@@ -500,7 +522,8 @@ def repeat_triples(
     ago = np.arange(len(q)) - np.repeat(np.cumsum(n) - n, n) # 0 is the last event
     at = h.end[q] - 1 - ago
     pause = (ago > 0) & (h.times[np.minimum(at + 1, len(h.times) - 1)] - h.times[at] > 30 * 60_000)
-    pauses = np.cumsum(pause); inside = pauses == np.r_[0, pauses][np.cumsum(n) - n][q]
+    pauses = np.cumsum(pause)
+    inside = pauses == np.r_[0, pauses][np.cumsum(n) - n][q]
     depth = np.bincount(q, inside, len(n)).astype(int)
     stay = np.where(depth == 1, BEHAVIOUR['stay_first'], BEHAVIOUR['stay'])
     here, back = repeat_chances(np.zeros(len(n), bool), depth - 1), repeat_chances(np.ones(len(n), bool), n - 1)
@@ -538,7 +561,8 @@ class Oracle:
         vocabulary = np.asarray(log.itemid.cat.categories)
         order = np.argsort(self.c.itemid)
         self.index = order[np.searchsorted(self.c.itemid, vocabulary, sorter=order)] # item code -> catalogue
-        self.code = np.full(len(self.c.itemid) + 1, -1); self.code[self.index] = np.arange(len(vocabulary)) # the last is for -1
+        self.code = np.full(len(self.c.itemid) + 1, -1)
+        self.code[self.index] = np.arange(len(vocabulary)) # the last is for -1
         return self
 
     def recommend(self, histories, k:int): # as every recommender
@@ -562,7 +586,8 @@ def next_item_queries(log, days=7, min_item_events=5):
     counts = log.itemid[log.timestamp < end].value_counts()
     log = log[log.itemid.isin(counts.index[counts >= min_item_events])].sort_values(['visitorid', 'timestamp'], kind='stable')
     log = log.assign(itemid=pd.Categorical(log.itemid))
-    visitor = log.visitorid.to_numpy(); head = np.searchsorted(visitor, visitor)
+    visitor = log.visitorid.to_numpy()
+    head = np.searchsorted(visitor, visitor)
     at = np.flatnonzero((log.timestamp >= end).to_numpy() & (head < np.arange(len(log))))
     items, times = log.itemid.cat.codes.to_numpy(np.int64), log.timestamp.dt.as_unit('ms').astype('int64').to_numpy()
     return SimpleNamespace(items=items, times=times, start=head[at], end=at), items[at], log
@@ -615,14 +640,17 @@ def visitor_figures(d):
 def session_figures(d, categories=None):
     "Figures about sessions; `d` from `in_sessions`."
     inside = d.session.eq(d.session.shift()).to_numpy()
-    v = d[d.event == 'view']; v = v[v.groupby('session').session.transform('size') >= 3]
+    v = d[d.event == 'view']
+    v = v[v.groupby('session').session.transform('size') >= 3]
     later = v.session.eq(v.session.shift())
     gaps = d.timestamp.diff()[inside].dt.total_seconds()
     figures = {'events a session': len(d) / d.session.nunique(), 'seconds between events of a session, median': gaps.median(),
                'next view repeats an item of the session, %': v.duplicated(['session', 'itemid'])[later].mean() * 100,
                'next view repeats the previous item, %': v.itemid.eq(v.itemid.shift())[later].mean() * 100}
-    if categories is None: return figures
-    c = categories.at(d.itemid, d.timestamp); r = categories.root(c)
+    if categories is None:
+        return figures
+    c = categories.at(d.itemid, d.timestamp)
+    r = categories.root(c)
     new = np.flatnonzero(inside & ~d.duplicated(['visitorid', 'itemid']).to_numpy() & (c >= 0) & (np.r_[-1, c[:-1]] >= 0))
     return {**figures, 'new item has the category of the item before, %': (c[new] == c[new - 1]).mean() * 100,
             'new item has the root category of the item before, %': (r[new] == r[new - 1]).mean() * 100}
@@ -642,7 +670,8 @@ def shop_figures(
 )->pd.Series:         # the figures of `REAL` that can be measured on it
     "Measure a log, simulated or real, for the calibration table."
     d = in_sessions(log)
-    n = log.itemid.value_counts().to_numpy(); n = n[n >= 5] if (n >= 5).any() else n
+    n = log.itemid.value_counts().to_numpy()
+    n = n[n >= 5] if (n >= 5).any() else n
     top = lambda share: n[:max(1, round(len(n) * share))].sum() / n.sum() * 100
     recent = log.timestamp >= log.timestamp.max() - pd.Timedelta(days=7)
     figures = {**visitor_figures(d), **session_figures(d, categories),

@@ -34,8 +34,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 from .report import *
-try: import fcntl
-except ImportError: fcntl = None # Windows, see `main`
+try:
+    import fcntl
+except ImportError:
+    fcntl = None # Windows, see `main`
 
 # %% ../nbs/40_study.ipynb #043ec1c7
 class StudyError(ValueError):
@@ -59,8 +61,10 @@ def working_in(
     "Work in a folder, and remember where the command was typed."
     _typed_in.append(Path.cwd())
     try:
-        with contextlib.chdir(folder): yield
-    finally: _typed_in.pop()
+        with contextlib.chdir(folder):
+            yield
+    finally:
+        _typed_in.pop()
 
 def from_here(
     path:Path, # file or folder
@@ -82,20 +86,24 @@ class Allowed:
 
     def one(self, value)->bool: # a number or a word
         "Whether a single value is allowed."
-        if self.words: return any(re.fullmatch(re.sub(r'\bN\b', r'\\d{1,18}', re.escape(w)), str(value)) for w in self.words)
+        if self.words:
+            return any(re.fullmatch(re.sub(r'\bN\b', r'\\d{1,18}', re.escape(w)), str(value)) for w in self.words)
         low = self.low is None or (value > self.low if self.above else value >= self.low)
         return low and (self.high is None or (value < self.high if self.below else value <= self.high))
 
     def members(self, value)->list:
         "The numbers or words of a list; of anything else, itself."
-        if not self.many: return [value]
+        if not self.many:
+            return [value]
         parts = [p.strip() for p in value.split(',')] if value.strip() else []
         return parts if self.words else [int(p) for p in parts]
 
     def holds(self, value)->bool: # of the parameter's type
         "Whether a value is allowed, rule aside."
-        try: parts = self.members(value)
-        except ValueError: return False
+        try:
+            parts = self.members(value)
+        except ValueError:
+            return False
         return len(parts) == len(set(parts)) and all(map(self.one, parts)) and (bool(parts) or self.many == 'any of')
 
 # %% ../nbs/40_study.ipynb #a11c0005
@@ -105,10 +113,14 @@ def in_words(
     "What is allowed, for a person."
     a, words = allowed, [w or 'nothing' for w in allowed.words]
     low, high = (x if x is None else f'{x:,}' if isinstance(x, int) else f'{x:g}' for x in (a.low, a.high))
-    if words: said = f"{a.many or 'one of'} {', '.join(words)}" if a.many or len(words) > 2 else ' or '.join(words)
-    elif low and high and not a.above and not a.below: said = f'from {low} to {high}'
-    else: said = ' and '.join([f"{'above' if a.above else 'at least'} {low}"] * bool(low) + [f"{'below' if a.below else 'at most'} {high}"] * bool(high))
-    if a.many and not words: said = f'{a.many} the numbers {said}'
+    if words:
+        said = f"{a.many or 'one of'} {', '.join(words)}" if a.many or len(words) > 2 else ' or '.join(words)
+    elif low and high and not a.above and not a.below:
+        said = f'from {low} to {high}'
+    else:
+        said = ' and '.join([f"{'above' if a.above else 'at least'} {low}"] * bool(low) + [f"{'below' if a.below else 'at most'} {high}"] * bool(high))
+    if a.many and not words:
+        said = f'{a.many} the numbers {said}'
     return said + ', each once' * bool(a.many) + f', where {a.rule}' * bool(a.rule)
 
 # %% ../nbs/40_study.ipynb #a11c0009
@@ -118,17 +130,23 @@ def constant(
 ):            # a tuple of words, a number, or None where no text defines it
     "A constant's number, or its members or keys that are words."
     for source in sources:
-        if not (m := re.search(rf'^(\w+, )*{name}\b.*=', source, re.M)): continue
+        if not (m := re.search(rf'^(\w+, )*{name}\b.*=', source, re.M)):
+            continue
         lines = source[m.start():].splitlines()[:100]
         for n in range(1, len(lines) + 1): # the rest of a module is not looked at
-            with contextlib.suppress(SyntaxError): node = ast.parse('\n'.join(lines[:n])).body[0]; break
-        else: continue
+            with contextlib.suppress(SyntaxError):
+                node = ast.parse('\n'.join(lines[:n])).body[0]
+                break
+        else:
+            continue
         target, value = node.targets[0], node.value
         pairs = zip(target.elts, value.elts) if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) else [(target, value)]
         value = next((v for t, v in pairs if ast.unparse(t) == name), None)
-        if isinstance(value, ast.Constant): return value.value
+        if isinstance(value, ast.Constant):
+            return value.value
         words = value.keys if isinstance(value, ast.Dict) else getattr(value, 'elts', [])
-        if words: return tuple(str(w.value) for w in words if isinstance(w, ast.Constant))
+        if words:
+            return tuple(str(w.value) for w in words if isinstance(w, ast.Constant))
 
 # %% ../nbs/40_study.ipynb #a11c0012
 _BRACKETS = r'\[(any of |some of |)([^\[\];]*)(?:; ([^\[\]]+))?\]$'
@@ -138,14 +156,16 @@ def read_allowed(
     constants=lambda name: None, # name in capitals -> its words, its number, or None
 )->tuple:                      # `Allowed`, or None where there are no brackets; the comment with constants spelled out
     "What the brackets at the end of a comment say."
-    if not (m := re.search(_BRACKETS, comment)): return None, comment
+    if not (m := re.search(_BRACKETS, comment)):
+        return None, comment
     many, span, rule = m[1].strip(), m[2], m[3] or ''
     known = {n: v for n in re.findall(r'\b[A-Z]{2,}\b', span) if (v := constants(n)) is not None}
     for name, value in known.items():
         spelled = '|'.join(w for w in value if ',' not in w or not many) if isinstance(value, tuple) else str(value)
         span = re.sub(rf'(^|(?<=[|.])){name}(?=$|[|.])', lambda _: spelled, span)
     comment = f"{comment[:m.start()]}[{m[1]}{span}{f'; {rule}' * bool(rule)}]"
-    if not (ends := re.fullmatch(r'(>?)([-\w.+]*?)\.\.(<?)([-\w+.]*)', span)): return Allowed(words=tuple(span.split('|')), many=many, rule=rule), comment
+    if not (ends := re.fullmatch(r'(>?)([-\w.+]*?)\.\.(<?)([-\w+.]*)', span)):
+        return Allowed(words=tuple(span.split('|')), many=many, rule=rule), comment
     low, high = (ast.literal_eval(e) if e else None for e in (ends[2], ends[4]))
     return Allowed(low, high, bool(ends[1]), bool(ends[3]), many=many, rule=rule), comment
 
@@ -164,11 +184,16 @@ class Parameter:
 
     def parse(self, text:str): # as typed on the command line
         "The value that a text stands for."
-        if self.optional and text.lower() == 'none': return None
-        try: value = KINDS[self.kind](text)
-        except (ValueError, KeyError): raise self.refusal(repr(text), f'of type {self.kind}') from None
-        if self.kind == 'float' and not math.isfinite(value): raise self.refusal(text, 'of type float')
-        if self.allowed and not self.allowed.holds(value): raise self.refusal(repr(text) if self.kind == 'str' else text)
+        if self.optional and text.lower() == 'none':
+            return None
+        try:
+            value = KINDS[self.kind](text)
+        except (ValueError, KeyError):
+            raise self.refusal(repr(text), f'of type {self.kind}') from None
+        if self.kind == 'float' and not math.isfinite(value):
+            raise self.refusal(text, 'of type float')
+        if self.allowed and not self.allowed.holds(value):
+            raise self.refusal(repr(text) if self.kind == 'str' else text)
         return value
 
     def refusal(self, found:str, kind='')->StudyError: # what was found; what it should have been first of all
@@ -185,10 +210,13 @@ def read_parameters(
     "What a parameters cell declares."
     found, lines = {}, source.splitlines()
     for node in ast.parse(source).body:
-        if not isinstance(node, (ast.AnnAssign, ast.Assign)): continue
+        if not isinstance(node, (ast.AnnAssign, ast.Assign)):
+            continue
         name = ast.unparse(node.target if isinstance(node, ast.AnnAssign) else node.targets[0])
-        try: default = ast.literal_eval(node.value)
-        except ValueError: raise StudyError(f'the default of {name} must be a plain value') from None
+        try:
+            default = ast.literal_eval(node.value)
+        except ValueError:
+            raise StudyError(f'the default of {name} must be a plain value') from None
         kind = ast.unparse(node.annotation) if isinstance(node, ast.AnnAssign) else type(default).__name__
         known = re.search(r'int|float|bool|str', kind)
         comment = lines[node.end_lineno - 1].encode()[node.end_col_offset:].decode().partition('#')[2].strip()
@@ -240,7 +268,8 @@ def choose(
 )->list:   # in the order they run
     "The notebooks to run: those asked for and what they need."
     for n in only:
-        if n not in names: raise StudyError(f'there is no notebook {n}: {near(n, names)}')
+        if n not in names:
+            raise StudyError(f'there is no notebook {n}: {near(n, names)}')
     wanted = {m for n in only for m in [n, *needed(n, names)]} or {n for n in names if n < '9'}
     return [n for n in names if n in wanted]
 
@@ -281,15 +310,19 @@ PROFILES = {
 # %% ../nbs/40_study.ipynb #15c44215
 def _set(values, notebooks, where, name, text)->list:
     "Put one setting into every notebook that it is for, and say into which."
-    if where not in ('*', *notebooks): raise StudyError(f'there is no notebook {where}: {near(where, notebooks)}')
+    if where not in ('*', *notebooks):
+        raise StudyError(f'there is no notebook {where}: {near(where, notebooks)}')
     places = list(notebooks) if where == '*' else [where]
     have = [n for n in places if name in notebooks[n].parameters]
     known = sorted({p for n in places for p in notebooks[n].parameters} - {'data', 'out'})
     who = 'no notebook has a' if where == '*' else f'{where} has no'
-    if not have: raise StudyError(f'{who} parameter {name}: {near(name, known)}')
+    if not have:
+        raise StudyError(f'{who} parameter {name}: {near(name, known)}')
     for n in have:
-        try: values[n][name] = notebooks[n].parameters[name].parse(text)
-        except StudyError as e: raise StudyError(f'{n}.{e}') from None
+        try:
+            values[n][name] = notebooks[n].parameters[name].parse(text)
+        except StudyError as e:
+            raise StudyError(f'{n}.{e}') from None
     return have
 
 def python_of(rule:str)->str: # see `Allowed`
@@ -305,7 +338,8 @@ def check_rules(
     for p in parameters.values():
         rule = p.allowed.rule if p.allowed else ''
         # an expression of our own notebooks, which would be run next anyway
-        if not rule or all(eval(python_of(rule), {'__builtins__': {}}, values | {p.name: v}) for v in p.allowed.members(values[p.name])): continue
+        if not rule or all(eval(python_of(rule), {'__builtins__': {}}, values | {p.name: v}) for v in p.allowed.members(values[p.name])):
+            continue
         others = ', '.join(f'{n} is {values[n]}' for n in dict.fromkeys(re.findall(r'\w+', rule)) if n in values and n != p.name)
         raise StudyError(f"{name}.{p.refusal(str(values[p.name]))}{f', while {others}' * bool(others)}")
 
@@ -318,10 +352,13 @@ def read_settings(
     for setting in settings:
         key, equals, text = setting.partition('=')
         where, dot, name = key.strip().rpartition('.')
-        if not equals or not name: raise StudyError(f'-p {setting}: write parameter=value or notebook.parameter=value')
-        if name in ('data', 'out'): raise StudyError(f'-p {setting}: --data and --study do this')
+        if not equals or not name:
+            raise StudyError(f'-p {setting}: write parameter=value or notebook.parameter=value')
+        if name in ('data', 'out'):
+            raise StudyError(f'-p {setting}: --data and --study do this')
         key = where if dot else '*', name
-        if key in found and found[key][-1] != text.strip(): raise StudyError(f'-p {found[key][0]} and -p {setting} contradict each other: give one of them')
+        if key in found and found[key][-1] != text.strip():
+            raise StudyError(f'-p {found[key][0]} and -p {setting} contradict each other: give one of them')
         found[key] = setting, *key, text.strip()
     return sorted(found.values(), key=lambda s: s[1] != '*')
 
@@ -333,15 +370,18 @@ def settle(
     plan=None,         # notebooks that are to run; all when None
 )->dict:               # notebook -> parameter -> value, for every parameter
     "Every parameter of every notebook."
-    if profile not in profiles: raise StudyError(f'there is no profile {profile}: {near(profile, profiles)}')
+    if profile not in profiles:
+        raise StudyError(f'there is no profile {profile}: {near(profile, profiles)}')
     values = {n: {p.name: p.default for p in nb.parameters.values()} for n, nb in notebooks.items()}
     for where, changes in profiles[profile].items():
-        for name, value in changes.items(): _set(values, notebooks, where, name, str(value))
+        for name, value in changes.items():
+            _set(values, notebooks, where, name, str(value))
     for setting, where, name, text in read_settings(settings):
         have = _set(values, notebooks, where, name, text)
         if plan is not None and not set(have) & set(plan):
             raise StudyError(f"-p {setting} is for {', '.join(have)}, which this run leaves out: add --only {have[0]}, or leave the setting out")
-    for n, nb in notebooks.items(): check_rules(n, nb.parameters, values[n])
+    for n, nb in notebooks.items():
+        check_rules(n, nb.parameters, values[n])
     return values
 
 # %% ../nbs/40_study.ipynb #28a26302
@@ -355,23 +395,29 @@ def placed(
     events='', # as typed: click=view,order=transaction
 )->str:        # both in one text
     "Where the events are, and what they are called there."
-    if not events: return data
+    if not events:
+        return data
     from recsys_nb.data import read_events, split_events, with_events
-    if not data or data.startswith('simulated'): raise StudyError(f'--events {events}: a simulated shop has its own names, give --data')
+    if not data or data.startswith('simulated'):
+        raise StudyError(f'--events {events}: a simulated shop has its own names, give --data')
     try:
         place, said = split_events(data)
         both = read_events(with_events('', said).partition('events=')[2] + ',' + events)
-    except ValueError as e: raise StudyError(str(e)) from None
+    except ValueError as e:
+        raise StudyError(str(e)) from None
     return with_events(place, both)
 
 def place_of(
     data:str, # see `placed`
 )->str:       # without what its events are called
     "Where the events are."
-    if '?' not in data: return data
+    if '?' not in data:
+        return data
     from recsys_nb.data import split_events
-    try: return split_events(data)[0]
-    except ValueError as e: raise StudyError(str(e)) from None
+    try:
+        return split_events(data)[0]
+    except ValueError as e:
+        raise StudyError(str(e)) from None
 
 # %% ../nbs/40_study.ipynb #28a26304
 def data_source(
@@ -379,7 +425,8 @@ def data_source(
     root:Path, # project folder
 )->str:        # what the notebooks get, relative to nbs/
     "Where the events are, as the notebooks see it."
-    if data.startswith('simulated'): return data
+    if data.startswith('simulated'):
+        return data
     place = place_of(data)
     path, root = Path(place).expanduser().resolve(), root.resolve()
     if not os.path.exists(path):
@@ -387,7 +434,8 @@ def data_source(
     if os.path.commonpath([path, root]) == os.sep:
         link = root/'data'/'links'/digest(str(path))/path.name
         link.parent.mkdir(parents=True, exist_ok=True)
-        if not link.is_symlink(): link.symlink_to(path)
+        if not link.is_symlink():
+            link.symlink_to(path)
         path = link
     path = os.path.relpath(path, root/'nbs')
     return f'{path}{data[len(place):]}'
@@ -401,7 +449,8 @@ def study_name(
     "The name asked for, else the data's, else the profile's."
     place = place_of(data)
     stem = re.sub(r'(?<=.)\.(zip|gz|csv|csv\.gz|parquet)$', '', Path(place).resolve().name)
-    if place.startswith('simulated'): stem = place
+    if place.startswith('simulated'):
+        stem = place
     if re.search(r'[\ud800-\udfff]', f'{data}{Path(place).resolve()}'): # bytes that no manifest can hold
         shown = data.encode(errors='replace').decode()
         raise StudyError(f'--data {shown}: its path is no text in {sys.getfilesystemencoding()}, rename it')
@@ -429,10 +478,13 @@ def check_shop(
 ):
     "Refuse a simulated shop whose size is none, or too large for this machine."
     from recsys_nb.shop import parse_simulated
-    try: size = parse_simulated(data)
-    except ValueError as e: raise StudyError(f'{name} {e}') from None
+    try:
+        size = parse_simulated(data)
+    except ValueError as e:
+        raise StudyError(f'{name} {e}') from None
     needed = sum(getattr(size, k, 0) * n for k, n in BYTES.items())
-    if needed > free(): raise StudyError(f'{name} {data}: this shop takes about {needed / 1e9:.1f} GB of memory, and {free() / 1e9:.1f} are free: choose fewer visitors or items')
+    if needed > free():
+        raise StudyError(f'{name} {data}: this shop takes about {needed / 1e9:.1f} GB of memory, and {free() / 1e9:.1f} are free: choose fewer visitors or items')
 
 def check_shops(
     data:str,    # see `check_shop`
@@ -442,7 +494,8 @@ def check_shops(
     check_shop(data)
     for notebook, parameters in values.items():
         for name, value in parameters.items():
-            if name != 'data' and str(value).startswith('simulated'): check_shop(value, name=f'{notebook}.{name}')
+            if name != 'data' and str(value).startswith('simulated'):
+                check_shop(value, name=f'{notebook}.{name}')
 
 # %% ../nbs/40_study.ipynb #f9a70bc4
 def describe_data(
@@ -451,8 +504,11 @@ def describe_data(
     "Read the events, and say what they are."
     from recsys_nb.data import open_source, fingerprint, split_events
     from recsys_nb.shop import open_data, load_log
-    try: folder, (log, report) = open_data(source), load_log(source); whole = fingerprint(open_source(folder))
-    except (ValueError, FileNotFoundError, NotADirectoryError, PermissionError) as e: raise StudyError(f'--data: {e}') from None
+    try:
+        folder, (log, report) = open_data(source), load_log(source)
+        whole = fingerprint(open_source(folder))
+    except (ValueError, FileNotFoundError, NotADirectoryError, PermissionError) as e:
+        raise StudyError(f'--data: {e}') from None
     simulated = source.startswith('simulated')
     return dict(name=source if simulated else Path(split_events(source)[0]).name, source=source, simulated=simulated,
                 folder=os.path.relpath(folder), fingerprint=whole, rows=report.rows,
@@ -473,16 +529,20 @@ def check_windows(
     wanted = {tuple(v[n] for n in names) for v in values.values() if all(n in v for n in names)}
     said, remarks = [], []
     for *windows, context, least in sorted(wanted):
-        try: split = time_split(load_log(source)[0], *windows)
-        except ValueError as e: raise StudyError(f'{e} (-p test_days=..., -p valid_days=..., -p min_item_events=...)') from None
+        try:
+            split = time_split(load_log(source)[0], *windows)
+        except ValueError as e:
+            raise StudyError(f'{e} (-p test_days=..., -p valid_days=..., -p min_item_events=...)') from None
         valid, test = (next_item_queries(split, w, context, least) for w in ('valid', 'test'))
         wrong, *more = window_remarks(split, valid, test, purchase_queries(split), least)
-        if wrong: raise StudyError(wrong)
+        if wrong:
+            raise StudyError(wrong)
         said += more[0]
         remarks += more[1]
     remarks = [*dict.fromkeys(remarks)]
     notes += remarks
-    if source.startswith('simulated'): return remarks # the rest is as it was made
+    if source.startswith('simulated'):
+        return remarks # the rest is as it was made
     return [s[0].upper() + s[1:] for s in dict.fromkeys(said + notes)]
 
 # %% ../nbs/40_study.ipynb #9e10c7b2
@@ -491,9 +551,11 @@ def events_became(
     new:dict, # from `describe_data`
 )->str:       # '' for the same or for a first run; moved; changed: others at the same place; replaced: others from elsewhere
     "What became of a study's events since its last run."
-    if not old: return ''
+    if not old:
+        return ''
     same = all(old[k] == new[k] for k in ('source', 'folder', 'simulated'))
-    if old['fingerprint'] == new['fingerprint']: return '' if same else 'moved'
+    if old['fingerprint'] == new['fingerprint']:
+        return '' if same else 'moved'
     return 'changed' if place_of(old['source']) == place_of(new['source']) else 'replaced'
 
 def check_replaced(
@@ -503,7 +565,8 @@ def check_replaced(
 ):
     "Refuse other events under the name of a study that has results."
     kept = [e for e in old.get('notebooks', {}).values() if e['status'] != 'failed']
-    if not kept or events_became(old['data'], new) != 'replaced': return
+    if not kept or events_became(old['data'], new) != 'replaced':
+        return
     raise StudyError(f"the study {name} holds results of other events, {data_line(old['data'])}: "
                      'name this one with --study NAME, or have its results replaced with --replace')
 
@@ -518,10 +581,14 @@ def with_data(
     data:str,    # folder, zip or simulated:...
 )->str:
     "The same command for events at another place."
-    try: words = shlex.split(command)
-    except ValueError: return command
-    if '--data' in words[:-1]: words[words.index('--data') + 1] = data
-    else: words += ['--data', data]
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return command
+    if '--data' in words[:-1]:
+        words[words.index('--data') + 1] = data
+    else:
+        words += ['--data', data]
     return shlex.join(words)
 
 def follow_data(
@@ -546,7 +613,8 @@ def source_of(
     "Where a study's events are, as the notebooks see it; one sentence where they are gone."
     data, study = manifest['data'], manifest['study']
     place = root/'nbs'/place_of(data['source'])
-    if data['simulated'] or os.path.exists(place): return data['source']
+    if data['simulated'] or os.path.exists(place):
+        return data['source']
     raise StudyError(f"the events of {study} are not at {os.path.realpath(place)}: put them there again, or say where they are now, "
                      f"which runs nothing again: {with_data(manifest['command'], 'PLACE')}")
 
@@ -559,9 +627,11 @@ def meet_events(
     "Read the events of a run, and hold them to those of the last."
     old = read_manifest(folder)
     new = describe_data(source)
-    if not replace: check_replaced(folder.name, old, new)
+    if not replace:
+        check_replaced(folder.name, old, new)
     became = events_became(old.get('data'), new)
-    if became == 'moved': old = follow_data(folder.name, old, new)
+    if became == 'moved':
+        old = follow_data(folder.name, old, new)
     return old, new, became
 
 def events_line(
@@ -571,7 +641,8 @@ def events_line(
     new:dict,   # from `describe_data`
 )->str:
     "What became of a study's events, for who waits."
-    if became == 'moved': return f'The same events as before, now from {place}.'
+    if became == 'moved':
+        return f'The same events as before, now from {place}.'
     what = 'are others than at the last run' if became == 'changed' else 'replace those of the last run'
     return f"The events of {place} {what}: {new['events']:,}, they were {old['data']['events']:,}."
 
@@ -588,7 +659,8 @@ def library_of(
     found, queue = {}, imports(source)
     while queue:
         path = package/f'{queue.pop()}.py'
-        if path.stem in found or not path.exists(): continue
+        if path.stem in found or not path.exists():
+            continue
         text = path.read_text(encoding='utf-8')
         found[path.stem] = digest(ast.unparse(ast.parse(text)))
         queue |= imports(text)
@@ -663,7 +735,8 @@ def inputs_of(
     "Everything that a notebook's result depends on."
     cells = study.notebooks[name].cells
     code = '\n'.join(source for kind, source in cells if kind == 'code')
-    if module := own_module(cells): code += f'\nimport recsys_nb.{module}'
+    if module := own_module(cells):
+        code += f'\nimport recsys_nb.{module}'
     return dict(source=digest(cells), library=library_of(code, package_root()/'recsys_nb'),
                 data=study.manifest['data']['fingerprint'],
                 parameters={k: v for k, v in values.items() if k not in ('data', 'out')},
@@ -676,8 +749,10 @@ def why_run(
     folder:Path,  # study folder
 )->str:           # '' if there is no reason
     "Why a notebook has to run."
-    if not entry: return 'first time'
-    if entry['status'] != 'done': return 'it failed last time' if entry['status'] == 'failed' else 'it was interrupted'
+    if not entry:
+        return 'first time'
+    if entry['status'] != 'done':
+        return 'it failed last time' if entry['status'] == 'failed' else 'it was interrupted'
     old, changed = entry['inputs'], []
     words = dict(source='its own cells', library='the library', data='the events', parameters='its parameters',
                  needs='what it reads')
@@ -685,7 +760,8 @@ def why_run(
         both = {**old[k], **inputs[k]} if isinstance(inputs[k], dict) else {}
         names = [n for n in both if old[k].get(n) != inputs[k].get(n)]
         changed.append(words[k] + (f" ({', '.join(names)})" if names else ''))
-    if changed: return 'changed: ' + ', '.join(changed)
+    if changed:
+        return 'changed: ' + ', '.join(changed)
     missing = [f for f in [f'{name}.html', f'notebooks/{name}.ipynb', *entry['files']] if not (folder/f).exists()]
     return f'{missing[0]} is missing' if missing else ''
 
@@ -711,31 +787,38 @@ def misfit(
     name='its top', # what to call it
 )->str:             # '' where it fits
     "What is wrong with a value."
-    if isinstance(shape, list) and isinstance(value, list): shape, value = {'*': shape[0]}, dict(enumerate(value))
+    if isinstance(shape, list) and isinstance(value, list):
+        shape, value = {'*': shape[0]}, dict(enumerate(value))
     if isinstance(shape, dict) and isinstance(value, dict):
         missing = [k for k in shape if k != '*' and k not in value]
         parts = (misfit(v, shape.get(k, shape.get('*', object)), str(k) if name == 'its top' else f'{name}.{k}') for k, v in value.items())
         return f'{name} has no {missing[0]}' if missing else next(filter(None, parts), '')
-    try: fits = not isinstance(shape, (list, dict)) and (isinstance(value, shape) if isinstance(shape, (type, tuple)) else shape(value))
-    except ValueError: fits = False
+    try:
+        fits = not isinstance(shape, (list, dict)) and (isinstance(value, shape) if isinstance(shape, (type, tuple)) else shape(value))
+    except ValueError:
+        fits = False
     return '' if fits else f'{name} is {value!r:.60}'
 
 # %% ../nbs/40_study.ipynb #2d597b78
 def read_manifest(folder:Path)->dict: # study folder
     "What a study's manifest says; empty if there is none, a `StudyError` where it can't be believed."
     path = folder/'manifest.json'
-    if not path.exists(): return {}
+    if not path.exists():
+        return {}
     refuse = lambda why: StudyError(f'{from_here(path)} ' + printable(' '.join(why.split()))[:200]
                                     + ': remove that folder, or name another study')
     try:
-        if not path.is_file() or path.stat().st_size > LARGEST: raise refuse('is no file of a size that can be read')
+        if not path.is_file() or path.stat().st_size > LARGEST:
+            raise refuse('is no file of a size that can be read')
         found = json.loads(path.read_text(encoding='utf-8'))
         json.dumps(found, ensure_ascii=False).encode() # half a character, say
     except (ValueError, RecursionError) as e:
         raise e if isinstance(e, StudyError) else refuse(f'is damaged ({e})') from None
     version = found.get('format', 1) if isinstance(found, dict) else None
-    if isinstance(version, int) and version > FORMAT: raise refuse(f'is of format {version}, this version of recsys_nb reads up to {FORMAT}')
-    if wrong := misfit(found, SHAPE): raise refuse(f'is damaged or of a version that is too old ({wrong})')
+    if isinstance(version, int) and version > FORMAT:
+        raise refuse(f'is of format {version}, this version of recsys_nb reads up to {FORMAT}')
+    if wrong := misfit(found, SHAPE):
+        raise refuse(f'is damaged or of a version that is too old ({wrong})')
     return found
 
 def timestamp()->str:
@@ -782,14 +865,18 @@ def kernel_environment():
         HF_HUB_OFFLINE='1', HF_HUB_DISABLE_TELEMETRY='1', PYDEVD_DISABLE_FILE_VALIDATION='1',
         JUPYTER_PATH=join(f'{sys.prefix}/share/jupyter', 'JUPYTER_PATH'),
         PYTHONPATH=join(str(package_root()), 'PYTHONPATH'))
-    try: yield
-    finally: os.environ.clear(); os.environ.update(old)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(old)
 
 # %% ../nbs/40_study.ipynb #c8b2cd5c
 def _with_parent(parent, prctl):
     "What a kernel does first: it asks the system to be ended together with its parent, however that ends."
     prctl(1, signal.SIGKILL) # PR_SET_PDEATHSIG: when the thread ends that waits for it
-    if os.getppid() != parent: os._exit(1)
+    if os.getppid() != parent:
+        os._exit(1)
 
 def _attentive():
     """A manager of kernels whose client looks for replies once a second, when it is asked whether the kernel lives: pyzmq's asyncio sockets
@@ -799,9 +886,11 @@ def _attentive():
     from jupyter_client import AsyncKernelClient, AsyncKernelManager
     class Client(AsyncKernelClient):
         async def is_alive(self):
-            for channel in (self.shell_channel, self.iopub_channel): channel.socket.get(zmq.EVENTS)
+            for channel in (self.shell_channel, self.iopub_channel):
+                channel.socket.get(zmq.EVENTS)
             return await super().is_alive()
-    class Manager(AsyncKernelManager): client_factory = Type(Client, AsyncKernelClient)
+    class Manager(AsyncKernelManager):
+        client_factory = Type(Client, AsyncKernelClient)
     return Manager
 
 def _engine(seen):
@@ -837,15 +926,20 @@ def _look_at_memory(seen):
 def _in_words(e, process):
     "An error in one line; a kernel's death with its cause."
     code = process.poll() if process and 'ernel died' in str(e) else None
-    if code and code < 0: return f'its kernel was ended by signal {-code} ({signal.strsignal(-code)})' + '; was there too little memory?' * (code == -9)
-    if code is not None: return f'its kernel ended with status {code}'
+    if code and code < 0:
+        return f'its kernel was ended by signal {-code} ({signal.strsignal(-code)})' + '; was there too little memory?' * (code == -9)
+    if code is not None:
+        return f'its kernel ended with status {code}'
     name, text = (e.ename, e.evalue) if hasattr(e, 'ename') else (type(e).__name__, str(e))
     return f'{name}: {text}'.strip().splitlines()[0].removesuffix(':')
 
 def _keep(part, output):
     "Give an executed notebook its name, if it was written to its end."
-    with contextlib.suppress(OSError, ValueError): json.loads(part.read_text(encoding='utf-8')); os.replace(part, output)
-    with contextlib.suppress(OSError): part.unlink(missing_ok=True)
+    with contextlib.suppress(OSError, ValueError):
+        json.loads(part.read_text(encoding='utf-8'))
+        os.replace(part, output)
+    with contextlib.suppress(OSError):
+        part.unlink(missing_ok=True)
 
 # %% ../nbs/40_study.ipynb #b40ea110
 def execute(
@@ -864,21 +958,30 @@ def execute(
             import papermill
             _engine(seen)
             papermill.execute_notebook(notebook, str(part), values, engine_name='recsys_nb', kernel_name='python3', progress_bar=False)
-        except BaseException as e: seen.error = e
-        finally: over.set()
+        except BaseException as e:
+            seen.error = e
+        finally:
+            over.set()
     over = threading.Event() # an interrupted Thread.join takes the thread for ended (Python 3.11)
     try:
         threading.Thread(target=work, daemon=True).start()
         while not over.wait(0.2):
-            _look_at_memory(seen); tick(seen.cell, seen.cells)
-            if limit and time.monotonic() - began > limit: late = True; _end_kernel(seen) # again, if it only starts now
+            _look_at_memory(seen)
+            tick(seen.cell, seen.cells)
+            if limit and time.monotonic() - began > limit:
+                late = True
+                _end_kernel(seen) # again, if it only starts now
     except KeyboardInterrupt: # again and again, as it may just be starting
         began = time.monotonic()
-        while not over.wait(0.1) and time.monotonic() - began < 10: _end_kernel(seen)
+        while not over.wait(0.1) and time.monotonic() - began < 10:
+            _end_kernel(seen)
         raise
-    finally: _keep(part, output)
-    if late: return f'cell {seen.cell}: ran longer than the time limit of {clock(limit)} (--time-limit)', seen.peak
-    if not (e := seen.error): return '', seen.peak
+    finally:
+        _keep(part, output)
+    if late:
+        return f'cell {seen.cell}: ran longer than the time limit of {clock(limit)} (--time-limit)', seen.peak
+    if not (e := seen.error):
+        return '', seen.peak
     return scrub(f'cell {seen.cell}: {_in_words(e, seen.process)}')[:300], seen.peak
 
 # %% ../nbs/40_study.ipynb #0b0a4951
@@ -896,7 +999,8 @@ def export_notebook(
     if path.exists():
         write_text(path, scrub(path.read_text(encoding='utf-8')))
         node = nbformat.read(path, 4)
-    else: node = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(f'# {nb.title}')])
+    else:
+        node = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(f'# {nb.title}')])
     body, toc = page_body(page.read_text(encoding='utf-8')) if again else notebook_body(mark_cells(node, nb, entry['parameters']))
     links = {k: n and (n, study.notebooks[n].title) for k, n in neighbours(name, pages).items()}
     failed = f"This notebook failed in {entry['error']}" if entry['status'] == 'failed' else ''
@@ -909,7 +1013,8 @@ def status(
 )->str:
     "How a notebook's last run ended, and whether what it read has changed since."
     entry = study.entry(name)
-    if not entry: return 'not run'
+    if not entry:
+        return 'not run'
     stale = any(study.entry(n).get('finished') != when for n, when in entry['inputs']['needs'].items())
     stale |= entry['inputs']['data'] != study.manifest['data']['fingerprint']
     return 'out of date' if stale and entry['status'] == 'done' else entry['status'].replace('running', 'not finished')
@@ -934,7 +1039,8 @@ MARKS = dict(waiting=('·', 'dim'), running=('▸', 'bold'), done=('✓', 'green
 def board(study)->Table: # from `Study`
     "A line a notebook, as many as the terminal has room for."
     grid, names = Table.grid(padding=(0, 1), expand=True), list(study.rows)
-    for width in (1, max(map(len, names), default=1), 11): grid.add_column(no_wrap=True, min_width=width)
+    for width in (1, max(map(len, names), default=1), 11):
+        grid.add_column(no_wrap=True, min_width=width)
     grid.add_column(no_wrap=True, overflow='ellipsis', ratio=1)
     room = max(4, study.console.height - 2)
     now = max((i for i, n in enumerate(names) if study.rows[n][0] != 'waiting'), default=0)
@@ -954,8 +1060,10 @@ def tell(
 ):
     "Say how a notebook is doing."
     study.rows[name] = state, text
-    if study.live: study.live.update(board(study))
-    elif line: study.say(f'{name}  {line}', 'quiet' if state == 'failed' else 'normal')
+    if study.live:
+        study.live.update(board(study))
+    elif line:
+        study.say(f'{name}  {line}', 'quiet' if state == 'failed' else 'normal')
 
 # %% ../nbs/40_study.ipynb #15172b4a
 @contextlib.contextmanager
@@ -965,9 +1073,12 @@ def watching(
 ):
     "Draw the board while the study runs, if there is a terminal to draw on, and leave it there."
     study.rows = {n: ('waiting', '') for n in plan}
-    if not study.console.is_terminal or study.level == 'quiet': yield; return
+    if not study.console.is_terminal or study.level == 'quiet':
+        yield
+        return
     try:
-        with Live(board(study), console=study.console, refresh_per_second=4, transient=True, redirect_stderr=False) as study.live: yield
+        with Live(board(study), console=study.console, refresh_per_second=4, transient=True, redirect_stderr=False) as study.live:
+            yield
     finally:
         study.live = None
         size = study.console.size
@@ -982,7 +1093,8 @@ def progress(study, name:str): # from `Study`; notebook; -> function
         nonlocal said
         now = time.monotonic()
         verbose = study.level == 'verbose' and now - said >= 5
-        if verbose: said = now
+        if verbose:
+            said = now
         tell(study, name, 'running', f'cell {cell}/{cells}, {clock(now - start)}, study {clock(now - study.began)}',
              f'cell {cell}/{cells}  {clock(now - start)}  (study {clock(now - study.began)})' if verbose else '')
     return tick
@@ -997,7 +1109,8 @@ def files_since(
     for path in folder.rglob('*'):
         part = path.relative_to(folder).as_posix()
         ours = re.fullmatch(r'notebooks/.*|manifest.json|index.html|\d\d_\w+\.html|(.*/)?\..*|.*tfevents.*', part)
-        if path.is_file() and not ours and path.stat().st_mtime >= began - 0.01: found.append(part)
+        if path.is_file() and not ours and path.stat().st_mtime >= began - 0.01:
+            found.append(part)
     return sorted(found)
 
 def written_by(study, name:str)->set: # from `Study`; notebook
@@ -1012,20 +1125,27 @@ def owned(study, name:str)->list: # from `Study`; notebook
 
 def forget(study, name:str): # from `Study`; notebook
     "Remove what a notebook's last run wrote, and the folders that are empty then."
-    for path in (study.folder/f for f in owned(study, name)): remove_within(study.folder, path)
+    for path in (study.folder/f for f in owned(study, name)):
+        remove_within(study.folder, path)
 
 def remove_within(
     top:Path,  # study folder
     path:Path, # file that may be in it
 ):
     "Remove a file, and the folders above it that are empty then; nothing that a link leads out of the study to."
-    if not path.parent.resolve().is_relative_to(top.resolve()): return
-    if path.is_file() or path.is_symlink(): path.unlink()
+    if not path.parent.resolve().is_relative_to(top.resolve()):
+        return
+    if path.is_file() or path.is_symlink():
+        path.unlink()
     for folder in path.parents:
-        if folder == top: return
-        try: folder.rmdir()
-        except FileNotFoundError: continue
-        except OSError: return # something is in it
+        if folder == top:
+            return
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return # something is in it
 
 # %% ../nbs/40_study.ipynb #2c8b0cec
 def clear_of_gone(
@@ -1037,7 +1157,8 @@ def clear_of_gone(
     forget(study, name)
     left = [study.folder/f'{name}.html', study.folder/'notebooks'/f'{name}.ipynb'] if re.fullmatch(r'\d\d_\w+', name) else []
     left += [p for f in folders for p in (study.folder/f).glob('tensorboard/**/*tfevents*')] # in no list of files, see `files_since`
-    for path in left: remove_within(study.folder, path)
+    for path in left:
+        remove_within(study.folder, path)
     return [f for f in folders if (study.folder/f).exists()]
 
 def clear_of_others(
@@ -1071,9 +1192,11 @@ def run_notebook(
 )->dict:              # its entry
     "Run one notebook, keep its page, and write down how it went."
     old, path = study.entry(name), study.folder/'notebooks'/f'{name}.ipynb'
-    if old and (force or old['status'] == 'done' or old['inputs'] != inputs): forget(study, name)
+    if old and (force or old['status'] == 'done' or old['inputs'] != inputs):
+        forget(study, name)
     kept = [f for f in owned(study, name) if (study.folder/f).exists()]
-    path.parent.mkdir(parents=True, exist_ok=True); path.unlink(missing_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
     entry = dict(status='running', error='', started=timestamp(), finished=None, seconds=None, parameters=values,
                  inputs=inputs, files=kept)
     study.manifest['notebooks'][name] = entry
@@ -1082,7 +1205,9 @@ def run_notebook(
     try:
         entry['error'], entry['peak_mb'] = execute(f'{name}.ipynb', os.path.relpath(path), values, progress(study, name), limit)
         entry['status'] = 'failed' if entry['error'] else 'done'
-    except KeyboardInterrupt: entry['status'] = 'interrupted'; raise
+    except KeyboardInterrupt:
+        entry['status'] = 'interrupted'
+        raise
     finally:
         seconds = round(time.monotonic() - start, 1)
         entry |= dict(finished=timestamp(), seconds=seconds, files=sorted({*kept, *files_since(study.folder, began)}))
@@ -1098,7 +1223,8 @@ def unexported(study, name:str)->str: # from `Study`; notebook; -> '' where ther
     "What a notebook defines and the library does not have, in one sentence."
     names = not_exported(study.notebooks[name].cells, package_root()/'recsys_nb')
     shown = ', '.join(names[:5]) + (f' and {len(names) - 5} more' if len(names) > 5 else '')
-    if not names: return ''
+    if not names:
+        return ''
     return (f'{name} defines {shown}, which the library does not have, or has otherwise, '
             f'so that the demo and other notebooks go without: {EXPORT}')
 
@@ -1106,12 +1232,15 @@ def homeless(study, name:str)->str: # from `Study`; notebook; -> '' where there 
     "Which models a notebook kept whose class is in no module, in one sentence."
     found = []
     for file in study.entry(name)['files']:
-        if not re.fullmatch('results/[^/]+/model.json', file): continue
+        if not re.fullmatch('results/[^/]+/model.json', file):
+            continue
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError): # whatever it holds
             kept_as = json.loads((study.folder/file).read_text(encoding='utf-8'))['class']
             module, _, kept = kept_as.partition('.')
-            if module == '__main__': found.append(kept)
-    if not found: return ''
+            if module == '__main__':
+                found.append(kept)
+    if not found:
+        return ''
     return (f"{name} kept {', '.join(found)}, which no module of the library has: "
             f'put #| export on its cell, {EXPORT}')
 
@@ -1128,7 +1257,8 @@ def run_or_skip(
     inputs = inputs_of(study, name, values)
     reason = 'asked to by --force' if force else why_run(name, study.entry(name), inputs, study.folder)
     lacking = unexported(study, name)
-    if lacking: study.say(lacking)
+    if lacking:
+        study.say(lacking)
     if not reason:
         when = str(study.entry(name)['finished'])[:16].replace('T', ' ')
         text = f'cells, library, parameters and events are those of {when} UTC'
@@ -1136,11 +1266,14 @@ def run_or_skip(
         return False
     tell(study, name, 'running', reason, f'runs: {reason}')
     own = {k: v for k, v in values.items() if v != study.notebooks[name].parameters[k].default and k not in ('data', 'out')}
-    if own: study.say(f"{name}  with {', '.join(f'{k}={v}' for k, v in own.items())}", 'verbose')
+    if own:
+        study.say(f"{name}  with {', '.join(f'{k}={v}' for k, v in own.items())}", 'verbose')
     entry = run_notebook(study, name, values, inputs, force, limit)
-    if not lacking and (lost := homeless(study, name)): study.say(lost)
+    if not lacking and (lost := homeless(study, name)):
+        study.say(lost)
     text = entry['error'] or study.finding(name) or 'no finding'
-    if entry['error']: text += f'; read on in {from_here(study.folder)}/{name}.html'
+    if entry['error']:
+        text += f'; read on in {from_here(study.folder)}/{name}.html'
     tell(study, name, entry['status'], f"{clock(entry['seconds'])}  {text}", f"{entry['status']} in {clock(entry['seconds'])}: {text}")
     return True
 
@@ -1149,7 +1282,8 @@ def seeds(values:dict)->dict: # notebook -> parameter -> value
     "Which notebooks use which seed."
     used = {}
     for n, v in values.items():
-        if 'seed' in v: used.setdefault(str(v['seed']), []).append(n)
+        if 'seed' in v:
+            used.setdefault(str(v['seed']), []).append(n)
     return {s: ', '.join(names) for s, names in used.items()}
 
 def command_line(data:str, study:str, profile:str, settings, only, force:bool)->str: # as typed
@@ -1178,7 +1312,8 @@ def terminal_table(t:dict)->Table: # see `comparison_tables`
     title = t['protocol'] + ('' if t['same'] else ' (different queries: rows cannot be compared)')
     table = Table('Model', 'Queries', *t['columns'], title=Text(printable(title)), title_justify='left')
     number = lambda c: '–' if c is None else f'{c[0]:.4f}' + ('' if c[1] is None else f' [{c[1]:.4f}, {c[2]:.4f}]') + ' ~*'[c[3]:c[3] + 1].replace(' ', '')
-    for model, n, cells in t['rows']: table.add_row(Text(printable(model)), f'{n:,}', *map(number, cells))
+    for model, n, cells in t['rows']:
+        table.add_row(Text(printable(model)), f'{n:,}', *map(number, cells))
     return table
 
 # %% ../nbs/40_study.ipynb #69f71ce8
@@ -1189,21 +1324,29 @@ def alone(root:Path, study:str): # project folder; name of a study
     "Keep other runs of this study out."
     path = root/'reports'/f'.{study}.lock'
     folder = root/'reports'/study
-    if folder.exists() and not folder.is_dir(): raise StudyError(f'--study {study}: {from_here(folder)} is a file, choose another name')
+    if folder.exists() and not folder.is_dir():
+        raise StudyError(f'--study {study}: {from_here(folder)} is a file, choose another name')
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not fcntl: raise StudyError(SYSTEMS)
+    if not fcntl:
+        raise StudyError(SYSTEMS)
     with open(path, 'w') as file:
-        try: fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError: raise StudyError(f'the study {study} is being run by another process: wait for its end, or name this one with --study') from None
-        except OSError: pass # a file system without locks: as alone as can be known
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StudyError(f'the study {study} is being run by another process: wait for its end, or name this one with --study') from None
+        except OSError:
+            pass # a file system without locks: as alone as can be known
         yield
 
 # %% ../nbs/40_study.ipynb #3ac62280
 def alive(pid:int)->bool: # number of a process
     "Whether there is such a process; one that ended and waits for its parent to hear of it is gone."
-    try: return psutil.Process(pid).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
-    except psutil.AccessDenied: return True
-    except (psutil.NoSuchProcess, OverflowError, ValueError): return False
+    try:
+        return psutil.Process(pid).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    except psutil.AccessDenied:
+        return True
+    except (psutil.NoSuchProcess, OverflowError, ValueError):
+        return False
 
 def _remove(path): shutil.rmtree(path, ignore_errors=True) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
 
@@ -1212,7 +1355,8 @@ def sweep(root:Path, study:str): # project folder; name of a study
     data, own = root/'data', (root/'reports'/study)
     for path in [*own.rglob('.*'), *data.glob('.simulated-*'), *(data/'cache').glob('.*')]:
         pid = re.search(r'\.(\d{1,9})(\.ipynb)?$', path.name)
-        if pid and not alive(int(pid[1])): _remove(path)
+        if pid and not alive(int(pid[1])):
+            _remove(path)
 
 @contextlib.contextmanager
 def temporary_place():
@@ -1220,15 +1364,18 @@ def temporary_place():
     for old in Path(tempfile.gettempdir()).glob('recsys_nb-*'):
         pid = re.fullmatch(r'recsys_nb-(\d{1,9})-\w+', old.name)
         with contextlib.suppress(OSError):
-            if pid and not alive(int(pid[1])) and old.lstat().st_uid == os.getuid(): _remove(old)
+            if pid and not alive(int(pid[1])) and old.lstat().st_uid == os.getuid():
+                _remove(old)
     before, environment = tempfile.tempdir, {n: os.environ.get(n) for n in ('TMPDIR', 'IPYTHONDIR', 'PYTHONSTARTUP')}
     with tempfile.TemporaryDirectory(prefix=f'recsys_nb-{os.getpid()}-', ignore_cleanup_errors=True) as place:
         tempfile.tempdir, os.environ['TMPDIR'], os.environ['IPYTHONDIR'] = place, place, f'{place}/ipython'
         os.environ.pop('PYTHONSTARTUP', None)
-        try: yield Path(place)
+        try:
+            yield Path(place)
         finally:
             tempfile.tempdir = before
-            for n, value in environment.items(): os.environ.pop(n, None) if value is None else os.environ.__setitem__(n, value)
+            for n, value in environment.items():
+                os.environ.pop(n, None) if value is None else os.environ.__setitem__(n, value)
 
 # %% ../nbs/40_study.ipynb #9e10c7b9
 def project_root(
@@ -1240,9 +1387,12 @@ def project_root(
         raise StudyError(f'no folder from {here} upwards is a checkout of recsys_nb, and {root}, where the library is installed, has no notebooks: '
                          'a study needs a checkout (git clone it, go there, make install)')
     missing = [name for name in ('nbs/_report', *needed) if not (root/name).exists() and not (name == 'nbs/_report' and own_files().is_dir())]
-    if not list((root/'nbs').glob('[0-9][0-9]_*.ipynb')): missing.append('notebooks in nbs')
-    if missing: raise StudyError(f'{root} was taken as the project, and has no {missing[0]}: get a whole checkout of recsys_nb')
-    if not here.is_relative_to(root): echo(f'recsys-nb: the project is {root}', err=True)
+    if not list((root/'nbs').glob('[0-9][0-9]_*.ipynb')):
+        missing.append('notebooks in nbs')
+    if missing:
+        raise StudyError(f'{root} was taken as the project, and has no {missing[0]}: get a whole checkout of recsys_nb')
+    if not here.is_relative_to(root):
+        echo(f'recsys-nb: the project is {root}', err=True)
     return root
 
 # %% ../nbs/40_study.ipynb #bf00e283
@@ -1250,7 +1400,8 @@ LOOK_ALIKE = str.maketrans('–—−·…×▸✓✗µ“”‘’', "---..x>+x
 
 def similar(error)->tuple: # UnicodeEncodeError -> text in ASCII, where to go on
     "What a terminal shows instead of characters that its encoding does not have: what looks like them, else question marks."
-    if not isinstance(error, UnicodeEncodeError): raise error
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
     text = error.object[error.start:error.end].translate(LOOK_ALIKE)
     return text.encode('ascii', 'replace').decode(), error.end
 
@@ -1258,7 +1409,8 @@ def show_anything():
     "Let nothing that is printed end a command, whatever encoding the terminal has."
     codecs.register_error('similar', similar)
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, 'reconfigure'): stream.reconfigure(errors='similar')
+        if hasattr(stream, 'reconfigure'):
+            stream.reconfigure(errors='similar')
 
 def echo(
     text:str,       # a line
@@ -1279,8 +1431,10 @@ def say_end(
 )->int:        # exit status: 0, or 1 when a notebook failed
     "What failed, and where the report is."
     failed = [n for n in plan if study.entry(n)['status'] == 'failed']
-    if failed: study.say(f"Failed: {', '.join(failed)}. Their pages show how far they got.", 'quiet')
-    if keep: study.say(f'{from_here(study.folder)}/index.html  ({clock(time.monotonic() - study.began)})', 'quiet')
+    if failed:
+        study.say(f"Failed: {', '.join(failed)}. Their pages show how far they got.", 'quiet')
+    if keep:
+        study.say(f'{from_here(study.folder)}/index.html  ({clock(time.monotonic() - study.began)})', 'quiet')
     return int(bool(failed))
 
 # %% ../nbs/40_study.ipynb #e37a63fb
@@ -1314,10 +1468,13 @@ def run_study(
                         machine=machine(), versions=versions(root),
                         notebooks={n: e for n, e in old.get('notebooks', {}).items() if n in notebooks})
         work = Study(root/'reports'/name, notebooks, manifest, console or screen(), level, began=began)
-        for sentence in check_windows(source, {n: values[n] for n in plan}, told['notes']): work.say(sentence)
+        for sentence in check_windows(source, {n: values[n] for n in plan}, told['notes']):
+            work.say(sentence)
         clear_of_others(work, old)
-        if became: work.say(events_line(became, data or shown, old, told))
-        with watching(work, plan): ran = [run_or_skip(work, n, values[n] | runner_sets(n, told, name), force, limit) for n in plan]
+        if became:
+            work.say(events_line(became, data or shown, old, told))
+        with watching(work, plan):
+            ran = [run_or_skip(work, n, values[n] | runner_sets(n, told, name), force, limit) for n in plan]
         work.manifest = old if old and not any(ran) else manifest | dict(finished=timestamp())
         finish(work, again=became == 'moved')
     return say_end(work, plan, keep)
@@ -1326,22 +1483,29 @@ def run_study(
 class Commands(typer.core.TyperGroup):
     "The commands; what typer refuses is said in one sentence, too."
     def main(self, *args, standalone_mode=True, **how):
-        if not standalone_mode: return super().main(*args, standalone_mode=False, **how)
+        if not standalone_mode:
+            return super().main(*args, standalone_mode=False, **how)
         completing = '_RECSYS_NB_COMPLETE' in os.environ # the shell asks while somebody types: no answer is better than a sentence
         try:
-            with contextlib.nullcontext() if completing else refusing(): code = super().main(*args, standalone_mode=False, **how)
-        except typer.Exit as e: sys.exit(e.exit_code)
+            with contextlib.nullcontext() if completing else refusing():
+                code = super().main(*args, standalone_mode=False, **how)
+        except typer.Exit as e:
+            sys.exit(e.exit_code)
         except typer.Abort: # Ctrl-C
             echo('Stopped.', err=True)
             sys.exit(130)
         except Exception as e:
-            if completing: sys.exit(1)
-            if not hasattr(e, 'format_message'): raise
+            if completing:
+                sys.exit(1)
+            if not hasattr(e, 'format_message'):
+                raise
             option = getattr(e, 'param', None)
             bounds = Allowed(getattr(option, 'min', None), getattr(option, 'max', None))
             said = f'{option.opts[0]} must be a number {in_words(bounds)}.' if None not in (bounds.low, bounds.high) else ' '.join(e.format_message().split())
-            if type(e).__name__ == 'NoArgsIsHelpError': e.show()
-            else: echo(f'recsys-nb: {said}', err=True)
+            if type(e).__name__ == 'NoArgsIsHelpError':
+                e.show()
+            else:
+                echo(f'recsys-nb: {said}', err=True)
             sys.exit(2)
         sys.exit(code if isinstance(code, int) else 0)
 
@@ -1374,26 +1538,35 @@ def refusing(
 ):
     "Say a refusal in one sentence, and end with status 2; with 1 what the machine is short of, with 130 after Ctrl-C."
     short = f'there is too little memory: {on}'
-    try: yield; return
-    except StudyError as e: status, text = 2, f'recsys-nb: {printable(str(e))}'
-    except MemoryError: status, text = 1, f'recsys-nb: {short}'
+    try:
+        yield
+        return
+    except StudyError as e:
+        status, text = 2, f'recsys-nb: {printable(str(e))}'
+    except MemoryError:
+        status, text = 1, f'recsys-nb: {short}'
     except (ImportError, RuntimeError) as e: # a library or a thread that finds no room, or a library that is not there
         known = re.search('memory|map segment|start new thread', str(e))
         absent = isinstance(e, ModuleNotFoundError) and not str(e.name).startswith('recsys_nb')
-        if not known and not absent: raise
+        if not known and not absent:
+            raise
         status, text = 1, f'recsys-nb: {short}' if known else f'recsys-nb: {e.name} is not installed (make install)'
     except OSError as e:
-        if not e.errno: raise
+        if not e.errno:
+            raise
         place = scrub(f' ({e.filename2 or e.filename})' if e.filename or e.filename2 else '')
         status, text = 1, f'recsys-nb: {os.strerror(e.errno)}{place}: {on}'
-    except KeyboardInterrupt: status, text = 130, stopped
-    with contextlib.suppress(OSError): echo(text, err=True)
+    except KeyboardInterrupt:
+        status, text = 130, stopped
+    with contextlib.suppress(OSError):
+        echo(text, err=True)
     raise typer.Exit(status)
 
 def main():
     "Entry point of the command."
     show_anything()
-    if not fcntl: sys.exit(f'recsys-nb: {SYSTEMS}')
+    if not fcntl:
+        sys.exit(f'recsys-nb: {SYSTEMS}')
     app()
 
 # %% ../nbs/40_study.ipynb #013a1bbb
@@ -1421,10 +1594,12 @@ def run(
     verbose: bool = typer.Option(False, '-v', '--verbose', help='In a log file, say every few seconds which cell is running, and every parameter that is set.'),
 ):
     "Run the study: every notebook, its page, the comparison, the index. What did not change is skipped."
-    with contextlib.suppress(ValueError): signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with contextlib.suppress(ValueError):
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     with refusing('Stopped: the same command goes on from here, finished notebooks are skipped.',
                   'what is finished is kept, and the same command goes on from there when that is mended'):
-        if quiet and verbose: raise StudyError('--quiet and --verbose contradict each other')
+        if quiet and verbose:
+            raise StudyError('--quiet and --verbose contradict each other')
         code = run_study(placed(data, events), study, profile, parameter, only, force, limit=60 * time_limit or None, replace=replace,
                          level='quiet' if quiet else 'verbose' if verbose else 'normal')
     raise typer.Exit(code)
@@ -1442,10 +1617,14 @@ def compare_results(
 
 def _difference(a, b):
     "What is wrong with a file of results, or 'same'."
-    if not a.exists(): return 'was not there before'
-    if not b.exists(): return 'is not there now'
-    if a.read_bytes() == b.read_bytes(): return 'same'
-    if a.suffix == '.parquet': return 'differs'
+    if not a.exists():
+        return 'was not there before'
+    if not b.exists():
+        return 'is not there now'
+    if a.read_bytes() == b.read_bytes():
+        return 'same'
+    if a.suffix == '.parquet':
+        return 'differs'
     pairs = list(zip(*(p.read_text(encoding='utf-8', errors='replace').splitlines() for p in (a, b))))
     line = next((i for i, (x, y) in enumerate(pairs) if x != y), len(pairs))
     return f'differs from line {line + 1} on: ' + ' against '.join(t[line].strip()[:80] for t in zip(*pairs)) if line < len(pairs) else 'differs in length'
@@ -1464,11 +1643,14 @@ def verify_study(
     settings = [f'{n}.{k}={v}' for n, e in done.items() for k, v in e['parameters'].items()
                 if k not in ('data', 'out') and k in study_notebooks(root)[n].parameters]
     source = source_of(root, m)
-    if not done: raise StudyError(f'no notebook of {name} that is in this checkout was run to its end: there is nothing to compare')
+    if not done:
+        raise StudyError(f'no notebook of {name} that is in this checkout was run to its end: there is nothing to compare')
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        shutil.copytree(root/'nbs', place/'nbs', ignore=shutil.ignore_patterns('.ipynb_checkpoints')); shutil.copy(root/'settings.ini', place)
-        (root/'data').mkdir(exist_ok=True); (place/'data').symlink_to(root/'data')
+        shutil.copytree(root/'nbs', place/'nbs', ignore=shutil.ignore_patterns('.ipynb_checkpoints'))
+        shutil.copy(root/'settings.ini', place)
+        (root/'data').mkdir(exist_ok=True)
+        (place/'data').symlink_to(root/'data')
         run_study(source if m['data']['simulated'] else str((root/'nbs'/source).resolve()), name, m['profile'], settings, list(done), root=place,
                   profiles=profiles, console=console, level=level, keep=False)
         then, now = m['data']['fingerprint'], read_manifest(place/'reports'/name)['data']['fingerprint']
@@ -1494,7 +1676,8 @@ def download(
     command=(sys.executable, '-c', DOWNLOAD, HANDLE), # gets the folder as its last argument
 )->bool:                                         # whether events.csv arrived
     "Download the data set into a folder; False if that does not work."
-    part = dest.parent/f'.{dest.name}.part'; part.mkdir(parents=True, exist_ok=True)
+    part = dest.parent/f'.{dest.name}.part'
+    part.mkdir(parents=True, exist_ok=True)
     size = lambda: sum(p.stat().st_size for p in part.rglob('*') if p.is_file())
     process = subprocess.Popen([*command, str(part)], start_new_session=True, stdout=subprocess.DEVNULL,
                                stderr=subprocess.DEVNULL)
@@ -1502,12 +1685,16 @@ def download(
     try:
         while process.poll() is None and time.monotonic() - grown < patience:
             time.sleep(0.2)
-            if (now := size()) != last: grown, last = time.monotonic(), now
+            if (now := size()) != last:
+                grown, last = time.monotonic(), now
     finally:
-        if process.poll() is None: os.killpg(process.pid, signal.SIGKILL)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     arrived = process.returncode == 0 and next(part.rglob('events.csv'), None)
-    if arrived: shutil.rmtree(dest, ignore_errors=True); shutil.move(arrived.parent, dest)
+    if arrived:
+        shutil.rmtree(dest, ignore_errors=True)
+        shutil.move(arrived.parent, dest)
     shutil.rmtree(part, ignore_errors=True)
     return bool(arrived)
 
@@ -1517,11 +1704,15 @@ def check_destination(
     dest:str,    # the same as typed
 ):
     "Refuse a place where a download can't be put, or would replace something else."
-    try: taken = folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder/'events.csv').exists()))
-    except OSError as e: raise StudyError(f'--dest {dest[:100]}: {e.strerror}, choose another folder') from None
-    if taken: raise StudyError(f'--dest {dest} is a file or holds other files: choose a new or an empty folder')
+    try:
+        taken = folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder/'events.csv').exists()))
+    except OSError as e:
+        raise StudyError(f'--dest {dest[:100]}: {e.strerror}, choose another folder') from None
+    if taken:
+        raise StudyError(f'--dest {dest} is a file or holds other files: choose a new or an empty folder')
     above = next(p for p in folder.parents if p.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK): raise StudyError(f'--dest {dest}: nothing can be written into {above.name or above}, choose another folder')
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise StudyError(f'--dest {dest}: nothing can be written into {above.name or above}, choose another folder')
 
 # %% ../nbs/40_study.ipynb #8752b5e6
 @app.command()
@@ -1542,19 +1733,23 @@ def studies(root:Path)->dict: # project folder
     "Studies that have a manifest: name -> manifest, or the `StudyError` that says why it can't be read."
     found = {}
     for path in sorted((root/'reports').glob('*/manifest.json')):
-        try: found[path.parent.name] = read_manifest(path.parent)
-        except StudyError as e: found[path.parent.name] = e
+        try:
+            found[path.parent.name] = read_manifest(path.parent)
+        except StudyError as e:
+            found[path.parent.name] = e
     return found
 
 def find_study(root:Path, name:str)->dict: # project folder, name of a study
     "A study's manifest."
     names = [p.parent.name for p in sorted((root/'reports').glob('*/manifest.json'))]
-    if name not in names: raise StudyError(f'there is no study {name}: {near(name, names)}')
+    if name not in names:
+        raise StudyError(f'there is no study {name}: {near(name, names)}')
     return read_manifest(root/'reports'/name)
 
 def _row(root, name, m):
     "What is said about a study in a line."
-    if isinstance(m, StudyError): return name, str(m), '', '', '', ''
+    if isinstance(m, StudyError):
+        return name, str(m), '', '', '', ''
     states = [e['status'] for e in m['notebooks'].values()]
     counts = ', '.join(f'{states.count(s)} {s}' for s in dict.fromkeys(states))
     return name, m['data']['name'], m['profile'], counts, (m['finished'] or 'not yet')[:16].replace('T', ' '), from_here(root/'reports'/name/'index.html')
@@ -1565,9 +1760,12 @@ def runs():
     table = Table('Study', 'Data', 'Profile', 'Notebooks', 'Finished', 'Report')
     root = project_root()
     found = studies(root)
-    for name, m in found.items(): table.add_row(*(Text(printable(cell)) for cell in _row(root, name, m)))
-    if found: screen().print(table)
-    else: echo('No study was run yet: recsys-nb run makes one.')
+    for name, m in found.items():
+        table.add_row(*(Text(printable(cell)) for cell in _row(root, name, m)))
+    if found:
+        screen().print(table)
+    else:
+        echo('No study was run yet: recsys-nb run makes one.')
 
 # %% ../nbs/40_study.ipynb #d0d4f6b9
 @app.command('open')
@@ -1578,7 +1776,8 @@ def open_study(
     root = project_root()
     find_study(root, study)
     page = root/'reports'/study/'index.html'
-    if not page.exists(): raise StudyError(f'reports/{study} has no index.html: recsys-nb render {study} writes it')
+    if not page.exists():
+        raise StudyError(f'reports/{study} has no index.html: recsys-nb render {study} writes it')
     echo(os.path.relpath(page))
     webbrowser.open(page.as_uri())
 
@@ -1588,7 +1787,8 @@ def render_study(root:Path, name:str)->list: # project folder; study; -> noteboo
     notebooks, manifest = study_notebooks(root), find_study(root, name)
     work = Study(root/'reports'/name, notebooks, manifest, screen(), 'quiet')
     pages = [n for n in notebooks if work.entry(n) and (work.folder/f'{n}.html').exists()]
-    for n in pages: export_notebook(work, n, pages, again=True)
+    for n in pages:
+        export_notebook(work, n, pages, again=True)
     write_index(work)
     return pages
 
@@ -1610,8 +1810,10 @@ def diff_studies(
 ):
     "What changed between two studies: data, parameters, code, versions, and the metrics with paired intervals; also as a page, beside their folders."
     root = project_root()
-    for name in (first, second): find_study(root, name)
-    if first == second: raise StudyError(f'{first} and {second} are one study: name two')
+    for name in (first, second):
+        find_study(root, name)
+    if first == second:
+        raise StudyError(f'{first} and {second} are one study: name two')
     with kernel_environment():
         from recsys_nb.diff import write_diff
         answer, tables, page = write_diff(*(root/'reports'/name for name in (first, second)))
@@ -1619,8 +1821,10 @@ def diff_studies(
     for title, note, head, rows in tables:
         table = Table(*head, title=title, title_justify='left', caption=note or None, caption_justify='left')
         for row in rows:
-            if every or row[-1] not in ('same', 'not paired') or row[3] != row[4]: table.add_row(*map(Text, row))
-        if table.row_count: console.print(table)
+            if every or row[-1] not in ('same', 'not paired') or row[3] != row[4]:
+                table.add_row(*map(Text, row))
+        if table.row_count:
+            console.print(table)
     console.print(answer, markup=False, highlight=False, soft_wrap=True)
     console.print(os.path.relpath(page), markup=False, highlight=False, soft_wrap=True)
 
@@ -1636,8 +1840,10 @@ def demo(
     source = source_of(root, find_study(root, study))
     with contextlib.chdir(root/'nbs'), kernel_environment():
         from recsys_nb.demo import launch_demo, time_demo
-        if time: time_demo(f'../reports/{study}', source)
-        else: launch_demo(f'../reports/{study}', source, port=port)
+        if time:
+            time_demo(f'../reports/{study}', source)
+        else:
+            launch_demo(f'../reports/{study}', source, port=port)
 
 # %% ../nbs/40_study.ipynb #dbca3d9f
 def make_readme(root:Path)->str: # project folder; -> Markdown
@@ -1649,8 +1855,10 @@ def make_readme(root:Path)->str: # project folder; -> Markdown
     with kernel_environment():
         node = nbformat.read(root/'nbs'/'index.ipynb', 4)
         client = NotebookClient(node, timeout=300, kernel_name='python3', resources={'metadata': {'path': str(root/'nbs')}})
-        try: client.execute()
-        except CellExecutionError as e: raise StudyError(f'nbs/index.ipynb fails: {e.ename}: {e.evalue[:200]}') from None
+        try:
+            client.execute()
+        except CellExecutionError as e:
+            raise StudyError(f'nbs/index.ipynb fails: {e.ename}: {e.evalue[:200]}') from None
     exporter = MarkdownExporter(exclude_input=True)
     text = exporter.from_notebook_node(node)[0].replace('](images/', '](nbs/images/')
     return re.sub(r'\n{3,}', '\n\n', text).strip() + '\n'

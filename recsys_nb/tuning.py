@@ -16,24 +16,29 @@ from sqlalchemy.exc import OperationalError
 from tqdm.auto import tqdm
 from .protocol import *
 from .metrics import *
-try: import fcntl
-except ImportError: fcntl = None # Windows, see `alone_at`
+try:
+    import fcntl
+except ImportError:
+    fcntl = None # Windows, see `alone_at`
 
 # %% ../nbs/06_tuning.ipynb #ddceacfb
 def judge(model, queries:Queries)->float: # fitted `Recommender`; validation queries
     "NDCG@20, the objective of every search."
-    if not len(queries): return 0.
+    if not len(queries):
+        return 0.
     hits = hit_matrix(*model.recommend(queries.histories, 21), queries)
     return float(metrics_at(hits, np.diff(queries.target_start), 20)[:, METRICS.index('NDCG')].mean())
 
 def part_of(queries:Queries, n:int)->Queries:
     "An evenly spaced part of at most `n` queries."
-    if n < 1: raise ValueError(f'n is {n}, expected at least 1 query')
+    if n < 1:
+        raise ValueError(f'n is {n}, expected at least 1 query')
     return queries[slice(None, None, max(1, -(-len(queries) // n)))]
 
 def latest(log, n:int): # encoded log; number of events, 0: all
     "The last `n` events of a log: on a large one, trials learn from these, and the chosen configuration from all."
-    if n < 0: raise ValueError(f'n is {n}, expected a number of events, or 0 for all')
+    if n < 0:
+        raise ValueError(f'n is {n}, expected a number of events, or 0 for all')
     return log.iloc[-n:] if n else log
 
 # %% ../nbs/06_tuning.ipynb #49925719
@@ -47,7 +52,8 @@ def open_search(storage, name)->optuna.Study: # see `tune`
         study = optuna.create_study(storage=f'sqlite:///{storage}', study_name=name, load_if_exists=True, direction='maximize',
                                     pruner=optuna.pruners.MedianPruner(n_startup_trials=4))
         study.get_trials(deepcopy=False, states=[_State.RUNNING]) # what is broken shows here
-    except OperationalError: raise # a full disk, or somebody else who writes
+    except OperationalError:
+        raise # a full disk, or somebody else who writes
     except Exception as e: # a file may hold anything
         why = str(getattr(e, 'orig', e)).partition('\n')[0][:100]
         raise DataError(f'{storage} is no search that can be read ({why}), expected what Optuna wrote: delete it to search anew') from None
@@ -58,10 +64,12 @@ UNGUARDED = 'RECSYS_NB_UNGUARDED' # a file for a child process to make, where on
 
 def check_main_guard():
     "Refuse work in a process that multiprocessing has started and that is still importing the script of its parent."
-    if not getattr(multiprocessing.current_process(), '_inheriting', False): return
+    if not getattr(multiprocessing.current_process(), '_inheriting', False):
+        return
     why = ("a process that was started to help imports the script first, and so begins it anew: "
            "put what the script does under `if __name__ == '__main__':`")
-    if not os.environ.get(UNGUARDED): raise RuntimeError(why)
+    if not os.environ.get(UNGUARDED):
+        raise RuntimeError(why)
     Path(os.environ[UNGUARDED]).write_text(why)
     os.kill(os.getppid(), signal.SIGINT) # it may be writing to this process for ever
     os._exit(1)
@@ -81,7 +89,8 @@ def _lock(
 ):
     "Lock a file, and say so where that takes waiting."
     try:
-        try: fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             warnings.warn(f'{place} is being {what} by another process or thread: '
                           'this one waits for its end, and then does what is missing', stacklevel=6)
@@ -91,8 +100,10 @@ def _lock(
 
 def _is_at(file, path)->bool: # open file; path
     "Whether an open file is still the one at a path."
-    try: return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError: return False
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 # %% ../nbs/06_tuning.ipynb #5d1c7e04
 @contextlib.contextmanager
@@ -110,9 +121,12 @@ def alone_at(
     while True:
         with open(lock, 'a') as file: # closing it ends the lock
             _lock(file, place, what)
-            if not _is_at(file, lock): continue # who held it has removed it
-            try: yield
-            finally: lock.unlink(missing_ok=True)
+            if not _is_at(file, lock):
+                continue # who held it has removed it
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
             return
 
 @contextlib.contextmanager
@@ -121,11 +135,14 @@ def search_lock(
 ):
     "Keep other processes and threads from searching there."
     key = threading.get_ident(), Path(storage).resolve()
-    if key in _searching: raise RuntimeError(f'{storage} is asked for a search from within a search: take another file')
+    if key in _searching:
+        raise RuntimeError(f'{storage} is asked for a search from within a search: take another file')
     with alone_at(storage, 'searched'):
         _searching.add(key)
-        try: yield
-        finally: _searching.discard(key)
+        try:
+            yield
+        finally:
+            _searching.discard(key)
 
 # %% ../nbs/06_tuning.ipynb #a9fcbb92
 def tune(
@@ -155,8 +172,10 @@ def _try(study, suggest, score, trials, seed, first): # see `tune`
     def objective(trial):
         def report(value, epoch):
             trial.report(value, epoch)
-            if trial.should_prune(): raise Hopeless
-        try: return score(**suggest(trial), **({'report': report} if 'report' in inspect.signature(score).parameters else {}))
+            if trial.should_prune():
+                raise Hopeless
+        try:
+            return score(**suggest(trial), **({'report': report} if 'report' in inspect.signature(score).parameters else {}))
         except FloatingPointError as e:
             trial.set_user_attr('why', str(e))
             raise Hopeless from None
@@ -164,7 +183,8 @@ def _try(study, suggest, score, trials, seed, first): # see `tune`
     bar = tqdm(total=trials, initial=min(trials, finished()), desc='trials', disable=not attended(), leave=False)
     while (n := finished()) < trials:
         study.sampler = optuna.samplers.TPESampler(seed=seed * 1000 + n, n_startup_trials=4) # random at first
-        if first and not n and not study.get_trials(deepcopy=False, states=[_State.WAITING]): study.enqueue_trial(first)
+        if first and not n and not study.get_trials(deepcopy=False, states=[_State.WAITING]):
+            study.enqueue_trial(first)
         study.optimize(objective, n_trials=1)
         bar.update()
     bar.close()
@@ -180,10 +200,12 @@ def search(
     first=None,      # configuration to start from
 )->tuple:            # best configuration; DataFrame: trial, value (none where it was given up), seconds and one column a parameter; seconds
     "The best configuration of a model."
-    if trials < 0: raise ValueError(f'trials is {trials}, expected 0 or more')
+    if trials < 0:
+        raise ValueError(f'trials is {trials}, expected 0 or more')
     name = hashlib.blake2b(json.dumps([key, first, seed]).encode(), digest_size=6).hexdigest()
     start, columns = time.perf_counter(), ['trial', 'value', 'seconds']
-    if not trials: return dict(first or {}), pd.DataFrame(columns=columns), 0.
+    if not trials:
+        return dict(first or {}), pd.DataFrame(columns=columns), 0.
     study = tune(suggest, score, trials, Path(out)/'results'/model_name/'optuna.db', name, seed, first)
     done = [t for t in study.trials if t.state in (DONE, GIVEN_UP)]
     if not any(t.state == DONE for t in done):
@@ -198,7 +220,8 @@ def importance(tried:pd.DataFrame)->pd.Series: # see `search`; parameter -> shar
     spaces = {c: optuna.distributions.FloatDistribution(float(x.min()), float(x.max())) if pd.api.types.is_numeric_dtype(x) and x.dtype != bool
               else optuna.distributions.CategoricalDistribution(sorted(map(str, x.unique())))
               for c, x in done.drop(columns='value').items() if x.nunique() > 1}
-    if not spaces or done.value.nunique() < 2: return pd.Series(dtype=float)
+    if not spaces or done.value.nunique() < 2:
+        return pd.Series(dtype=float)
     study = optuna.create_study(direction='maximize')
     for _, row in done.iterrows():
         values = {c: float(row[c]) if isinstance(s, optuna.distributions.FloatDistribution) else str(row[c]) for c, s in spaces.items()}
@@ -209,12 +232,15 @@ def importance(tried:pd.DataFrame)->pd.Series: # see `search`; parameter -> shar
 def show_landscape(tried:pd.DataFrame, model_name:str, least=10): # see `search`; fewest finished trials
     "Which parameters mattered, and a map over the first two of them."
     done = tried[tried.value.notna()]
-    if len(done) < least or len(shares := importance(tried)) == 0: return
+    if len(done) < least or len(shares := importance(tried)) == 0:
+        return
     fig, (bars, ground) = plt.subplots(1, 2, figsize=(8, 2.8), width_ratios=[1, 1.3])
-    bars.barh(shares.index[::-1], shares[::-1], color=colour(model_name)); bars.grid(axis='y', visible=False)
+    bars.barh(shares.index[::-1], shares[::-1], color=colour(model_name))
+    bars.grid(axis='y', visible=False)
     bars.set(title='What mattered', xlabel='share of the variance', xlim=(0, 1))
     numeric = [c for c in shares.index if pd.api.types.is_numeric_dtype(done[c])][:2]
-    if len(numeric) < 2: ground.set_axis_off()
+    if len(numeric) < 2:
+        ground.set_axis_off()
     else:
         x, y = (done[c].to_numpy(float) for c in numeric)
         logs = [v.min() > 0 and v.max() / v.min() > 8 for v in (x, y)]
@@ -232,7 +258,8 @@ def show_landscape(tried:pd.DataFrame, model_name:str, least=10): # see `search`
 # %% ../nbs/06_tuning.ipynb #86d8d4fa
 def show_search(tried:pd.DataFrame, model_name:str): # see `search`
     "One point a trial, over time and over each parameter."
-    if not len(tried): return
+    if not len(tried):
+        return
     names = [c for c in tried.columns if c not in ('trial', 'value', 'seconds')][:5]
     fig, axes = plt.subplots(1, 1 + len(names), figsize=(3.2 + 1.7 * len(names), 2.4), sharey=True, width_ratios=[1.8] + [1] * len(names))
     axes = np.atleast_1d(axes)
@@ -240,7 +267,9 @@ def show_search(tried:pd.DataFrame, model_name:str): # see `search`
     axes[0].step(tried.trial + 1, tried.value.cummax().ffill(), where='post', color=colour(model_name))
     axes[0].set(title=f'Search of {model_name}', xlabel='trial', ylabel='validation NDCG@20')
     axes[0].xaxis.get_major_locator().set_params(integer=True)
-    for ax, name in zip(axes[1:], names): ax.plot(tried[name], tried.value, 'o', color='#999999'); ax.set(xlabel=name)
+    for ax, name in zip(axes[1:], names):
+        ax.plot(tried[name], tried.value, 'o', color='#999999')
+        ax.set(xlabel=name)
     fig.tight_layout()
     best, spared = tried.loc[tried.value.idxmax()], tried.value.isna().sum()
     show_figure(fig, (f'Trial {int(best.trial) + 1} of {len(tried)} is the best of {model_name}, validation NDCG@20 {best.value:.4f}' if len(tried) > 1

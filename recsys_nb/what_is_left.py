@@ -91,7 +91,8 @@ def ratio_interval(
     with np.errstate(invalid='ignore', divide='ignore'):
         ratio = np.divide(*[m[:, 0] / m[:, 1] for m in means])
     drawn_ratios = np.sort(ratio[1:][~np.isnan(ratio[1:])]) # a place in order, not a mean of two: it may be infinite
-    if not len(drawn_ratios): return float(ratio[0]), np.nan, np.nan
+    if not len(drawn_ratios):
+        return float(ratio[0]), np.nan, np.nan
     return float(ratio[0]), *(float(drawn_ratios[round(p * (len(drawn_ratios) - 1))]) for p in (.025, .975))
 
 # %% ../nbs/32_what_is_left.ipynb #f274125b
@@ -118,7 +119,9 @@ def steps_table(
     rows = {}
     for step, models in results.items():
         value = pd.Series({m: hit.mean() for m, (hit, _) in models.items() if len(hit)}, dtype=float)
-        if 'SASRec' not in value or len(value) < 2: rows[step] = dict(changed=STEPS[step]); continue
+        if 'SASRec' not in value or len(value) < 2:
+            rows[step] = dict(changed=STEPS[step])
+            continue
         best = value.drop('SASRec').idxmax()
         ratio, low, high = ratio_interval(*models['SASRec'], *models[best], resamples, seed)
         rows[step] = dict(changed=STEPS[step], queries=len(models['SASRec'][0]), baseline_queries=len(models[best][0]),
@@ -157,14 +160,17 @@ def left_text(table)->str: # see `steps_table`
     text = f'As divided there {ORIGINAL["SASRec"] / ORIGINAL["Popularity"]:.1f}; '
     said = lambda r: f'SASRec / {r.best} = {_number(r.ratio)} {_between(r)}'
     rest = table[table.ratio.notna()]
-    if not len(rest): return text + 'in this log SASRec and a baseline can\'t be asked anything together.'
+    if not len(rest):
+        return text + 'in this log SASRec and a baseline can\'t be asked anything together.'
     first, last, most = table.iloc[0], rest.iloc[-1], biggest_move(table)
     text += (f'on this log, in the same setting, {said(first)}; ' if first.ratio == first.ratio else
              'this log has no queries for that setting, so there is nothing to compare with; ')
     text += 'after all steps ' if rest.index[-1] == table.index[-1] else 'at the last step that has queries '
     text += f'{said(last)} on {last.queries:,} queries.'
-    if last.queries < FEW: return text + f' These are fewer than {FEW} queries: too few to claim anything.'
-    if not most: return text
+    if last.queries < FEW:
+        return text + f' These are fewer than {FEW} queries: too few to claim anything.'
+    if not most:
+        return text
     return text + f' What moved the ratio most was "{most}": from {table.ratio.shift()[most]:.2f} to {table.ratio[most]:.2f}.'
 
 # %% ../nbs/32_what_is_left.ipynb #7c32d57b
@@ -195,5 +201,6 @@ def draw_steps(table, ax): # see `steps_table`
     ax.set(title='SASRec over the best baseline', xlabel='ratio of HitRate@10', xscale='log', xlim=ends,
            ylim=(len(table) - .5, -.7))
     ticks = [x for x in (.1, .2, .5, 1, 2, 5, 10, 20, 50, 100) if len(t) and t.ratio.min() / 3 < x < t.ratio.max() * 3]
-    ax.set_xticks(ticks, [f'{x:g}' for x in ticks]); ax.set_xticks([], minor=True)
+    ax.set_xticks(ticks, [f'{x:g}' for x in ticks])
+    ax.set_xticks([], minor=True)
     ax.set_yticks(range(len(table)), table.index)

@@ -3,6 +3,7 @@
 .venv/bin/python tests/pictures.py --reports sessions     index.png and page.png, from reports/sessions
 .venv/bin/python tests/pictures.py --demo default         demo.png, from the fitted models in reports/default/results
 """
+
 import argparse
 import io
 import json
@@ -14,16 +15,19 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).parent.parent
-LIMIT = 300_000 # bytes
+LIMIT = 300_000  # bytes
 
 
-def small_png(shot:bytes)->bytes:
+def small_png(shot: bytes) -> bytes:
     "A picture of few colours; half as wide where that is still too much."
     picture = Image.open(io.BytesIO(shot)).convert('RGB')
     for size in (picture.size, (picture.width // 2, picture.height // 2)):
         file = io.BytesIO()
-        picture.resize(size, Image.LANCZOS).quantize(256, dither=Image.Dither.NONE).save(file, 'png', optimize=True)
-        if file.tell() <= LIMIT: break
+        picture.resize(size, Image.LANCZOS).quantize(256, dither=Image.Dither.NONE).save(
+            file, 'png', optimize=True
+        )
+        if file.tell() <= LIMIT:
+            break
     return file.getvalue()
 
 
@@ -42,7 +46,8 @@ def take(browser, url, path, height=900, before=lambda page: None):
 def first_figure(page):
     "To the first figure of a notebook's page; the index stays at its top."
     figures = page.locator('main figure img, main .output img')
-    if not page.locator('#comparison-table').count() and figures.count(): figures.first.evaluate('e => e.scrollIntoView({block: "center"})')
+    if not page.locator('#comparison-table').count() and figures.count():
+        figures.first.evaluate('e => e.scrollIntoView({block: "center"})')
 
 
 def shop(page):
@@ -58,26 +63,42 @@ def shop(page):
 def demo(browser, study, folder):
     "The demo of a study, in use."
     from recsys_nb.demo import launch_app, load_demo, make_demo
-    os.chdir(ROOT/'nbs') # paths in a manifest are meant from there
-    data = json.loads((ROOT/'reports'/study/'manifest.json').read_text(encoding='utf-8'))['data']['source']
-    app = make_demo(load_demo(ROOT/'reports'/study, data))
-    take(browser, launch_app(app), folder/'demo.png', 1400, shop)
+
+    os.chdir(ROOT / 'nbs')  # paths in a manifest are meant from there
+    data = json.loads((ROOT / 'reports' / study / 'manifest.json').read_text(encoding='utf-8'))['data'][
+        'source'
+    ]
+    app = make_demo(load_demo(ROOT / 'reports' / study, data))
+    take(browser, launch_app(app), folder / 'demo.png', 1400, shop)
     app.close(verbose=False)
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('--reports', help='study whose index and page are shown')
     parser.add_argument('--page', default='30_comparison', help='the notebook that is shown')
     parser.add_argument('--demo', help='study whose demo is shown')
-    parser.add_argument('--out', type=Path, default=ROOT/'nbs'/'images', help='where the pictures go')
+    parser.add_argument('--out', type=Path, default=ROOT / 'nbs' / 'images', help='where the pictures go')
     options = parser.parse_args(arguments)
     with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=shutil.which('chromium'), args=['--no-sandbox', '--disable-gpu', '--disable-background-networking'])
+        browser = play.chromium.launch(
+            executable_path=shutil.which('chromium'),
+            args=['--no-sandbox', '--disable-gpu', '--disable-background-networking'],
+        )
         for name, page in (('index', 'index'), ('page', options.page)):
-            if options.reports: take(browser, (ROOT/'reports'/options.reports/f'{page}.html').as_uri(), options.out.absolute()/f'{name}.png', before=first_figure)
-        if options.demo: demo(browser, options.demo, options.out.absolute())
+            if options.reports:
+                take(
+                    browser,
+                    (ROOT / 'reports' / options.reports / f'{page}.html').as_uri(),
+                    options.out.absolute() / f'{name}.png',
+                    before=first_figure,
+                )
+        if options.demo:
+            demo(browser, options.demo, options.out.absolute())
         browser.close()
 
 
-if __name__ == '__main__': main()
+if __name__ == '__main__':
+    main()

@@ -1,4 +1,5 @@
 "What the tests of the runner share: projects to run in, the command, and what must be true of a study folder at any moment."
+
 import io
 import json
 import os
@@ -15,24 +16,58 @@ import pyarrow.parquet as pq
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 KILLED = 'its kernel was ended by signal 9'
-QUICK = ['--profile', 'tiny', *(x for p in (
-    'trials=1', 'epochs=1', '12_sasrec.published=false', '15_bpr.iterations=5', '17_bert4rec.shorter=0') for x in ('-p', p))]
-TOYS = ('10_baselines', '11_als', '14_ease', '30_comparison', # and those that the profile tiny names
-        '12_sasrec', '17_bert4rec', '31_ablation', '34_certainty', '35_leakage')
+QUICK = [
+    '--profile',
+    'tiny',
+    *(
+        x
+        for p in (
+            'trials=1',
+            'epochs=1',
+            '12_sasrec.published=false',
+            '15_bpr.iterations=5',
+            '17_bert4rec.shorter=0',
+        )
+        for x in ('-p', p)
+    ),
+]
+TOYS = (
+    '10_baselines',
+    '11_als',
+    '14_ease',
+    '30_comparison',  # and those that the profile tiny names
+    '12_sasrec',
+    '17_bert4rec',
+    '31_ablation',
+    '34_certainty',
+    '35_leakage',
+)
 
 
-def command(project, *arguments, program=(str(BIN/'recsys-nb'),), before=(), env=None, **more):
+def command(project, *arguments, program=(str(BIN / 'recsys-nb'),), before=(), env=None, **more):
     "Start the command in a session of its own, as a terminal would."
     environment = os.environ | {'PATH': f'{BIN}:{os.environ["PATH"]}', 'COLUMNS': '200'} | (env or {})
-    return subprocess.Popen([*before, *program, *arguments], cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                            stdin=subprocess.DEVNULL, start_new_session=True, env=environment, **more)
+    return subprocess.Popen(
+        [*before, *program, *arguments],
+        cwd=project,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        env=environment,
+        **more,
+    )
 
 
 def recsys(project, *arguments, timeout=600, **more):
     "What a command prints and how it ends; never with a traceback."
     process = command(project, *arguments, **more)
-    try: out, err = process.communicate(timeout=timeout)
-    finally: process.kill(); process.wait()
+    try:
+        out, err = process.communicate(timeout=timeout)
+    finally:
+        process.kill()
+        process.wait()
     assert 'Traceback' not in out + err, out + err
     return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
@@ -41,8 +76,11 @@ def here(folder, *only, study='toy', **more):
     "The same in this process, which has everything imported: exit status, and what was said."
     from rich.console import Console
     from recsys_nb.study import run_study
+
     told = io.StringIO()
-    code = run_study(study=study, profile='tiny', only=only, root=folder, console=Console(file=told, width=200), **more)
+    code = run_study(
+        study=study, profile='tiny', only=only, root=folder, console=Console(file=told, width=200), **more
+    )
     return code, told.getvalue()
 
 
@@ -50,18 +88,25 @@ def one_sentence(done, status, *words):
     "A command that ended as asked, saying why in one line."
     assert done.returncode == status, done.stdout + done.stderr
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
-    for word in words: assert word in done.stderr, done.stderr
+    for word in words:
+        assert word in done.stderr, done.stderr
 
 
-def project(folder, only=None, data=ROOT/'data'):
+def project(folder, only=None, data=ROOT / 'data'):
     "A copy of the project, all notebooks or only some; data are shared."
-    shutil.copytree(ROOT/'nbs', folder/'nbs', dirs_exist_ok=True, ignore=shutil.ignore_patterns('.ipynb_checkpoints', 'images'))
-    for path in (folder/'nbs').glob('[0-9]*.ipynb'):
-        if only and path.stem not in only: path.unlink()
-    shutil.copy(ROOT/'settings.ini', folder)
+    shutil.copytree(
+        ROOT / 'nbs',
+        folder / 'nbs',
+        dirs_exist_ok=True,
+        ignore=shutil.ignore_patterns('.ipynb_checkpoints', 'images'),
+    )
+    for path in (folder / 'nbs').glob('[0-9]*.ipynb'):
+        if only and path.stem not in only:
+            path.unlink()
+    shutil.copy(ROOT / 'settings.ini', folder)
     if data:
         data.mkdir(exist_ok=True)
-        (folder/'data').symlink_to(data)
+        (folder / 'data').symlink_to(data)
     return folder
 
 
@@ -83,14 +128,31 @@ _ = (Path(out)/'comparison.csv').write_text('\\n'.join(rows) + '\\n')'''
 def toys(folder, **more):
     "A project whose notebooks have the names and the parameters of ours, and end in a second: a model's result is a digest of its data and seed."
     project(folder, TOYS, **more)
-    for path in (folder/'nbs').glob('[0-9]*.ipynb'):
+    for path in (folder / 'nbs').glob('[0-9]*.ipynb'):
         notebook = json.loads(path.read_text())
         tagged = [c for c in notebook['cells'] if 'parameters' in c['metadata'].get('tags', [])]
         body = TABLE if path.stem == '30_comparison' else TOY.format(path.stem, 'seed')
         about = '# the library that its parameters speak of: ' + ', '.join(
-            sorted(f'recsys_nb.{m}' for m in set(re.findall(r'(?:recsys_nb\.|default_exp )([a-z]\w*)', json.dumps(notebook['cells'])))))
-        cell = dict(cell_type='code', id='toy', metadata={}, outputs=[], execution_count=None, source=f'{about}\n{body}')
-        notebook['cells'] = [dict(cell_type='markdown', id='title', metadata={}, source=f'# {path.stem}'), *tagged, cell]
+            sorted(
+                f'recsys_nb.{m}'
+                for m in set(
+                    re.findall(r'(?:recsys_nb\.|default_exp )([a-z]\w*)', json.dumps(notebook['cells']))
+                )
+            )
+        )
+        cell = dict(
+            cell_type='code',
+            id='toy',
+            metadata={},
+            outputs=[],
+            execution_count=None,
+            source=f'{about}\n{body}',
+        )
+        notebook['cells'] = [
+            dict(cell_type='markdown', id='title', metadata={}, source=f'# {path.stem}'),
+            *tagged,
+            cell,
+        ]
         path.write_text(json.dumps(notebook))
     return folder
 
@@ -100,31 +162,47 @@ def kernels(project):
     found = []
     for path in Path('/proc').glob('[0-9]*'):
         try:
-            inside = (path/'cwd').resolve() == (project/'nbs').resolve() and b'ipykernel' in (path/'cmdline').read_bytes()
-            if inside and (path/'stat').read_text().rpartition(')')[2].split()[0] != 'Z': found.append(int(path.name))
-        except OSError: pass
+            inside = (path / 'cwd').resolve() == (project / 'nbs').resolve() and b'ipykernel' in (
+                path / 'cmdline'
+            ).read_bytes()
+            if inside and (path / 'stat').read_text().rpartition(')')[2].split()[0] != 'Z':
+                found.append(int(path.name))
+        except OSError:
+            pass
     return found
 
 
 def gone(project, seconds=5):
     "Whether no kernel is left after a moment."
     until = time.monotonic() + seconds
-    while (left := kernels(project)) and time.monotonic() < until: time.sleep(0.05)
+    while (left := kernels(project)) and time.monotonic() < until:
+        time.sleep(0.05)
     return not left
 
 
 def nothing_half_written(folder):
     "Every file under its final name is whole."
     for path in folder.rglob('*'):
-        if path.name.startswith('.') or any(part.startswith('.') for part in path.relative_to(folder).parts) or not path.is_file(): continue
-        if path.suffix in ('.json', '.ipynb'): json.loads(path.read_text())
-        if path.suffix == '.parquet': pq.read_table(path)
-        if path.suffix in ('.npz', '.npy'): np.load(path, allow_pickle=False)
+        if (
+            path.name.startswith('.')
+            or any(part.startswith('.') for part in path.relative_to(folder).parts)
+            or not path.is_file()
+        ):
+            continue
+        if path.suffix in ('.json', '.ipynb'):
+            json.loads(path.read_text())
+        if path.suffix == '.parquet':
+            pq.read_table(path)
+        if path.suffix in ('.npz', '.npy'):
+            np.load(path, allow_pickle=False)
         if path.suffix == '.ckpt':
             import torch
+
             torch.load(path, weights_only=True)
-        if path.suffix == '.html' and re.match(r'\d\d_|index', path.name): assert path.read_text().rstrip().endswith('</html>'), path
-        if path.suffix == '.csv': assert path.read_text().endswith('\n'), path
+        if path.suffix == '.html' and re.match(r'\d\d_|index', path.name):
+            assert path.read_text().rstrip().endswith('</html>'), path
+        if path.suffix == '.csv':
+            assert path.read_text().endswith('\n'), path
 
 
 def temporary_files(folder):
@@ -135,6 +213,7 @@ def temporary_files(folder):
 def different(old, new):
     "Result files that differ."
     from recsys_nb.study import compare_results
+
     found = compare_results(old, new)
     assert found
     return [pair for pair in found if pair[1] != 'same']
@@ -142,6 +221,7 @@ def different(old, new):
 
 def forget_notebook(folder, name):
     "Make a study as if a notebook had never run."
-    manifest = json.loads((folder/'manifest.json').read_text())
-    for path in [*manifest['notebooks'].pop(name)['files'], f'{name}.html', f'notebooks/{name}.ipynb']: (folder/path).unlink()
-    (folder/'manifest.json').write_text(json.dumps(manifest))
+    manifest = json.loads((folder / 'manifest.json').read_text())
+    for path in [*manifest['notebooks'].pop(name)['files'], f'{name}.html', f'notebooks/{name}.ipynb']:
+        (folder / path).unlink()
+    (folder / 'manifest.json').write_text(json.dumps(manifest))

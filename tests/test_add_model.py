@@ -1,4 +1,5 @@
 "README's recipe for a model, followed to the letter in a copy of the project, with and without its `make notebooks`."
+
 import json
 import os
 import shutil
@@ -59,7 +60,16 @@ def write_notebook(path, model=MODEL, study=STUDY):
     cells = [dict(cell_type='markdown', id='0' * 8, metadata={}, source=title)]
     for n, source in enumerate(('#| default_exp mymodel', PARAMETERS, IMPORTS, model, study), 1):
         metadata = dict(tags=['parameters']) if source == PARAMETERS else {}
-        cells.append(dict(cell_type='code', id=f'{n:08x}', metadata=metadata, execution_count=None, outputs=[], source=source))
+        cells.append(
+            dict(
+                cell_type='code',
+                id=f'{n:08x}',
+                metadata=metadata,
+                execution_count=None,
+                outputs=[],
+                source=source,
+            )
+        )
     kernel = dict(kernelspec=dict(name='python3', display_name='python3', language='python'))
     path.write_text(json.dumps(dict(nbformat=4, nbformat_minor=5, metadata=kernel, cells=cells), indent=1))
 
@@ -67,35 +77,42 @@ def write_notebook(path, model=MODEL, study=STUDY):
 @pytest.fixture
 def copied(tmp_path, monkeypatch):
     "A project with a library of its own, which is the library that runs see, and one notebook more."
-    project(tmp_path, TOYS) # those that the profile names
-    write_notebook(tmp_path/'nbs/19_mymodel.ipynb')
-    shutil.copytree(ROOT/'recsys_nb', tmp_path/'recsys_nb', ignore=shutil.ignore_patterns('__pycache__'))
-    for name in ('setup.py', 'README.md'): shutil.copy(ROOT/name, tmp_path)
+    project(tmp_path, TOYS)  # those that the profile names
+    write_notebook(tmp_path / 'nbs/19_mymodel.ipynb')
+    shutil.copytree(ROOT / 'recsys_nb', tmp_path / 'recsys_nb', ignore=shutil.ignore_patterns('__pycache__'))
+    for name in ('setup.py', 'README.md'):
+        shutil.copy(ROOT / name, tmp_path)
     monkeypatch.setattr('recsys_nb.study.package_root', lambda: tmp_path)
-    monkeypatch.setattr(recsys_nb, '__path__', [*recsys_nb.__path__, str(tmp_path/'recsys_nb')])
+    monkeypatch.setattr(recsys_nb, '__path__', [*recsys_nb.__path__, str(tmp_path / 'recsys_nb')])
     return tmp_path
 
 
 def make_notebooks(folder):
     "What the target does, whose list of commands is in the Makefile."
-    recipe = (ROOT/'Makefile').read_text().partition('\nnotebooks:')[2].splitlines()[1:3]
+    recipe = (ROOT / 'Makefile').read_text().partition('\nnotebooks:')[2].splitlines()[1:3]
     for command in recipe:
-        program = BIN/command.strip().removeprefix('$(BIN)/')
-        done = subprocess.run([program], cwd=folder, capture_output=True, text=True,
-                              env=os.environ | {'PATH': f'{BIN}:{os.environ["PATH"]}'})
+        program = BIN / command.strip().removeprefix('$(BIN)/')
+        done = subprocess.run(
+            [program],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            env=os.environ | {'PATH': f'{BIN}:{os.environ["PATH"]}'},
+        )
         assert done.returncode == 0, done.stderr
 
 
 def test_the_recipe(copied):
-    readme = (ROOT/'README.md').read_text(encoding='utf-8')
+    readme = (ROOT / 'README.md').read_text(encoding='utf-8')
     assert 'make notebooks' in readme.partition('## Add a model')[2].partition('## ')[0]
-    kept = copied/'reports/toy/results/Last then popular'
+    kept = copied / 'reports/toy/results/Last then popular'
 
     code, said = here(copied, '19_mymodel')
     assert code == 0 and 'runs: first time' in said, said
     assert '19_mymodel defines LastThenPopular, which the library does not have' in said, said
     assert 'run make notebooks' in said, said
-    with pytest.raises(DataError, match='LastThenPopular is in no module of the library: export') as refused: load_model(kept)
+    with pytest.raises(DataError, match='LastThenPopular is in no module of the library: export') as refused:
+        load_model(kept)
     assert len(str(refused.value).splitlines()) == 1
 
     make_notebooks(copied)
@@ -112,13 +129,16 @@ def test_the_recipe(copied):
 def test_a_model_that_is_not_marked_for_export(copied):
     "Nothing that is exported differs, and nobody could load what was kept; the library has another class of its name."
     model, study = (text.replace('LastThenPopular', 'Markov') for text in (MODEL, STUDY))
-    write_notebook(copied/'nbs/19_mymodel.ipynb', model.removeprefix('#| export\n'), study)
+    write_notebook(copied / 'nbs/19_mymodel.ipynb', model.removeprefix('#| export\n'), study)
     code, said = here(copied, '19_mymodel')
-    assert code == 0 and '19_mymodel kept Markov, which no module of the library has: put #| export on' in said, said
-    kept = copied/'reports/toy/results/Last then popular'
-    with pytest.raises(DataError, match='Markov is in no module'): load_model(kept)
+    assert (
+        code == 0 and '19_mymodel kept Markov, which no module of the library has: put #| export on' in said
+    ), said
+    kept = copied / 'reports/toy/results/Last then popular'
+    with pytest.raises(DataError, match='Markov is in no module'):
+        load_model(kept)
 
 
-@pytest.mark.parametrize('path', sorted((ROOT/'nbs').glob('[0-9]*.ipynb')), ids=lambda p: p.stem)
+@pytest.mark.parametrize('path', sorted((ROOT / 'nbs').glob('[0-9]*.ipynb')), ids=lambda p: p.stem)
 def test_no_notebook_of_ours_is_said_to_differ(path):
-    assert not_exported(read_notebook(Path(path)).cells, ROOT/'recsys_nb') == []
+    assert not_exported(read_notebook(Path(path)).cells, ROOT / 'recsys_nb') == []

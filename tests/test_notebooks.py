@@ -1,4 +1,5 @@
 "Every notebook runs at its defaults; export, clean and README are no-ops; the papermill tag survives."
+
 import json
 import os
 import shutil
@@ -13,7 +14,7 @@ import pytest
 from shown import complaints, functions_of, makers, points_at_nothing, thrown_away
 
 ROOT = Path(__file__).parent.parent
-NOTEBOOKS = sorted((ROOT/'nbs').glob('*.ipynb'))
+NOTEBOOKS = sorted((ROOT / 'nbs').glob('*.ipynb'))
 NUMBERED = [p for p in NOTEBOOKS if p.name[0].isdigit()]
 IDS = lambda p: p.stem  # noqa: E731
 BIN = Path(sys.executable).parent
@@ -23,16 +24,19 @@ BIN = Path(sys.executable).parent
 def test_runs(path, tmp_path, monkeypatch):
     "Run All at the defaults, results in a folder of its own."
     from recsys_nb.study import execute, kernel_environment
+
     monkeypatch.chdir(path.parent)
-    out = {'out': str(tmp_path/'study')} if 'out' in papermill.inspect_notebook(str(path)) else {}
-    with kernel_environment(): error, _ = execute(str(path), str(tmp_path/path.name), out, limit=300)
+    out = {'out': str(tmp_path / 'study')} if 'out' in papermill.inspect_notebook(str(path)) else {}
+    with kernel_environment():
+        error, _ = execute(str(path), str(tmp_path / path.name), out, limit=300)
     assert error == ''
-    node = nbformat.read(tmp_path/path.name, 4)
+    node = nbformat.read(tmp_path / path.name, 4)
     assert complaints(node) == [] and points_at_nothing(node) == []
 
 
 @pytest.fixture(scope='module')
-def library(): return makers(functions_of(p.read_text() for p in (ROOT/'recsys_nb').glob('[a-z]*.py')))
+def library():
+    return makers(functions_of(p.read_text() for p in (ROOT / 'recsys_nb').glob('[a-z]*.py')))
 
 
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=IDS)
@@ -47,32 +51,50 @@ def test_what_is_made_is_shown(path, library):
 def copy(tmp_path_factory):
     "A copy of what export and clean may change, under git, so that a difference shows."
     folder = tmp_path_factory.mktemp('copy')
-    for name in ('nbs', 'recsys_nb'): shutil.copytree(ROOT/name, folder/name, ignore=shutil.ignore_patterns('__pycache__', '.ipynb_checkpoints'))
-    for name in ('settings.ini', 'setup.py', 'README.md'): shutil.copy(ROOT/name, folder/name)
+    for name in ('nbs', 'recsys_nb'):
+        shutil.copytree(
+            ROOT / name, folder / name, ignore=shutil.ignore_patterns('__pycache__', '.ipynb_checkpoints')
+        )
+    for name in ('settings.ini', 'setup.py', 'README.md'):
+        shutil.copy(ROOT / name, folder / name)
     git = ['git', '-c', 'user.name=test', '-c', 'user.email=test@example.org']
-    for arguments in (['init', '-q'], ['add', '-A'], ['commit', '-qm', 'before']): subprocess.run([*git, *arguments], cwd=folder, check=True)
+    for arguments in (['init', '-q'], ['add', '-A'], ['commit', '-qm', 'before']):
+        subprocess.run([*git, *arguments], cwd=folder, check=True)
     return folder
 
 
 @pytest.mark.parametrize('command', ['nbdev_export', 'nbdev_clean'])
 def test_is_no_op(copy, command):
-    subprocess.run([BIN/command], cwd=copy, check=True, capture_output=True, env=os.environ | {'PATH': f'{BIN}:{os.environ["PATH"]}'})
-    changed = subprocess.run(['git', 'status', '--porcelain'], cwd=copy, capture_output=True, text=True, check=True).stdout
+    subprocess.run(
+        [BIN / command],
+        cwd=copy,
+        check=True,
+        capture_output=True,
+        env=os.environ | {'PATH': f'{BIN}:{os.environ["PATH"]}'},
+    )
+    changed = subprocess.run(
+        ['git', 'status', '--porcelain'], cwd=copy, capture_output=True, text=True, check=True
+    ).stdout
     assert not changed, f'{command} changes a clean checkout:\n{changed}'
 
 
 def test_readme_is_the_index_notebook(tmp_path):
     from recsys_nb.study import make_readme
-    assert make_readme(ROOT) == (ROOT/'README.md').read_text(encoding='utf-8'), 'README.md is not what make readme writes'
+
+    assert make_readme(ROOT) == (ROOT / 'README.md').read_text(encoding='utf-8'), (
+        'README.md is not what make readme writes'
+    )
 
 
 @pytest.mark.parametrize('path', NUMBERED, ids=IDS)
 def test_parameters_cell(path):
     "One tagged cell, not exported, every line annotated and commented."
     tagged = [c for c in nbformat.read(path, 4).cells if 'parameters' in c.metadata.get('tags', [])]
-    if path.name[:2] in ('38', '39', '40'): return # the runner's own: no part of a study
+    if path.name[:2] in ('38', '39', '40'):
+        return  # the runner's own: no part of a study
     assert len(tagged) == 1
-    for line in tagged[0].source.splitlines(): assert ':' in line.split('=')[0] and '  # ' in line, line
+    for line in tagged[0].source.splitlines():
+        assert ':' in line.split('=')[0] and '  # ' in line, line
     assert '#| export' not in tagged[0].source
 
 
@@ -92,7 +114,8 @@ def test_imports_only_from_smaller_numbers(path):
     exporting = {}
     for p in NUMBERED:
         for c in nbformat.read(p, 4).cells:
-            if c.source.startswith('#| default_exp'): exporting[c.source.split()[-1]] = p.stem
+            if c.source.startswith('#| default_exp'):
+                exporting[c.source.split()[-1]] = p.stem
     for cell in nbformat.read(path, 4).cells:
         for line in cell.source.splitlines():
             if cell.cell_type == 'code' and line.startswith('from recsys_nb.'):

@@ -1,4 +1,5 @@
 "A frame of one's own: README's script as printed, ways to write the same events, fits that refuse what is no log."
+
 import re
 import runpy
 import uuid
@@ -13,7 +14,14 @@ from recsys_nb.baselines import ItemItemCF, Popularity, ring, wrong_logs
 from recsys_nb.data import EVENTS, DataError, read_log
 from recsys_nb.metrics import evaluate_shared
 from recsys_nb.protocol import (
-    OwnIds, check_log, encode, histories_from_log, item_codes, log_from_frame, make_protocols, milliseconds,
+    OwnIds,
+    check_log,
+    encode,
+    histories_from_log,
+    item_codes,
+    log_from_frame,
+    make_protocols,
+    milliseconds,
 )
 
 ROOT = Path(__file__).parent.parent
@@ -21,10 +29,10 @@ ROOT = Path(__file__).parent.parent
 
 def test_the_script_of_the_readme(tmp_path, monkeypatch, capsys):
     "As printed there, in an empty folder."
-    scripts = re.findall(r'```python\n(.*?)```', (ROOT/'README.md').read_text(encoding='utf-8'), re.S)
+    scripts = re.findall(r'```python\n(.*?)```', (ROOT / 'README.md').read_text(encoding='utf-8'), re.S)
     script = next(s for s in scripts if 'log_from_frame' in s)
     assert len([line for line in script.splitlines() if line.strip()]) <= 20
-    (tmp_path/'shop.py').write_text(script, encoding='utf-8')
+    (tmp_path / 'shop.py').write_text(script, encoding='utf-8')
     monkeypatch.chdir(tmp_path)
     runpy.run_path('shop.py', run_name='__main__')
     assert capsys.readouterr().out == "[['tea' 'pot' 'cup']\n ['tea' 'pot' 'cup']]\n[['cup' 'tea' 'pot']]\n"
@@ -35,8 +43,10 @@ def shop():
     "Events in the order of their times, as a shop would write them down."
     rng, n = np.random.default_rng(0), 3000
     times = np.sort(1_430_600_000_000 + rng.choice(30 * 86_400_000, n, replace=False))
-    event = rng.choice(EVENTS, n, p=[.8, .15, .05])
-    return pd.DataFrame(dict(timestamp=times, visitorid=rng.integers(0, 150, n), event=event, itemid=rng.integers(0, 40, n)))
+    event = rng.choice(EVENTS, n, p=[0.8, 0.15, 0.05])
+    return pd.DataFrame(
+        dict(timestamp=times, visitorid=rng.integers(0, 150, n), event=event, itemid=rng.integers(0, 40, n))
+    )
 
 
 OWN = dict(timestamp='t', visitorid='user', itemid='sku', event='what')
@@ -53,10 +63,18 @@ WRITTEN = {  # another way to write the same events, and how it is said
     'float seconds': (lambda d: d.assign(timestamp=d.timestamp / 1000), {}),
     'nullable': (lambda d: d.convert_dtypes(), {}),
     'Arrow': (lambda d: d.convert_dtypes(dtype_backend='pyarrow'), {}),
-    'own names': (lambda d: d.rename(columns=OWN).replace(dict(what=dict(transaction='paid'))),
-                  OWN | dict(events=dict(paid='transaction'))),
-    'text ids': (lambda d: d.assign(visitorid=d.visitorid.map('v{:04}'.format), itemid=d.itemid.map('i{:04}'.format)), {}),
-    'ids in categories': (lambda d: d.assign(itemid=d.itemid.astype('category').cat.add_categories([999])), {}),
+    'own names': (
+        lambda d: d.rename(columns=OWN).replace(dict(what=dict(transaction='paid'))),
+        OWN | dict(events=dict(paid='transaction')),
+    ),
+    'text ids': (
+        lambda d: d.assign(visitorid=d.visitorid.map('v{:04}'.format), itemid=d.itemid.map('i{:04}'.format)),
+        {},
+    ),
+    'ids in categories': (
+        lambda d: d.assign(itemid=d.itemid.astype('category').cat.add_categories([999])),
+        {},
+    ),
     'an index of its own': (lambda d: d.set_index(np.full(len(d), 7)), {}),
     'every row twice': (lambda d: pd.concat([d, d]), {}),
 }
@@ -73,7 +91,7 @@ def test_however_it_is_written_the_log_is_the_same(shop, written):
 
 
 def test_the_log_is_that_of_the_reader(shop, tmp_path):
-    shop.assign(transactionid='').to_csv(tmp_path/'events.csv', index=False)
+    shop.assign(transactionid='').to_csv(tmp_path / 'events.csv', index=False)
     read, _ = read_log(tmp_path)
     read = encode(read, np.unique(read.itemid))
     own, ids = log_from_frame(shop)
@@ -93,22 +111,27 @@ def test_a_study_of_ones_own_log(shop):
     assert len(found['next-item'].queries) > 100 and len(found['purchases'].queries) > 5
 
 
-REPORTED = dict(ALS=lambda: ALS(factors=8, iterations=4), ItemItemCF=ItemItemCF, Popularity=lambda: Popularity(days=7))
+REPORTED = dict(
+    ALS=lambda: ALS(factors=8, iterations=4), ItemItemCF=ItemItemCF, Popularity=lambda: Popularity(days=7)
+)
 
 
 @pytest.mark.parametrize('name', REPORTED)
 @pytest.mark.parametrize('wrong', wrong_logs(ring()))
 def test_fit_refuses_what_is_no_log(name, wrong):
     "Every class is asked this by check_recommender; these are the models of the report."
-    with pytest.raises(DataError) as e: REPORTED[name]().fit(wrong_logs(ring())[wrong])
+    with pytest.raises(DataError) as e:
+        REPORTED[name]().fit(wrong_logs(ring())[wrong])
     assert len(str(e.value).splitlines()) == 1 and 'log_from_frame' in str(e.value)
 
 
 def test_histories_and_windows_refuse_likewise():
     for frame in wrong_logs(ring()).values():
-        with pytest.raises(DataError): histories_from_log(frame)
+        with pytest.raises(DataError):
+            histories_from_log(frame)
     alphabetical = wrong_logs(ring())['alphabetical events']
-    with pytest.raises(DataError): make_protocols(alphabetical)
+    with pytest.raises(DataError):
+        make_protocols(alphabetical)
 
 
 def test_ids_that_are_kept_are_the_same(tmp_path):
@@ -116,5 +139,5 @@ def test_ids_that_are_kept_are_the_same(tmp_path):
     kinds = (['a', 'ß'], [-5, 2**62], [1.5, 2.5], [uuid.UUID(int=1), uuid.UUID(int=2)], [b'a', b'b'])
     for n, own in enumerate(kinds):
         ids = OwnIds(pd.Index(own), pd.Index(own))
-        ids.save(tmp_path/str(n))
-        assert OwnIds.load(tmp_path/str(n)).items.tolist() == own
+        ids.save(tmp_path / str(n))
+        assert OwnIds.load(tmp_path / str(n)).items.tolist() == own

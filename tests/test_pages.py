@@ -1,4 +1,5 @@
 "The committed reports and a made-up one, in a browser: sorting, switching, no complaints, nothing from elsewhere, axe-core's rules."
+
 import json
 import os
 import re
@@ -12,30 +13,53 @@ from types import SimpleNamespace
 import nbformat.v4 as v4
 import pytest
 
-from recsys_nb.report import LIMIT, comparison_tables, facts, mark_cells, notebook_body, page_body, write_overview, write_page
+from recsys_nb.report import (
+    LIMIT,
+    comparison_tables,
+    facts,
+    mark_cells,
+    notebook_body,
+    page_body,
+    write_overview,
+    write_page,
+)
 
 ROOT = Path(__file__).parent.parent
-COMMITTED = [s for s in ('sessions', 'buyers', 'benchmarks', 'benchmarks-gpu', 'reliability') if (ROOT/'reports'/s/'index.html').exists()]
-PAGES = sorted(p for s in COMMITTED for p in (ROOT/'reports'/s).glob('*.html') if p.name != 'comparison.html')
+COMMITTED = [
+    s
+    for s in ('sessions', 'buyers', 'benchmarks', 'benchmarks-gpu', 'reliability')
+    if (ROOT / 'reports' / s / 'index.html').exists()
+]
+PAGES = sorted(
+    p for s in COMMITTED for p in (ROOT / 'reports' / s).glob('*.html') if p.name != 'comparison.html'
+)
 EVIL = '<img src=x onerror=alert(1)></script><script>alert(2)</script>'
 
 
 @pytest.mark.parametrize('study', COMMITTED)
 def test_times_are_in_utc(study):
     "The row Run of a committed index, and what `facts` makes of its manifest now."
-    manifest = json.loads((ROOT/'reports'/study/'manifest.json').read_text())
+    manifest = json.loads((ROOT / 'reports' / study / 'manifest.json').read_text())
     run = facts(manifest)['Run']
-    assert re.fullmatch(r'\d{4}-\d\d-\d\d \d\d:\d\d:\d\d to \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC, \d+:\d\d minutes in notebooks', run), run
-    assert f'<td>{run}</td>' in (ROOT/'reports'/study/'index.html').read_text()
+    assert re.fullmatch(
+        r'\d{4}-\d\d-\d\d \d\d:\d\d:\d\d to \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC, \d+:\d\d minutes in notebooks',
+        run,
+    ), run
+    assert f'<td>{run}</td>' in (ROOT / 'reports' / study / 'index.html').read_text()
 
 
 @pytest.fixture(scope='module')
 def browser():
     chromium = shutil.which('chromium')
-    if not chromium: pytest.skip('there is no chromium on this machine')
+    if not chromium:
+        pytest.skip('there is no chromium on this machine')
     from playwright.sync_api import sync_playwright
+
     with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium, args=['--no-sandbox', '--disable-gpu', '--disable-background-networking'])
+        browser = play.chromium.launch(
+            executable_path=chromium,
+            args=['--no-sandbox', '--disable-gpu', '--disable-background-networking'],
+        )
         yield browser
         browser.close()
 
@@ -43,7 +67,7 @@ def browser():
 @pytest.fixture(scope='module')
 def axe():
     package = pytest.importorskip('axe_playwright_python')
-    return (Path(package.__file__).parent/'axe.min.js').read_text(encoding='utf-8')
+    return (Path(package.__file__).parent / 'axe.min.js').read_text(encoding='utf-8')
 
 
 @pytest.fixture
@@ -52,16 +76,22 @@ def visit(browser):
     contexts, requests, complaints = [], [], []
 
     def open_page(path, scheme='light', width=1280, **options):
-        contexts.append(browser.new_context(color_scheme=scheme, viewport=dict(width=width, height=900), **options))
+        contexts.append(
+            browser.new_context(color_scheme=scheme, viewport=dict(width=width, height=900), **options)
+        )
         page = contexts[-1].new_page()
         page.on('request', lambda r: requests.append(r.url))
-        page.on('console', lambda m: complaints.append(f'{path.name}: {m.text}') if m.type in ('error', 'warning') else None)
+        page.on(
+            'console',
+            lambda m: complaints.append(f'{path.name}: {m.text}') if m.type in ('error', 'warning') else None,
+        )
         page.on('pageerror', lambda e: complaints.append(f'{path.name}: {e}'))
         page.goto(path.as_uri())
         return page
 
     yield open_page
-    for context in contexts: context.close()
+    for context in contexts:
+        context.close()
     assert [u for u in requests if not u.startswith(('file:', 'data:'))] == [] and complaints == []
 
 
@@ -69,57 +99,140 @@ def visit(browser):
 def made_up(tmp_path_factory):
     "A study whose every text is hostile: two protocols, two slices, two models."
     folder = tmp_path_factory.mktemp('made-up')
-    rows = [f'{p},{s},{m},{metric},{k},{v},{v - .05:.3f},{v + .05:.3f},{n}' for p, n in (('next-item', 40), ('purchases', 7)) for s in ('all', 'repeat')
-            for metric, k in (('HitRate', 10), ('HitRate', 20), ('MRR', 20), ('NDCG', 10)) for m, v in ((EVIL, .5), ('Good', .75 if k == 10 else .4))]
-    (folder/'comparison.csv').write_text('protocol,slice,model,metric,k,value,low,high,n\n' + '\n'.join(rows) + '\n')
-    (folder/'ties.csv').write_text(f'protocol,slice,metric,k,model,mark\nnext-item,all,HitRate,10,Good,best\nnext-item,all,HitRate,10,{EVIL},tied\n')
-    data = dict(name=EVIL, simulated=True, fingerprint='f', rows=1, events=1, kinds={EVIL: 1}, visitors=1, items=1, first='', last='', notes=[EVIL])
-    manifest = dict(study='made-up', data=data, command=f'recsys-nb run --data {EVIL}', profile='tiny', seeds={}, versions={EVIL: EVIL}, started='', finished='',
-                    notebooks={}, git=dict(commit='c', dirty=False), machine=dict(processor=EVIL, cores=2, threads=2, system='Linux'))
+    rows = [
+        f'{p},{s},{m},{metric},{k},{v},{v - 0.05:.3f},{v + 0.05:.3f},{n}'
+        for p, n in (('next-item', 40), ('purchases', 7))
+        for s in ('all', 'repeat')
+        for metric, k in (('HitRate', 10), ('HitRate', 20), ('MRR', 20), ('NDCG', 10))
+        for m, v in ((EVIL, 0.5), ('Good', 0.75 if k == 10 else 0.4))
+    ]
+    (folder / 'comparison.csv').write_text(
+        'protocol,slice,model,metric,k,value,low,high,n\n' + '\n'.join(rows) + '\n'
+    )
+    (folder / 'ties.csv').write_text(
+        f'protocol,slice,metric,k,model,mark\nnext-item,all,HitRate,10,Good,best\nnext-item,all,HitRate,10,{EVIL},tied\n'
+    )
+    data = dict(
+        name=EVIL,
+        simulated=True,
+        fingerprint='f',
+        rows=1,
+        events=1,
+        kinds={EVIL: 1},
+        visitors=1,
+        items=1,
+        first='',
+        last='',
+        notes=[EVIL],
+    )
+    manifest = dict(
+        study='made-up',
+        data=data,
+        command=f'recsys-nb run --data {EVIL}',
+        profile='tiny',
+        seeds={},
+        versions={EVIL: EVIL},
+        started='',
+        finished='',
+        notebooks={},
+        git=dict(commit='c', dirty=False),
+        machine=dict(processor=EVIL, cores=2, threads=2, system='Linux'),
+    )
     study = SimpleNamespace(folder=folder, manifest=manifest)
-    write_overview(study, {'10_a': dict(title=EVIL, status='failed', parameters={'x': EVIL}, page=False, finding='', error=EVIL, time='0:01')}, EVIL)
-    (folder/'study.json').write_text(json.dumps(manifest))
-    write_page(study, '10_a', EVIL, '<h2 id="x">x</h2>', toc=[(2, 'x', EVIL)], notebook='10_a', finding=EVIL, failed=EVIL)
+    write_overview(
+        study,
+        {
+            '10_a': dict(
+                title=EVIL,
+                status='failed',
+                parameters={'x': EVIL},
+                page=False,
+                finding='',
+                error=EVIL,
+                time='0:01',
+            )
+        },
+        EVIL,
+    )
+    (folder / 'study.json').write_text(json.dumps(manifest))
+    write_page(
+        study,
+        '10_a',
+        EVIL,
+        '<h2 id="x">x</h2>',
+        toc=[(2, 'x', EVIL)],
+        notebook='10_a',
+        finding=EVIL,
+        failed=EVIL,
+    )
     return folder
 
 
 def test_hostile_text_is_shown_as_text(made_up, visit, record):
     for name in ('index', '10_a'):
-        page = visit(made_up/f'{name}.html')
+        page = visit(made_up / f'{name}.html')
         assert page.locator('main img').count() == 0 and EVIL in page.locator('body').inner_text()
         assert page.locator('script').count() <= 2
         record('intruders', f'markup in every text of a page made by the renderer: {name}')
 
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"><script>alert(2)</script><a xlink:href="javascript:alert(3)"><text>SVG</text></a></svg>'
-LOUD = EVIL + '<iframe src="https://example.org"></iframe><a href="javascript:alert(4)">x</a><form action="https://example.org"><input onfocus="alert(5)" autofocus></form>'
-HOSTILE = {'text/html': LOUD, 'text/markdown': LOUD, 'image/svg+xml': SVG, 'application/javascript': 'alert(6)', 'text/latex': LOUD, 'text/plain': LOUD}
+LOUD = (
+    EVIL
+    + '<iframe src="https://example.org"></iframe><a href="javascript:alert(4)">x</a><form action="https://example.org"><input onfocus="alert(5)" autofocus></form>'
+)
+HOSTILE = {
+    'text/html': LOUD,
+    'text/markdown': LOUD,
+    'image/svg+xml': SVG,
+    'application/javascript': 'alert(6)',
+    'text/latex': LOUD,
+    'text/plain': LOUD,
+}
 
 
 def hostile_page(folder, study):
     "A notebook whose every output, of every kind, is full of markup."
     shown = [v4.new_output('display_data', data={kind: text}) for kind, text in HOSTILE.items()]
-    shown += [v4.new_output('stream', name='stdout', text=LOUD), v4.new_output('error', ename='E', evalue=LOUD, traceback=[LOUD]),
-              v4.new_output('display_data', data={'image/png': 'AA=='}, metadata={'image/png': {'alt': f'"{LOUD}'}}),
-              v4.new_output('display_data', data={'text/html': f'<table><tr><th>{EVIL}</th></tr><tr><td>1</td></tr></table><figure><figcaption>{"a" * 99}. {EVIL * 9}</figcaption></figure>'})]
-    cells = [v4.new_markdown_cell('# Hostile'), v4.new_code_cell('x: str = ""', metadata={'tags': ['parameters']}),
-             v4.new_code_cell(f'#| export\ndef f():\n    {EVIL!r}\n')] + [v4.new_code_cell('show()', outputs=[o]) for o in shown]
+    shown += [
+        v4.new_output('stream', name='stdout', text=LOUD),
+        v4.new_output('error', ename='E', evalue=LOUD, traceback=[LOUD]),
+        v4.new_output(
+            'display_data', data={'image/png': 'AA=='}, metadata={'image/png': {'alt': f'"{LOUD}'}}
+        ),
+        v4.new_output(
+            'display_data',
+            data={
+                'text/html': f'<table><tr><th>{EVIL}</th></tr><tr><td>1</td></tr></table><figure><figcaption>{"a" * 99}. {EVIL * 9}</figcaption></figure>'
+            },
+        ),
+    ]
+    cells = [
+        v4.new_markdown_cell('# Hostile'),
+        v4.new_code_cell('x: str = ""', metadata={'tags': ['parameters']}),
+        v4.new_code_cell(f'#| export\ndef f():\n    {EVIL!r}\n'),
+    ] + [v4.new_code_cell('show()', outputs=[o]) for o in shown]
     parameters = {'x': SimpleNamespace(name='x', default='', help=f'`{EVIL}`')}
-    body, toc = notebook_body(mark_cells(v4.new_notebook(cells=cells), SimpleNamespace(parameters=parameters), {'x': f'a/{EVIL}'}))
+    body, toc = notebook_body(
+        mark_cells(v4.new_notebook(cells=cells), SimpleNamespace(parameters=parameters), {'x': f'a/{EVIL}'})
+    )
     write_page(study, '10_hostile', 'Hostile', body, toc=toc, notebook='10_hostile', finding=EVIL)
-    return folder/'10_hostile.html', body, toc
+    return folder / '10_hostile.html', body, toc
 
 
 def assert_harmless(page, scripts=1):
     "One script, ours, and nothing left that could run or load."
     assert page.locator('script:not([type="application/json"])').count() == scripts
     assert page.locator('iframe, object, embed, form, link, base, input').count() == 0
-    assert page.evaluate("""() => [...document.querySelectorAll('*')].flatMap(e => [...e.attributes]).filter(a => /^on/i.test(a.name)
-        || (/(^|:)(href|src)$/i.test(a.name) && !/^(https?:|#|data:image|[\\w.-]+(#|$))/.test(a.value))).map(a => a.name + '=' + a.value)""") == []
+    assert (
+        page.evaluate("""() => [...document.querySelectorAll('*')].flatMap(e => [...e.attributes]).filter(a => /^on/i.test(a.name)
+        || (/(^|:)(href|src)$/i.test(a.name) && !/^(https?:|#|data:image|[\\w.-]+(#|$))/.test(a.value))).map(a => a.name + '=' + a.value)""")
+        == []
+    )
 
 
 def test_outputs_of_all_kinds_are_harmless(made_up, visit, record):
-    study = SimpleNamespace(folder=made_up, manifest=json.loads((made_up/'study.json').read_text()))
+    study = SimpleNamespace(folder=made_up, manifest=json.loads((made_up / 'study.json').read_text()))
     path, body, toc = hostile_page(made_up, study)
     alerts = []
     page = visit(path)
@@ -127,81 +240,130 @@ def test_outputs_of_all_kinds_are_harmless(made_up, visit, record):
     page.locator('details').evaluate_all('all => all.forEach(d => { d.open = true; })')
     assert_harmless(page)
     text = page.locator('main').inner_text()
-    assert text.count(EVIL) >= 5 and alerts == [] # parameter, its meaning, folded code, text, finding
-    assert page_body(path.read_text(encoding='utf-8')) == (body, toc), 'a page put into its frame again has changed'
+    assert text.count(EVIL) >= 5 and alerts == []  # parameter, its meaning, folded code, text, finding
+    assert page_body(path.read_text(encoding='utf-8')) == (body, toc), (
+        'a page put into its frame again has changed'
+    )
     record('intruders', 'markup in every kind of output of a notebook', tried=len(HOSTILE) + 4)
 
 
 def test_index_sorts_and_switches(made_up, visit):
-    page = visit(made_up/'index.html')
+    page = visit(made_up / 'index.html')
     models = lambda: [t.strip() for t in page.locator('#comparison-table tbody th').all_inner_texts()]
     assert models() == ['Good', EVIL]
     page.get_by_role('button', name='HitRate@20').click()
-    assert models() == [EVIL, 'Good'] and page.locator('th[aria-sort=descending]').inner_text().startswith('HitRate@20')
+    assert models() == [EVIL, 'Good'] and page.locator('th[aria-sort=descending]').inner_text().startswith(
+        'HitRate@20'
+    )
     page.get_by_role('button', name='HitRate@20').click()
     assert models() == ['Good', EVIL] and page.locator('th[aria-sort=ascending]').count() == 1
     page.get_by_role('button', name='Model').press('Enter')
     assert models() == [EVIL, 'Good']
     assert page.locator('td[class~=metric] .mark').all_inner_texts()[0].strip() in '★≈'
     page.get_by_label('Protocol').select_option('purchases')
-    assert page.locator('#comparison-table thead button').all_inner_texts() == ['Model', 'Queries', 'HitRate@10', 'Recall@10', 'Precision@10', 'NDCG@10']
+    assert page.locator('#comparison-table thead button').all_inner_texts() == [
+        'Model',
+        'Queries',
+        'HitRate@10',
+        'Recall@10',
+        'Precision@10',
+        'NDCG@10',
+    ]
     assert page.locator('#comparison-table tbody td').first.inner_text() == '7'
     page.get_by_label('Slice').select_option('repeat')
-    assert page.get_by_label('Slice').input_value() == 'repeat' and 'buyer' in page.locator('#said').inner_text()
+    assert (
+        page.get_by_label('Slice').input_value() == 'repeat' and 'buyer' in page.locator('#said').inner_text()
+    )
 
 
 def test_index_on_paper(made_up, visit):
-    page = visit(made_up/'index.html', scheme='dark')
+    page = visit(made_up / 'index.html', scheme='dark')
     page.emulate_media(media='print', color_scheme='light')
-    assert page.locator('#comparison-table thead button').first.is_visible() and not page.locator('#switches').is_visible()
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") in ('rgb(255, 255, 255)', 'rgba(0, 0, 0, 0)')
+    assert (
+        page.locator('#comparison-table thead button').first.is_visible()
+        and not page.locator('#switches').is_visible()
+    )
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") in (
+        'rgb(255, 255, 255)',
+        'rgba(0, 0, 0, 0)',
+    )
 
 
 def test_index_without_scripts(made_up, browser):
     context = browser.new_context(java_script_enabled=False)
-    page = context.new_page(); page.goto((made_up/'index.html').as_uri())
-    assert 'Good' in page.locator('#comparison-table').inner_text() and not page.locator('#switches').is_visible()
+    page = context.new_page()
+    page.goto((made_up / 'index.html').as_uri())
+    assert (
+        'Good' in page.locator('#comparison-table').inner_text()
+        and not page.locator('#switches').is_visible()
+    )
     context.close()
 
 
 @pytest.mark.parametrize('study', COMMITTED)
 def test_committed_index(study, visit):
-    page, tables = visit(ROOT/'reports'/study/'index.html'), comparison_tables(ROOT/'reports'/study, None)
+    page, tables = (
+        visit(ROOT / 'reports' / study / 'index.html'),
+        comparison_tables(ROOT / 'reports' / study, None),
+    )
     for t in tables:
-        if t['protocol'] != page.get_by_label('Protocol').input_value(): page.get_by_label('Protocol').select_option(t['protocol'])
+        if t['protocol'] != page.get_by_label('Protocol').input_value():
+            page.get_by_label('Protocol').select_option(t['protocol'])
         page.get_by_label('Slice').select_option(t['slice'])
         assert page.locator('#comparison-table tbody tr').count() == len(t['rows'])
         assert page.locator('#comparison-table tbody th').first.inner_text().strip() == t['rows'][0][0]
     for link in page.locator('main a').all():
         target = link.get_attribute('href')
-        assert target.startswith(('http', '#')) or (ROOT/'reports'/study/target).exists(), target
+        assert target.startswith(('http', '#')) or (ROOT / 'reports' / study / target).exists(), target
 
 
-@pytest.mark.parametrize('path', [pytest.param(p, id=f'{p.parent.name}-{p.stem}', marks=pytest.mark.torture if p.parent.name == 'buyers' else ()) for p in PAGES])
+@pytest.mark.parametrize(
+    'path',
+    [
+        pytest.param(
+            p, id=f'{p.parent.name}-{p.stem}', marks=pytest.mark.torture if p.parent.name == 'buyers' else ()
+        )
+        for p in PAGES
+    ],
+)
 def test_page(path, visit, axe):
     "Light, on a desk: small enough, links that lead somewhere, no serious or critical finding of axe-core, with all code unfolded."
     assert path.stat().st_size < LIMIT
     page = visit(path, bypass_csp=True)
     fold = page.locator('#fold')
-    if fold.count() and fold.is_visible(): fold.click()
+    if fold.count() and fold.is_visible():
+        fold.click()
     page.evaluate(axe)
     found = page.evaluate("axe.run({resultTypes: ['violations']})")
-    assert [(v['id'], v['nodes'][0]['html'][:200]) for v in found['violations'] if v['impact'] in ('serious', 'critical')] == []
-    anchors = page.eval_on_selector_all('.toc a', 'links => links.filter(a => !document.getElementById(decodeURIComponent(a.hash.slice(1)))).map(a => a.hash)')
+    assert [
+        (v['id'], v['nodes'][0]['html'][:200])
+        for v in found['violations']
+        if v['impact'] in ('serious', 'critical')
+    ] == []
+    anchors = page.eval_on_selector_all(
+        '.toc a',
+        'links => links.filter(a => !document.getElementById(decodeURIComponent(a.hash.slice(1)))).map(a => a.hash)',
+    )
     assert anchors == []
-    for name in page.eval_on_selector_all('a[rel]', 'links => links.map(a => a.getAttribute("href"))'): assert (path.parent/name).exists() or name.startswith('http')
+    for name in page.eval_on_selector_all('a[rel]', 'links => links.map(a => a.getAttribute("href"))'):
+        assert (path.parent / name).exists() or name.startswith('http')
 
 
 @pytest.mark.parametrize('name', ['index', '12_sasrec', '30_comparison'])
 @pytest.mark.parametrize('scheme, width', [('dark', 1280), ('light', 390)])
 def test_dark_and_narrow(name, scheme, width, visit, axe):
-    path = ROOT/'reports'/'buyers'/f'{name}.html'
-    if not path.exists(): pytest.skip('the reports of buyers are not in this checkout')
+    path = ROOT / 'reports' / 'buyers' / f'{name}.html'
+    if not path.exists():
+        pytest.skip('the reports of buyers are not in this checkout')
     page = visit(path, scheme, width, bypass_csp=True)
     assert page.evaluate('document.documentElement.scrollWidth') <= width
     page.evaluate(axe)
     found = page.evaluate("axe.run({resultTypes: ['violations']})")
-    assert [(v['id'], v['nodes'][0]['html'][:200]) for v in found['violations'] if v['impact'] in ('serious', 'critical')] == []
+    assert [
+        (v['id'], v['nodes'][0]['html'][:200])
+        for v in found['violations']
+        if v['impact'] in ('serious', 'critical')
+    ] == []
 
 
 WORD = '<script>alert(1)</script><img src=x onerror=alert(2)>'
@@ -210,34 +372,57 @@ WORD = '<script>alert(1)</script><img src=x onerror=alert(2)>'
 def hostile_archive(path):
     "A simulated shop's files, with markup wherever they hold text."
     from recsys_nb.shop import open_data
+
     with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
         for file in sorted(Path(open_data('simulated:tiny')).glob('*.csv')):
             head, *rows = file.read_text().splitlines()
             stamp = rows[-1].split(',')[0]
             if file.name == 'events.csv':
-                rows = [re.sub(r'(transaction,\d+),.*', rf'\1,{WORD}', row) for row in rows] + [f'{stamp},{v},{WORD},1,' for v in range(1, 40)]
-            elif file.name.startswith('item_properties'): rows += [f'{stamp},1,{WORD},{WORD}'] * 9 + [f'{stamp},2,790,"{WORD}, {WORD}"']
+                rows = [re.sub(r'(transaction,\d+),.*', rf'\1,{WORD}', row) for row in rows] + [
+                    f'{stamp},{v},{WORD},1,' for v in range(1, 40)
+                ]
+            elif file.name.startswith('item_properties'):
+                rows += [f'{stamp},1,{WORD},{WORD}'] * 9 + [f'{stamp},2,790,"{WORD}, {WORD}"']
             archive.writestr(file.name, '\n'.join([head, *rows, '']))
 
 
 @pytest.mark.torture
 def test_study_of_a_hostile_log(tmp_path, visit, record):
     "A whole tiny study over it: what its pages say about the log is text, and no page runs or asks for anything."
-    hostile_archive(tmp_path/'<b>log & co.zip')
+    hostile_archive(tmp_path / '<b>log & co.zip')
     data = next(tmp_path.glob('*.zip'))
-    shutil.copytree(ROOT/'nbs', tmp_path/'nbs', ignore=shutil.ignore_patterns('.ipynb_checkpoints'))
-    shutil.copy(ROOT/'settings.ini', tmp_path)
-    (tmp_path/'data').mkdir()
-    quick = [x for p in ('epochs=1', '12_sasrec.published=false', '15_bpr.iterations=5', '17_bert4rec.shorter=0') for x in ('-p', p)]
-    done = subprocess.run([Path(sys.executable).parent/'recsys-nb', 'run', '--data', data.name, '--study', 'hostile', '--profile', 'tiny', *quick],
-                          cwd=tmp_path, capture_output=True, text=True, timeout=3600)
+    shutil.copytree(ROOT / 'nbs', tmp_path / 'nbs', ignore=shutil.ignore_patterns('.ipynb_checkpoints'))
+    shutil.copy(ROOT / 'settings.ini', tmp_path)
+    (tmp_path / 'data').mkdir()
+    quick = [
+        x
+        for p in ('epochs=1', '12_sasrec.published=false', '15_bpr.iterations=5', '17_bert4rec.shorter=0')
+        for x in ('-p', p)
+    ]
+    done = subprocess.run(
+        [
+            Path(sys.executable).parent / 'recsys-nb',
+            'run',
+            '--data',
+            data.name,
+            '--study',
+            'hostile',
+            '--profile',
+            'tiny',
+            *quick,
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=3600,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
-    pages, said = sorted((tmp_path/'reports'/'hostile').glob('*.html')), 0
+    pages, said = sorted((tmp_path / 'reports' / 'hostile').glob('*.html')), 0
     for path in pages:
         page = visit(path)
         page.on('dialog', lambda d: pytest.fail(f'{path.name}: {d.message}'))
         page.locator('details').evaluate_all('all => all.forEach(d => { d.open = true; })')
         assert_harmless(page, scripts=0 if path.name == 'comparison.html' else 1)
         said += '<script>alert(1)</script>' in page.locator('body').inner_text()
-    assert said >= 1 # the index tells which kinds of events were left out
+    assert said >= 1  # the index tells which kinds of events were left out
     record('intruders', 'a log with markup in every text, a whole study over it', tried=len(pages))

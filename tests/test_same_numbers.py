@@ -1,4 +1,5 @@
 "The same fit again, at real batch sizes and epochs, with several threads: the same weights and the same lists, to the bit."
+
 import hashlib
 import json
 import os
@@ -24,7 +25,7 @@ from recsys_nb.sasrec import CopyHead, SASRec
 from recsys_nb.shop import load_log
 
 HERE = Path(__file__).parent
-BUYERS = HERE.parents[1]/'shared'/'data'/'retailrocket'/'buyers'
+BUYERS = HERE.parents[1] / 'shared' / 'data' / 'retailrocket' / 'buyers'
 SOURCES = {'tiny': 'simulated:tiny', 'default': 'simulated:default', 'buyers': str(BUYERS)}
 LARGE = dict(hidden_dim=128, ligr=True, event_inputs=True, gap_inputs=True)
 MADE = {'Hybrid': lambda: Hybrid([SASRec(), HistoryWalk()]), 'SASRec (large)': lambda: SASRec(**LARGE)}
@@ -36,7 +37,7 @@ def indexed_forward(self, x, often):
     "The copy head as it was until commit 3e93481: the gradient of `worth[...]` is summed in another order each time."
     places = torch.arange(x.shape[1])
     ago = (places[:, None] - places).clamp(0, len(self.ago) - 1)
-    match = self.query(x) @ self.key(x).transpose(1, 2) / self.query.out_features ** .5
+    match = self.query(x) @ self.key(x).transpose(1, 2) / self.query.out_features**0.5
     worth = self.often.weight[:, 0]
     again = (often > 1).nonzero(as_tuple=True)
     more = worth[often[again].clamp(max=8) - 1] - worth[0]
@@ -46,10 +47,14 @@ def indexed_forward(self, x, often):
 def stopped_early(choices, start, pull):
     "The weights as they were found until commit 3e93481: where L-BFGS stopped, and without a pull on the features."
     held = np.arange(len(start)) >= choices.features.shape[-1]
+
     def loss(v):
         value, slope = blend._loss(v, choices)
         return value + pull * (v * v * held).sum() / 2 / len(choices), slope + pull * v * held / len(choices)
-    return minimize(loss, start, jac=True, method='L-BFGS-B', options=dict(maxiter=200, ftol=1e-10, gtol=1e-6)).x
+
+    return minimize(
+        loss, start, jac=True, method='L-BFGS-B', options=dict(maxiter=200, ftol=1e-10, gtol=1e-6)
+    ).x
 
 
 def fitted(name, protocols, **config):
@@ -57,8 +62,10 @@ def fitted(name, protocols, **config):
     model = (MADE.get(name) or library_models()[name])(**config)
     parts = model.parts if name == 'Hybrid' else [model]
     for part in parts:
-        if not isinstance(part, SASRec): part.fit(protocols.split.train)
-        else: part.fit(protocols.split.train, protocols.valid, progress=False).calibrate(protocols.valid)
+        if not isinstance(part, SASRec):
+            part.fit(protocols.split.train)
+        else:
+            part.fit(protocols.split.train, protocols.valid, progress=False).calibrate(protocols.valid)
     return model.look(protocols.split.train).learn(protocols.valid) if name == 'Hybrid' else model
 
 
@@ -78,15 +85,23 @@ def fit_again(name, source, times, protocols=None, **config):
     for _ in range(times):
         model = fitted(name, protocols, **config)
         digest, found = kept(model), model.recommend(protocols.test.histories, 20)[0]
-        if first is None: first, lists = digest, found
+        if first is None:
+            first, lists = digest, found
         weights += digest != first
         apart.append(float((found != lists).any(1).mean()))
-    return dict(fits=times, other_weights=weights, other_lists=max(apart), seconds=time.perf_counter() - began)
+    return dict(
+        fits=times, other_weights=weights, other_lists=max(apart), seconds=time.perf_counter() - began
+    )
 
 
 def in_a_process(threads, names, source, times, broken=False, **config):
     "`fit_again` of some models in a fresh process with so many threads."
-    env = os.environ | dict(OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads), OPENBLAS_NUM_THREADS='1', PYTHONPATH=f'{HERE}:{HERE.parent}')
+    env = os.environ | dict(
+        OMP_NUM_THREADS=str(threads),
+        MKL_NUM_THREADS=str(threads),
+        OPENBLAS_NUM_THREADS='1',
+        PYTHONPATH=f'{HERE}:{HERE.parent}',
+    )
     asked = json.dumps([threads, names, source, times, broken, config])
     done = subprocess.run([sys.executable, __file__, asked], env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -95,7 +110,8 @@ def in_a_process(threads, names, source, times, broken=False, **config):
 
 def main(threads, names, source, times, broken, config):
     torch.set_num_threads(threads)
-    if broken: CopyHead.forward, blend._bottom = indexed_forward, stopped_early
+    if broken:
+        CopyHead.forward, blend._bottom = indexed_forward, stopped_early
     protocols = make_protocols(load_log(source)[0])
     print(json.dumps({name: fit_again(name, source, times, protocols, **config) for name in names}))
 
@@ -118,26 +134,43 @@ def test_a_network_that_is_not_the_same_is_found(record):
 @pytest.mark.parametrize('threads', [1, 2])
 @pytest.mark.parametrize('source', SOURCES)
 def test_every_trained_model_fitted_five_times_is_the_same(source, threads, record):
-    if source == 'buyers' and not BUYERS.is_dir(): pytest.skip('the real slices are missing')
+    if source == 'buyers' and not BUYERS.is_dir():
+        pytest.skip('the real slices are missing')
     assert set(TRAINED) < set(NAMES)
     found = in_a_process(threads, NAMES, SOURCES[source], 5)
-    for name, figures in found.items(): record('same numbers', f'{name} fitted five times, {source}, {threads} thread{"s" * (threads > 1)}', **figures)
+    for name, figures in found.items():
+        record(
+            'same numbers',
+            f'{name} fitted five times, {source}, {threads} thread{"s" * (threads > 1)}',
+            **figures,
+        )
     assert {name: f for name, f in found.items() if f['other_weights'] or f['other_lists']} == {}
 
 
-SUMS = ('IndexBackward', 'TakeBackward', 'GatherBackward', 'PutBackward') # gradients added up in an order that threads decide
+SUMS = (
+    'IndexBackward',
+    'TakeBackward',
+    'GatherBackward',
+    'PutBackward',
+)  # gradients added up in an order that threads decide
 NETWORKS = {
-    'SASRec': lambda: SASRec(), 'SASRec (large)': lambda: SASRec(**LARGE),
-    'SASRec, all items': lambda: SASRec(negatives=0, temperature=0., event_inputs=True, gap_inputs=True),
-    'GRU4Rec': lambda: GRU4Rec(), 'GRU4Rec, BPR-max': lambda: GRU4Rec(loss='bpr-max', penalty=.1), 'GRU4Rec, all items': lambda: GRU4Rec(negatives=0),
-    'BERT4Rec': lambda: BERT4Rec(cloze_share=1.), 'BERT4Rec, all items': lambda: BERT4Rec(negatives=0)}
+    'SASRec': lambda: SASRec(),
+    'SASRec (large)': lambda: SASRec(**LARGE),
+    'SASRec, all items': lambda: SASRec(negatives=0, temperature=0.0, event_inputs=True, gap_inputs=True),
+    'GRU4Rec': lambda: GRU4Rec(),
+    'GRU4Rec, BPR-max': lambda: GRU4Rec(loss='bpr-max', penalty=0.1),
+    'GRU4Rec, all items': lambda: GRU4Rec(negatives=0),
+    'BERT4Rec': lambda: BERT4Rec(cloze_share=1.0),
+    'BERT4Rec, all items': lambda: BERT4Rec(negatives=0),
+}
 
 
 def gradients(loss):
     "Names of all operations that a loss was made by."
     found, todo = {}, [loss.grad_fn]
     while todo:
-        if (node := todo.pop()) is None or node in found: continue
+        if (node := todo.pop()) is None or node in found:
+            continue
         found[node] = node.name()
         todo += [n for n, _ in node.next_functions]
     return set(found.values())
@@ -146,10 +179,12 @@ def gradients(loss):
 def step_of(model, n_items=3000):
     "The loss of a training step of a network that was just made."
     rng = np.random.default_rng(0)
-    histories = histories_from_lists([rng.integers(0, n_items, n).tolist() * 2 for n in rng.integers(2, 30, 50)])
+    histories = histories_from_lists(
+        [rng.integers(0, n_items, n).tolist() * 2 for n in rng.integers(2, 30, 50)]
+    )
     module = model.Module(n_items, **model.config).train()
     data = model.training_data(histories, None)
-    module.log = lambda *args, **more: None # there is no trainer to tell
+    module.log = lambda *args, **more: None  # there is no trainer to tell
     return module.training_step(next(iter(data.batches(8, 0))), 0)
 
 
@@ -167,10 +202,12 @@ def test_the_gradient_that_was_summed_in_any_order_is_found(monkeypatch):
 def moved_lists(model, protocols, by=1e-7):
     "The share of test lists that differ once the calibration has seen scores that differ by up to this share."
     vectors, rng = type(model).vectors, np.random.default_rng(0)
+
     def noisy(self, histories):
         left, right, (*places, copy) = vectors(self, histories)
         left = left * torch.from_numpy(1 + rng.uniform(-by, by, left.shape)).float()
         return left, right, (*places, (copy * (1 + rng.uniform(-by, by, copy.shape))).astype(np.float32))
+
     lists = []
     for answer in (vectors, noisy):
         type(model).vectors = answer
@@ -190,4 +227,5 @@ def test_a_calibration_answers_the_seventh_digit_with_the_same_lists(record, mon
     assert now < 0.002 and before > 0.02, (now, before)
 
 
-if __name__ == '__main__': main(*json.loads(sys.argv[1]))
+if __name__ == '__main__':
+    main(*json.loads(sys.argv[1]))

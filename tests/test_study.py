@@ -1,4 +1,5 @@
 "The command line, good and bad, and two studies with one seed."
+
 import json
 import os
 import shutil
@@ -22,8 +23,15 @@ def project(tmp_path_factory):
 
 def recsys(project, *arguments, timeout=600):
     "What a command prints and how it ends."
-    done = subprocess.run([str(BIN/'recsys-nb'), *arguments], cwd=project, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL,
-                          env=os.environ | {'PATH': f'{BIN}:{os.environ["PATH"]}', 'COLUMNS': '200'})
+    done = subprocess.run(
+        [str(BIN / 'recsys-nb'), *arguments],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        stdin=subprocess.DEVNULL,
+        env=os.environ | {'PATH': f'{BIN}:{os.environ["PATH"]}', 'COLUMNS': '200'},
+    )
     assert 'Traceback' not in done.stdout + done.stderr, done.stdout + done.stderr
     return done
 
@@ -48,7 +56,9 @@ REFUSED = [  # arguments, what the one sentence must name
 ]
 
 
-@pytest.mark.parametrize('arguments, named', REFUSED, ids=lambda x: ' '.join(x) if isinstance(x, list) else None)
+@pytest.mark.parametrize(
+    'arguments, named', REFUSED, ids=lambda x: ' '.join(x) if isinstance(x, list) else None
+)
 def test_refused_before_anything_runs(project, arguments, named):
     done = recsys(project, *arguments)
     assert done.returncode == 2 and named in ' '.join(done.stderr.split()), done.stderr
@@ -57,52 +67,80 @@ def test_refused_before_anything_runs(project, arguments, named):
 
 def test_help_explains_every_option(project):
     text = recsys(project, 'run', '--help').stdout
-    for option in ('--data', '--events', '--study', '--profile', '--parameter', '--only', '--force'): assert option in text
+    for option in ('--data', '--events', '--study', '--profile', '--parameter', '--only', '--force'):
+        assert option in text
 
 
 def test_bad_data_is_one_sentence(project, tmp_path):
-    (tmp_path/'events.csv').write_text('timestamp,visitorid,event,itemid,transactionid\n1430622004384,abc,view,1,\n')
+    (tmp_path / 'events.csv').write_text(
+        'timestamp,visitorid,event,itemid,transactionid\n1430622004384,abc,view,1,\n'
+    )
     done = recsys(project, 'run', '--data', str(tmp_path))
-    assert done.returncode == 2 and "line 2, column visitorid: found 'abc', expected an integer" in done.stderr
+    assert (
+        done.returncode == 2 and "line 2, column visitorid: found 'abc', expected an integer" in done.stderr
+    )
 
 
-ALL = sorted(p.stem for p in (ROOT/'nbs').glob('1*.ipynb'))
+ALL = sorted(p.stem for p in (ROOT / 'nbs').glob('1*.ipynb'))
 RANDOM = ('11_als', '12_sasrec', '15_bpr', '16_gru4rec', '17_bert4rec')
 
 
 def quick(models):
     "Small settings of these notebooks."
-    return [*QUICK[:2], *(x for p in QUICK[3::2] if '.' not in p or p.split('.')[0] in models for x in ('-p', p))]
+    return [
+        *QUICK[:2],
+        *(x for p in QUICK[3::2] if '.' not in p or p.split('.')[0] in models for x in ('-p', p)),
+    ]
 
 
 def run_twice(project, models, random):
     "The model notebooks and the comparison, and those that draw random numbers once more with the same seed."
     again = [x for n in random for x in ('--only', n)]
-    return [(recsys(project, 'run', '--study', 'one', *quick(models), '--only', '30_comparison'), project/'reports/one'),
-            (recsys(project, 'run', '--study', 'two', *quick(models), *again), project/'reports/two')]
+    return [
+        (
+            recsys(project, 'run', '--study', 'one', *quick(models), '--only', '30_comparison'),
+            project / 'reports/one',
+        ),
+        (recsys(project, 'run', '--study', 'two', *quick(models), *again), project / 'reports/two'),
+    ]
 
 
 def same_seed_same_numbers(twice, random):
-    for done, _ in twice: assert done.returncode == 0, done.stdout + done.stderr
+    for done, _ in twice:
+        assert done.returncode == 0, done.stdout + done.stderr
     (_, one), (_, two) = twice
-    results = sorted(p.relative_to(two) for pattern in ('results/*/metrics.json', 'results/*/ranks.parquet') for p in two.glob(pattern))
+    results = sorted(
+        p.relative_to(two)
+        for pattern in ('results/*/metrics.json', 'results/*/ranks.parquet')
+        for p in two.glob(pattern)
+    )
     assert len(results) == 2 * len(random)
-    for path in results: assert (one/path).read_bytes() == (two/path).read_bytes(), f'{path} differs between two runs'
+    for path in results:
+        assert (one / path).read_bytes() == (two / path).read_bytes(), f'{path} differs between two runs'
 
 
 def what_a_study_writes(twice):
     folder = twice[0][1]
-    manifest = json.loads((folder/'manifest.json').read_text())
-    assert {'commit', 'dirty'} <= set(manifest['git']) and manifest['notebooks']['12_sasrec']['parameters']['epochs'] == 1
-    table = pd.read_csv(folder/'comparison.csv')
+    manifest = json.loads((folder / 'manifest.json').read_text())
+    assert {'commit', 'dirty'} <= set(manifest['git']) and manifest['notebooks']['12_sasrec']['parameters'][
+        'epochs'
+    ] == 1
+    table = pd.read_csv(folder / 'comparison.csv')
     assert list(table.columns) == ['protocol', 'slice', 'model', 'metric', 'k', 'value', 'low', 'high', 'n']
     assert {'Popularity', 'History', 'Item-Item CF', 'ALS', 'SASRec'} <= set(table.model)
     assert {'next-item', 'purchases', 'as-published'} == set(table.protocol)
-    assert {'all', 'repeat', 'explore', 'short', 'long', 'head', 'tail', 'new', 'returning'} <= set(table['slice'])
+    assert {'all', 'repeat', 'explore', 'short', 'long', 'head', 'tail', 'new', 'returning'} <= set(
+        table['slice']
+    )
     assert set(table.k) == {1, 5, 10, 20}
     for page in ('index.html', '12_sasrec.html', 'comparison.html', 'comparison.md'):
-        text = (folder/page).read_text()
-        assert str(ROOT) not in text and str(Path.home()) + '/' not in text and 'src="http' not in text and '<link' not in text
+        text = (folder / page).read_text()
+        assert (
+            str(ROOT) not in text
+            and str(Path.home()) + '/' not in text
+            and 'src="http' not in text
+            and '<link' not in text
+        )
         assert len(text) < 3_000_000
 
 
@@ -114,23 +152,38 @@ def rerun_skips_what_did_not_change(project, models):
 def the_difference_of_two_studies(project):
     done = recsys(project, 'diff', 'one', 'two')
     assert done.returncode == 0 and 'Different are notebooks.' in done.stdout, done.stdout
-    page = (project/'reports/one-against-two.html').read_text()
+    page = (project / 'reports/one-against-two.html').read_text()
     assert 'one against two' in page and '30_comparison' in page
 
 
 def a_failing_notebook_leaves_a_row(project, models):
-    done = recsys(project, 'run', '--study', 'one', *quick(models), '--only', '30_comparison', '-p', '12_sasrec.temperature=1e-300')
+    done = recsys(
+        project,
+        'run',
+        '--study',
+        'one',
+        *quick(models),
+        '--only',
+        '30_comparison',
+        '-p',
+        '12_sasrec.temperature=1e-300',
+    )
     assert done.returncode == 1 and '12_sasrec  failed' in done.stdout
-    assert 'failed or not run' in (project/'reports/one/comparison.md').read_text()
-    assert 'failed' in (project/'reports/one/12_sasrec.html').read_text()
+    assert 'failed or not run' in (project / 'reports/one/comparison.md').read_text()
+    assert 'failed' in (project / 'reports/one/12_sasrec.html').read_text()
 
 
-@pytest.mark.parametrize('models', [('10_baselines', '11_als', '12_sasrec', '17_bert4rec'), pytest.param(ALL, marks=pytest.mark.torture)], ids=['some', 'all'])
+@pytest.mark.parametrize(
+    'models',
+    [('10_baselines', '11_als', '12_sasrec', '17_bert4rec'), pytest.param(ALL, marks=pytest.mark.torture)],
+    ids=['some', 'all'],
+)
 def test_studies(tmp_path, models):
     "One test, since the two studies take minutes and must not be made once for each process."
     project = copy_project(tmp_path)
-    for path in (project/'nbs').glob('1*.ipynb'):
-        if path.stem not in models: path.unlink()
+    for path in (project / 'nbs').glob('1*.ipynb'):
+        if path.stem not in models:
+            path.unlink()
     random = [n for n in RANDOM if n in models]
     twice = run_twice(project, models, random)
     same_seed_same_numbers(twice, random)
@@ -142,26 +195,59 @@ def test_studies(tmp_path, models):
 
 def test_what_the_shell_completes(project):
     def complete(line):
-        done = subprocess.run([str(BIN/'recsys-nb')], cwd=project, capture_output=True, text=True, timeout=60,
-                              env=os.environ | {'_RECSYS_NB_COMPLETE': 'complete_bash', 'COMP_WORDS': line, 'COMP_CWORD': str(len(line.split(' ')) - 1)})
+        done = subprocess.run(
+            [str(BIN / 'recsys-nb')],
+            cwd=project,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env=os.environ
+            | {
+                '_RECSYS_NB_COMPLETE': 'complete_bash',
+                'COMP_WORDS': line,
+                'COMP_CWORD': str(len(line.split(' ')) - 1),
+            },
+        )
         return done.stdout.split()
-    assert complete('recsys-nb run --profile ti') == ['tiny'] and complete('recsys-nb run --only 12') == ['12_sasrec']
-    assert '12_sasrec.hidden_dim=' in complete('recsys-nb run -p 12_sasrec.h') and 'diff' in complete('recsys-nb d')
+
+    assert complete('recsys-nb run --profile ti') == ['tiny'] and complete('recsys-nb run --only 12') == [
+        '12_sasrec'
+    ]
+    assert '12_sasrec.hidden_dim=' in complete('recsys-nb run -p 12_sasrec.h') and 'diff' in complete(
+        'recsys-nb d'
+    )
 
 
 def test_a_terminal_gets_a_line_a_notebook(project):
     "On a pseudo-terminal the board is drawn, and stays at the end; what was a line of it before is gone."
     import pty
+
     leader, follower = pty.openpty()
-    p = subprocess.Popen([str(BIN/'recsys-nb'), 'run', '--profile', 'tiny', '--study', 'terminal', '--only', '06_tuning'], cwd=project, stdout=follower, stderr=follower,
-                         stdin=follower, close_fds=True, env=os.environ | {'COLUMNS': '100', 'LINES': '30', 'TERM': 'xterm'})
+    p = subprocess.Popen(
+        [str(BIN / 'recsys-nb'), 'run', '--profile', 'tiny', '--study', 'terminal', '--only', '06_tuning'],
+        cwd=project,
+        stdout=follower,
+        stderr=follower,
+        stdin=follower,
+        close_fds=True,
+        env=os.environ | {'COLUMNS': '100', 'LINES': '30', 'TERM': 'xterm'},
+    )
     os.close(follower)
     told = b''
     while True:
-        try: part = os.read(leader, 4096)
-        except OSError: break
-        if not part: break
+        try:
+            part = os.read(leader, 4096)
+        except OSError:
+            break
+        if not part:
+            break
         told += part
     assert p.wait(60) == 0, told.decode()
     text = told.decode()
-    assert 'cell ' in text and '▸' in text and '✓' in text.splitlines()[-2] and 'done' in text.splitlines()[-2] and 'reports/terminal/index.html' in text.splitlines()[-1]
+    assert (
+        'cell ' in text
+        and '▸' in text
+        and '✓' in text.splitlines()[-2]
+        and 'done' in text.splitlines()[-2]
+        and 'reports/terminal/index.html' in text.splitlines()[-1]
+    )
