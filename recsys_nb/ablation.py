@@ -8,10 +8,9 @@ __all__ = ['CHANGES', 'NUMBERS', 'weaker', 'query_numbers', 'ablation_table', 'a
 # %% ../nbs/31_ablation.ipynb #221a9ee3
 import json
 from pathlib import Path
-from .data import * # first: it says how torch's threads wait
-import numpy as np, pandas as pd
 from .protocol import *
 from .metrics import *
+import numpy as np, pandas as pd
 
 # %% ../nbs/31_ablation.ipynb #51ef1279
 CHANGES = {

@@ -8,13 +8,12 @@ __all__ = ['distinct_rows', 'row_blocks', 'weighted_sum', 'products', 'solve_sid
 
 # %% ../nbs/11_als.ipynb #7019ce3f
 from pathlib import Path
-from .data import *
-import numpy as np, pandas as pd, torch
-import scipy.sparse as sp
 from .protocol import *
 from .metrics import *
-from .retrieval import *
 from .baselines import *
+from .retrieval import *
+import numpy as np, pandas as pd, torch
+import scipy.sparse as sp
 
 # %% ../nbs/11_als.ipynb #0716a14f
 def distinct_rows(x:sp.csr_matrix)->tuple: # float32[n, m]; -> a row of each kind int64[u], how many there are of it int64[u]

@@ -13,10 +13,10 @@ __all__ = ['SCORE_BITS', 'WINDOW', 'CHECKS', 'popularity_order', 'Popularity', '
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from tempfile import TemporaryDirectory
-import numpy as np, pandas as pd, scipy.sparse as sp
 from .data import *
 from .protocol import *
 from .metrics import *
+import numpy as np, pandas as pd, scipy.sparse as sp
 import torch # after `data`, which says how its threads wait
 
 # %% ../nbs/10_baselines.ipynb #b1cce41f

@@ -9,15 +9,11 @@ __all__ = ['READING', 'hide', 'cloze_pieces', 'ClozePieces', 'ClozeData', 'BERT4
 # %% ../nbs/17_bert4rec.ipynb #35897b33
 import math
 from dataclasses import replace
-from .data import * # first: it says how torch's threads wait
+from .sasrec import *
+from .losses import *
 import numpy as np, torch, lightning as L
 import torch.nn.functional as F
 from torch import nn
-from .protocol import *
-from .metrics import *
-from .losses import *
-from .sasrec import (ROW, Block, HistoryData, PooledDropout, SASRec, SASRecModule, check_loss, check_network, pack_rows, packed_batch, packed_batches,
-                              training_pieces)
 
 # %% ../nbs/17_bert4rec.ipynb #897573be
 def hide(

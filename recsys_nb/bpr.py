@@ -6,13 +6,12 @@
 __all__ = ['BPR', 'unit_vectors', 'recommend']
 
 # %% ../nbs/15_bpr.ipynb #369ba8af
-from .data import *
-import numpy as np, pandas as pd, torch
-from implicit.cpu.bpr import BayesianPersonalizedRanking
 from .protocol import *
 from .metrics import *
-from .retrieval import *
 from .baselines import *
+from .retrieval import *
+import numpy as np, pandas as pd, torch
+from implicit.cpu.bpr import BayesianPersonalizedRanking
 
 # %% ../nbs/15_bpr.ipynb #303a4cfe
 class BPR(Recommender):

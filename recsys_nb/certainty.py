@@ -12,15 +12,17 @@ __all__ = ['QUICK', 'MEASURED', 'unfitted', 'refit', 'models_of', 'quick_study',
 import hashlib, inspect, itertools, json, time
 from functools import partial
 from pathlib import Path
-from .data import * # first: it says how torch's threads wait
-import numpy as np, pandas as pd
-from scipy.stats import chi2, kendalltau
+from .data import *
 from .protocol import *
 from .metrics import *
 from .baselines import *
 from .als import ALS
 from .sasrec import SASRec
 from .comparison import Answered, compare_models, model_order, query_metric, read_ranks, read_timing
+from .files import read_parquet, write_parquet, write_text
+from .show import colour
+import numpy as np, pandas as pd
+from scipy.stats import chi2, kendalltau
 
 # %% ../nbs/34_certainty.ipynb #eea1388e
 def unfitted(

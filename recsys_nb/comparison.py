@@ -16,12 +16,14 @@ import html, json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from .data import *
+from .protocol import FEW
+from .metrics import *
+from .files import write_text
+from .show import colour
 import numpy as np, pandas as pd
 from scipy.stats import t as student
 import matplotlib.pyplot as plt
-from .data import *
-from .metrics import *
-from .protocol import FEW
 
 # %% ../nbs/30_comparison.ipynb #4e12f00a
 FAMILIES = {

@@ -4,16 +4,9 @@
 
 # %% auto #0
 __all__ = ['FILES', 'PARQUET', 'LOGS', 'UNPACKED', 'RATIO', 'SMALL', 'EVENTS', 'LEAVE_OUT', 'LAYOUT', 'FORMAT', 'COLUMNS',
-           'EARLIEST', 'LATEST', 'BLOCK', 'HEADER', 'STRAYS', 'STRAY_ROWS', 'COARSE', 'PARSED', 'PROPERTIES', 'COLOURS',
-           'SPARE', 'DataError', 'bad', 'Source', 'read_events', 'with_events', 'split_events', 'looks_like',
-           'open_source', 'fingerprint', 'LogReport', 'share_tied', 'read_log', 'atomic', 'write_text', 'write_parquet',
-           'read_parquet', 'Categories', 'read_categories', 'colour', 'attended', 'use_style', 'show_figure',
-           'save_finding']
-
-# %% ../nbs/00_data.ipynb #01104edd
-import os
-for _name, _value in (('OPENBLAS_NUM_THREADS', '1'), ('GOMP_SPINCOUNT', '2000')):
-    os.environ.setdefault(_name, _value)
+           'EARLIEST', 'LATEST', 'BLOCK', 'HEADER', 'STRAYS', 'STRAY_ROWS', 'COARSE', 'PARSED', 'PROPERTIES',
+           'DataError', 'bad', 'Source', 'read_events', 'with_events', 'split_events', 'looks_like', 'open_source',
+           'fingerprint', 'LogReport', 'share_tied', 'read_log', 'Categories', 'read_categories']
 
 # %% ../nbs/00_data.ipynb #c544573e
 import csv, gzip, hashlib, html, io, json, os, re, stat, sys, warnings, zipfile
@@ -25,6 +18,7 @@ from dataclasses import dataclass, field, asdict
 from pathlib import Path
 from urllib.parse import quote, unquote
 from zlib import error as zlib_error
+from .files import read_parquet, write_parquet
 import numpy as np, pandas as pd, pyarrow as pa, pyarrow.compute as pc, pyarrow.csv as pacsv, pyarrow.parquet as pq
 import matplotlib.pyplot as plt
 from PIL import Image
@@ -941,39 +935,6 @@ def _notes(report, table, bought):
     if r.empty_transactions:
         n.append(f'{r.empty_transactions:,} transactions have no transactionid.')
 
-# %% ../nbs/00_data.ipynb #f73928cc
-def atomic(path, write):
-    "Call `write(temporary path)`, then rename: readers see the whole file or none."
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}')
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-# %% ../nbs/00_data.ipynb #288ae39f
-def write_text(path, text): atomic(path, lambda p: p.write_text(text, encoding='utf-8'))
-
-# %% ../nbs/00_data.ipynb #725d053e
-def write_parquet(df, path, **meta):
-    "A DataFrame as Parquet, with text metadata."
-    table = pa.Table.from_pandas(df, preserve_index=False)
-    table = table.replace_schema_metadata({**(table.schema.metadata or {}), **{k.encode(): v.encode() for k, v in meta.items()}})
-    numbers = [f.name for f in table.schema if pa.types.is_integer(f.type) or pa.types.is_timestamp(f.type)]
-    codes = dict.fromkeys(numbers, 'DELTA_BINARY_PACKED') # smaller than zstd on these columns, and twice as fast
-    words = [c for c in table.column_names if c not in numbers]
-    atomic(path, lambda p: pq.write_table(table, p, compression='lz4', use_dictionary=words, column_encoding=codes))
-
-# %% ../nbs/00_data.ipynb #f885228b
-def read_parquet(path):
-    "A file of `write_parquet` as an Arrow table, or None where it is missing or damaged."
-    try:
-        return pq.read_table(path) if Path(path).is_file() else None
-    except (pa.ArrowException, OSError):
-        return None
-
 # %% ../nbs/00_data.ipynb #40c61e5e
 def _checksum(df, key, about):
     "Hash of every value of a table, of its types, and of what is said about it."
@@ -1113,56 +1074,3 @@ def read_categories(
         return None
     parent, twice = _read_tree(source) if 'category_tree.csv' in source.members else ({}, 0)
     return Categories(snapshots, parent, _category_notes(snapshots, parent, twice))
-
-# %% ../nbs/00_data.ipynb #cf64731e
-# a family shares a hue: nothing or own history grey, neighbours and rules green, factors blue, networks orange, blends purple;
-# families stay apart for readers with any of the three kinds of colour blindness, members by lightness and their names
-COLOURS = {
-    'Popularity': '#6B6B6B', 'Popularity (views)': '#555555', 'Popularity (7 days)': '#404040',
-    'History': '#111111', 'History (counted)': '#2B2B2B',
-    'Item-Item CF': '#B5E6B0', 'Association Rules': '#9FDCA6', 'Markov': '#88D29D', 'Sequential Rules': '#6FC896',
-    'S-KNN': '#55BD90', 'VS-KNN': '#45B58C', 'STAN': '#32AC87', 'VSTAN': '#22A584', 'History + STAN': '#149E80',
-    'History + Walk': '#0A9A7C',
-    'EASE': '#86BFF0', 'BPR': '#3F8FDD', 'ALS': '#0062A8',
-    'GRU4Rec': '#F5C26B', 'BERT4Rec': '#E69F00', 'SASRec': '#D55E00', 'SASRec (large)': '#A33C00', 'Hybrid': '#4B0B6B'}
-# Okabe-Ito first, then Tol: safe for colour-blind readers
-SPARE = ['#0072B2', '#CC79A7', '#F0E442', '#882255', '#44AA99', '#332288', '#AA4499', '#117733']
-
-# %% ../nbs/00_data.ipynb #4a7d9017
-def colour(model:str)->str:
-    "The model's colour, the same on every page."
-    return COLOURS.get(model) or SPARE[int(hashlib.md5(model.encode()).hexdigest(), 16) % len(SPARE)]
-
-# %% ../nbs/00_data.ipynb #269444e4
-def attended()->bool:
-    "Whether somebody waits in front of a notebook or a terminal."
-    return not os.environ.get('TQDM_DISABLE') and ('ipykernel' in sys.modules or sys.stderr.isatty())
-
-# %% ../nbs/00_data.ipynb #81c1c9ee
-def use_style():
-    "Matplotlib as this project draws: light, legible, no clutter."
-    plt.rcParams.update({
-        'figure.figsize': (7, 3.2), 'figure.dpi': 100, 'savefig.dpi': 200,
-        'axes.spines.top': False, 'axes.spines.right': False,
-        'axes.titlelocation': 'left', 'axes.titlesize': 11, 'axes.titleweight': 'bold',
-        'axes.grid': True, 'grid.alpha': .25, 'font.size': 9, 'legend.frameon': False,
-        'axes.prop_cycle': plt.cycler(color=[COLOURS['SASRec'], SPARE[0], '#56B4E9', '#E69F00', '#009E73', *SPARE[1:]])})
-
-# %% ../nbs/00_data.ipynb #c4876d11
-def show_figure(fig, alt:str): # figure; what it shows, in words
-    "Show a figure with alternative text, and close it."
-    drawn, small = io.BytesIO(), io.BytesIO()
-    fig.savefig(drawn, format='png', bbox_inches='tight')
-    plt.close(fig)
-    # a third of the size, and no difference to be seen
-    Image.open(drawn).convert('RGB').quantize(256, dither=Image.Dither.NONE).save(small, 'PNG', optimize=True)
-    image = b64encode(small.getvalue()).decode()
-    display(HTML(f'<figure><img alt="{html.escape(alt)}" src="data:image/png;base64,{image}" '
-                 f'style="max-width:100%;width:{fig.get_figwidth() * 100:.0f}px">'
-                 f'<figcaption>{html.escape(alt)}</figcaption></figure>'))
-
-# %% ../nbs/00_data.ipynb #b67ff4cf
-def save_finding(out, notebook:str, text:str): # study folder, notebook name, one line
-    "Keep a notebook's one-line finding for the index page."
-    write_text(Path(out)/'findings'/f'{notebook}.txt', ' '.join(text.split()) + '\n')
-    return text

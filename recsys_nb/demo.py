@@ -23,13 +23,13 @@ from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
 from threading import Lock, Timer
-import numpy as np, pandas as pd, gradio as gr
-from starlette.middleware import Middleware
 from .data import *
-from .shop import load_log, load_categories
+from .shop import load_categories, load_log
 from .protocol import *
 from .metrics import kept_vocabulary
 from .qualitative import *
+import numpy as np, pandas as pd, gradio as gr
+from starlette.middleware import Middleware
 
 # %% ../nbs/21_demo.ipynb #f7380079
 def study_vocabulary(

@@ -6,11 +6,10 @@
 __all__ = ['closed_form', 'nearest_columns', 'heaviest', 'EASE']
 
 # %% ../nbs/14_ease.ipynb #ba7f98c7
-from .data import * # first: it says how torch's threads wait
-import numpy as np, pandas as pd, scipy.sparse as sp, torch
 from .protocol import *
 from .metrics import *
 from .baselines import *
+import numpy as np, pandas as pd, scipy.sparse as sp, torch
 
 # %% ../nbs/14_ease.ipynb #cac56e48
 def closed_form(

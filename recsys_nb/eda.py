@@ -8,9 +8,9 @@ __all__ = ['percent', 'bucket', 'pairs', 'funnel', 'preceded', 'event_times', 'p
            'top_overlap', 'same_category_share', 'newness', 'cold_shares', 'split_sizes']
 
 # %% ../nbs/02_eda.ipynb #dd3730aa
-import numpy as np, pandas as pd
 from .data import *
-from .shop import DAY, gini
+from .shop import DAY
+import numpy as np, pandas as pd
 
 # %% ../nbs/02_eda.ipynb #f5405514
 def percent(share:float)->str: # a share between 0 and 1, or NaN

@@ -7,13 +7,12 @@ __all__ = ['by_step', 'GRU4RecModule', 'bpr_max', 'item_losses', 'training_step'
 
 # %% ../nbs/16_gru4rec.ipynb #ff60fa3d
 import math
-from .data import * # first: it says how torch's threads wait
+from .sasrec import PooledDropout, SASRec, SASRecModule, check_loss, check_network
+from .losses import *
 import torch, lightning as L
 import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence
-from .losses import *
-from .sasrec import PooledDropout, SASRec, SASRecModule, check_loss, check_network
 
 # %% ../nbs/16_gru4rec.ipynb #0b2bb6a2
 def by_step(

@@ -8,14 +8,13 @@ __all__ = ['Hybrid', 'look', 'fit', 'candidates', 'learn', 'recommend', 'save', 
 # %% ../nbs/18_hybrid.ipynb #842ba151
 import json
 from pathlib import Path
-from .data import * # first: it says how torch's threads wait
-import numpy as np, pandas as pd
-from .protocol import *
 from .metrics import *
-from .blend import *
 from .baselines import *
 from .sasrec import *
+from .files import atomic, write_text
 from .tuning import *
+from .blend import *
+import numpy as np, pandas as pd
 
 # %% ../nbs/18_hybrid.ipynb #3557bed0
 class Hybrid(Recommender):

@@ -12,16 +12,16 @@ __all__ = ['HONEST', 'LAST', 'FUTURE', 'LOO', 'COUNTS', 'CORE', 'LEAKS', 'last_e
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from .data import * # first: it says how torch's threads wait
-import numpy as np, pandas as pd
-from scipy.stats import kendalltau
 from .protocol import *
 from .metrics import *
-from .tuning import part_of
 from .baselines import *
 from .als import ALS
-from .comparison import Answered, cell, model_order, read_timing
-from .certainty import MEASURED, asked_once, held, models_of, own_ranks, pair_tests, quick_study, query_values, recipe
+from .comparison import Answered, model_order, read_timing
+from .certainty import *
+from .show import colour
+from .tuning import part_of
+import numpy as np, pandas as pd
+from scipy.stats import kendalltau
 
 # %% ../nbs/35_leakage.ipynb #cdae354b
 def last_events(

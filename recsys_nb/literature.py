@@ -8,10 +8,9 @@ __all__ = ['LITERATURE', 'SOURCES', 'PUBLISHED', 'APART', 'WITHOUT', 'ELSEWHERE'
 
 # %% ../nbs/36_literature.ipynb #d20e1c7b
 from pathlib import Path
-import numpy as np, pandas as pd
-from .data import *
 from .protocol import *
 from .metrics import *
+import numpy as np, pandas as pd
 
 # %% ../nbs/36_literature.ipynb #a6c53e5f
 # Li et al. (2026), Table 1; Yang & Liang (2025), Table 1 print 433,643 training prefixes and the same test queries and items

@@ -15,9 +15,10 @@ import importlib, inspect, json, re, sys, time
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-import numpy as np, pandas as pd, scipy.sparse as sp
 from .data import *
 from .protocol import *
+from .files import atomic, write_parquet, write_text
+import numpy as np, pandas as pd, scipy.sparse as sp
 import torch # after `data`, which says how its threads wait
 
 # %% ../nbs/04_metrics.ipynb #92a29a0c

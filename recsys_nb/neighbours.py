@@ -9,11 +9,10 @@ __all__ = ['sessions_from_log', 'expand', 'co_occurrence', 'shares', 'Rules', 'S
 
 # %% ../nbs/13_neighbours.ipynb #cd2ab109
 from dataclasses import replace
-import numpy as np, pandas as pd, scipy.sparse as sp
-from .data import *
 from .protocol import *
 from .metrics import *
 from .baselines import *
+import numpy as np, pandas as pd, scipy.sparse as sp
 
 # %% ../nbs/13_neighbours.ipynb #ce2dc786
 def sessions_from_log(

@@ -8,11 +8,11 @@ __all__ = ['LOSSES', 'shuffled', 'last_only', 'has_order', 'jaccard', 'ask_in_or
 
 # %% ../nbs/33_order.ipynb #5142fc72
 from pathlib import Path
-import numpy as np, pandas as pd
-from .data import *
 from .protocol import *
 from .metrics import *
 from .comparison import model_order
+from .show import colour
+import numpy as np, pandas as pd
 
 # %% ../nbs/33_order.ipynb #72f6ce5c
 def shuffled(

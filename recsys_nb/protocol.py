@@ -17,9 +17,10 @@ import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from .data import *
+from .files import read_parquet, write_parquet
 import numpy as np, pandas as pd
 import scipy.sparse as sp
-from .data import *
 
 # %% ../nbs/03_protocol.ipynb #32f6f73f
 @dataclass

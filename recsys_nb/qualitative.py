@@ -11,13 +11,13 @@ __all__ = ['SMALL', 'HISTORY', 'read_fitted', 'load_models', 'Answers', 'ask', '
 # %% ../nbs/20_qualitative.ipynb #ed680813
 from dataclasses import dataclass
 from pathlib import Path
-import numpy as np, pandas as pd, torch
 from .data import *
 from .protocol import *
 from .metrics import *
 from .baselines import *
 from .als import ALS
 from .sasrec import SASRec
+import numpy as np, pandas as pd, torch
 
 # %% ../nbs/20_qualitative.ipynb #dd58f4a8
 def read_fitted(

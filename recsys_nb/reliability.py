@@ -9,8 +9,8 @@ __all__ = ['KINDS', 'PHRASES', 'OWN', 'read_trials', 'counted', 'by_kind', 'summ
 # %% ../nbs/91_reliability.ipynb #3a6a2b54
 import html, json
 from pathlib import Path
+from .show import show_figure
 import matplotlib.pyplot as plt, pandas as pd
-from .data import show_figure
 
 # %% ../nbs/91_reliability.ipynb #55c0c274
 def read_trials(

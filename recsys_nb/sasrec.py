@@ -17,8 +17,17 @@ __all__ = ['ROW', 'GAPS', 'HEAD_START', 'training_pieces', 'pack_rows', 'packed_
 # %% ../nbs/12_sasrec.ipynb #a73b5e82
 import contextlib, hashlib, json, logging, math, multiprocessing, os, shutil, signal, sys, tempfile, time, warnings
 from pathlib import Path
+from .protocol import *
+from .metrics import *
+from .baselines import *
+from .files import atomic, write_text
+from .show import attended
+from .retrieval import *
+from .losses import *
+from .optimizer import *
+from .tuning import *
+from .blend import *
 from fastcore.basics import patch
-from .data import * # first: it says how torch's threads wait
 import numpy as np, pandas as pd, torch, lightning as L
 import scipy.sparse as sp
 import torch.nn.functional as F
@@ -27,14 +36,6 @@ from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
-from .protocol import *
-from .metrics import *
-from .losses import *
-from .optimizer import *
-from .retrieval import *
-from .tuning import *
-from .blend import *
-from .baselines import *
 
 # %% ../nbs/12_sasrec.ipynb #c7c9b3db
 def training_pieces(

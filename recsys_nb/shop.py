@@ -18,8 +18,8 @@ import os, re, shutil, time
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-import numpy as np, pandas as pd, pyarrow as pa, pyarrow.csv as pacsv
 from .data import *
+import numpy as np, pandas as pd, pyarrow as pa, pyarrow.csv as pacsv
 
 # %% ../nbs/01_shop.ipynb #7b0c79c5
 REAL = { # figure: (value, where it comes from)

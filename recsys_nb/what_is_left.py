@@ -9,16 +9,14 @@ __all__ = ['STEPS', 'PLAIN', 'SIMPLE', 'recoded', 'translated', 'frozen', 'buyer
 # %% ../nbs/32_what_is_left.ipynb #7105914f
 from dataclasses import replace
 from pathlib import Path
-from .data import *
-import numpy as np, pandas as pd
-import matplotlib.pyplot as plt
 from .protocol import *
 from .metrics import *
 from .baselines import *
-from .als import ALS
-from .sasrec import SASRec
 from .neighbours import *
 from .comparison import ORIGINAL
+from .show import colour
+import numpy as np, pandas as pd
+import matplotlib.pyplot as plt
 
 # %% ../nbs/32_what_is_left.ipynb #ca98f0ce
 STEPS = {

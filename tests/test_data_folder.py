@@ -22,7 +22,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from recsys_nb.data import DataError, read_categories, read_log, write_parquet
+from recsys_nb.data import DataError, read_categories, read_log
+from recsys_nb.files import write_parquet
 from recsys_nb.shop import open_data
 from test_bad_input import E, GOOD, P, T0, flip
 from watch import watched

@@ -296,7 +296,7 @@ REFUSED = [  # arguments, what the one sentence must name
     (['run', '--profile', 'tiny', '--profile', 'x'], 'no profile x'),
     (['run', '--only', ''], 'there is no notebook'),
     (['run', '--only', '12_sasrec.ipynb'], 'did you mean 12_sasrec'),
-    (['run', '--only', '40_study'], 'there is no notebook 40_study'),
+    (['run', '--only', '83_study'], 'there is no notebook 83_study'),
     (['run', '--only', '11_als', '--only', '12_sasrek'], 'did you mean 12_sasrec'),
     (
         ['run', '--only', '02_eda', '-p', '12_sasrec.epochs=3'],
