@@ -212,7 +212,7 @@ def temporary_files(folder):
 
 def different(old, new):
     "Result files that differ."
-    from recsys_nb.study import compare_results
+    from recsys_nb.cli import compare_results
 
     found = compare_results(old, new)
     assert found

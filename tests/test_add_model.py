@@ -13,7 +13,8 @@ import recsys_nb
 from recsys_nb.data import DataError
 from recsys_nb.metrics import load_model
 from recsys_nb.protocol import histories_from_lists
-from recsys_nb.study import not_exported, read_notebook
+from recsys_nb.manifest import not_exported
+from recsys_nb.parameters import read_notebook
 
 MODEL = '''#| export
 class LastThenPopular(Recommender):

@@ -124,7 +124,9 @@ def test_every_case_is_listed(made):
 @pytest.mark.parametrize('what', CASES)
 def test_a_manifest_is_not_believed(mine, record, what):
     "In this process, where it costs nothing."
-    from recsys_nb.study import StudyError, find_study, read_manifest, studies
+    from recsys_nb.parameters import StudyError
+    from recsys_nb.cli import find_study, studies
+    from recsys_nb.manifest import read_manifest
 
     text, word = spoiled(manifest_of(mine))[what]
     (mine / 'reports' / 'toy' / 'manifest.json').write_text(text)
@@ -298,7 +300,7 @@ def test_no_name_of_a_manifest_leads_out_of_the_study(mine):
 def test_paths_are_valid_where_the_command_was_typed(mine, monkeypatch):
     "From nbs/, and from a folder far away."
     from typer.testing import CliRunner
-    from recsys_nb.study import app
+    from recsys_nb.cli import app
 
     monkeypatch.chdir(mine / 'nbs')
     monkeypatch.setenv('COLUMNS', '200')
@@ -317,7 +319,7 @@ def test_paths_are_valid_where_the_command_was_typed(mine, monkeypatch):
     shutil.copytree(
         mine / 'reports' / 'toy' / 'results' / '11_als', mine / 'reports' / 'toy' / 'results' / 'Mine'
     )
-    from recsys_nb.study import StudyError
+    from recsys_nb.parameters import StudyError
 
     with pytest.raises(StudyError) as refused:
         here(mine, '10_baselines')
@@ -329,7 +331,7 @@ def test_paths_are_valid_where_the_command_was_typed(mine, monkeypatch):
 def test_diff_leaves_both_reports_alone(mine, monkeypatch):
     "The page stands beside them, where git does not look, and its link leads to the second study."
     from typer.testing import CliRunner
-    from recsys_nb.study import app
+    from recsys_nb.cli import app
 
     reports = mine / 'reports'
     shutil.copytree(reports / 'toy', reports / 'other')

@@ -23,7 +23,7 @@ BIN = Path(sys.executable).parent
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=IDS)
 def test_runs(path, tmp_path, monkeypatch):
     "Run All at the defaults, results in a folder of its own."
-    from recsys_nb.study import execute, kernel_environment
+    from recsys_nb.kernel import execute, kernel_environment
 
     monkeypatch.chdir(path.parent)
     out = {'out': str(tmp_path / 'study')} if 'out' in papermill.inspect_notebook(str(path)) else {}
@@ -79,7 +79,7 @@ def test_is_no_op(copy, command):
 
 
 def test_readme_is_the_index_notebook(tmp_path):
-    from recsys_nb.study import make_readme
+    from recsys_nb.cli import make_readme
 
     assert make_readme(ROOT) == (ROOT / 'README.md').read_text(encoding='utf-8'), (
         'README.md is not what make readme writes'

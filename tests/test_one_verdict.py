@@ -89,7 +89,7 @@ def write_results(folder, found):
 @pytest.fixture(scope='module')
 def study(tmp_path_factory):
     "A study with this comparison: its folder, and the executed notebook."
-    from recsys_nb.study import execute, kernel_environment
+    from recsys_nb.kernel import execute, kernel_environment
 
     folder = project(tmp_path_factory.mktemp('verdict'), ['30_comparison'])
     reports = folder / 'reports' / 'sessions'
@@ -183,7 +183,7 @@ def test_every_place_names_the_same_models(study):
 
 
 def test_index_and_readme_say_so_too(study):
-    from recsys_nb.study import make_readme
+    from recsys_nb.cli import make_readme
 
     reports, _ = study
     finding = (reports / 'findings' / '30_comparison.txt').read_text().strip()

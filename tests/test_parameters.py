@@ -13,7 +13,8 @@ import papermill
 import pytest
 from typer.testing import CliRunner
 
-from recsys_nb.study import PROFILES, StudyError, app, python_of, settle, study_notebooks
+from recsys_nb.parameters import PROFILES, StudyError, python_of, settle, study_notebooks
+from recsys_nb.cli import app
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = study_notebooks(ROOT)

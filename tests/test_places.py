@@ -72,7 +72,7 @@ def place(tmp_path, quick):
 
 def typed(folder, *arguments, encoding='utf-8'):
     "A command in this process, on a terminal of that encoding: status, standard output, standard error."
-    from recsys_nb.study import main
+    from recsys_nb.cli import main
 
     out = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     err = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors='backslashreplace')

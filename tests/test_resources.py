@@ -38,7 +38,7 @@ def undisturbed(tmp_path_factory):
 
 def sound(folder):
     "No kernel, nothing half-written; a manifest that can be read, if there is one."
-    from recsys_nb.study import read_manifest
+    from recsys_nb.manifest import read_manifest
 
     assert gone(folder)
     nothing_half_written(folder / 'reports')
@@ -272,7 +272,7 @@ def test_replies_that_nobody_is_told_of(tmp_path, monkeypatch, record):
     "pyzmq's asyncio sockets now and then lose the news that a message has come (seen as one notebook in some dozens that never ends on a busy machine); here they lose all of it."
     import nbformat
     import zmq.asyncio
-    from recsys_nb.study import execute, kernel_environment
+    from recsys_nb.kernel import execute, kernel_environment
 
     told, lost = zmq.asyncio.Socket._handle_events, []
 
