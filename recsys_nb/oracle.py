@@ -36,14 +36,15 @@ def planted_successors(
     row = np.repeat(np.arange(len(first)), n)
     to = first[row] + np.arange(len(row)) - np.repeat(np.cumsum(n) - n, n)
     total = picker.stages[after + 1] - picker.stages[after]
-    return pd.DataFrame({'itemid': c.itemid[row], 'successor': c.itemid[to], 'share': c.weight[to] / total[row]})
+    share = c.weight[to] / total[row]
+    return pd.DataFrame({'itemid': c.itemid[row], 'successor': c.itemid[to], 'share': share})
 
 # %% ../nbs/06_oracle.ipynb #1cd6eae7
 def slice_tops(
     c:Catalogue, # what is sold
     kind:int,    # which slice, as in `Picker`
     k:int,       # how many items
-)->tuple:        # item indices int64[stages, k], -1 where the slice is smaller, and their shares float64[stages, k]
+)->tuple:        # item indices (-1 where the slice is smaller) int64, their shares float64; [stages, k]
     "The most popular items of the slice that each stage gives access to."
     first = Picker(c).first
     low, high = c.ranges[:, kind]
@@ -63,7 +64,7 @@ def slice_tops(
 def repeat_triples(
     h,              # `Histories`: items, times (ms), start, end
     longest:int=30, # events that are looked back on
-)->tuple:           # query, item code, chance, one entry an event; chance that the next event explores, float64[queries]
+)->tuple:           # query, item code and chance of each event [m]; chance to explore, float64[queries]
     "How likely each event of a history is repeated next."
     n = np.minimum(h.end - h.start, longest)
     first = np.cumsum(n) - n

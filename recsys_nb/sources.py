@@ -39,7 +39,7 @@ class ShopSize:
 def parse_simulated(
     data:str, # where a study's events come from
 )->ShopSize:  # None: this is no simulated shop, but a path
-    """The shop meant by `simulated:tiny`, `simulated:tiny,seed=3`, `simulated:visitors=20000,items=2000,days=60`.
+    """The shop meant by `simulated:tiny,seed=3` or `simulated:visitors=20000,items=2000,days=60`.
     Raises `DataError` where a part of it is not understood."""
     name, _, wanted = str(data).strip().partition(':')
     if name != 'simulated':
@@ -95,7 +95,8 @@ def open_data(
     size = parse_simulated(data)
     if size is None:
         if not os.path.exists(split_events(data)[0]):
-            raise DataError(f'{data} does not exist, expected a folder, a zip, or simulated:{"|".join(SHOP_SIZES)}')
+            shops = '|'.join(SHOP_SIZES)
+            raise DataError(f'{data} does not exist, expected a folder, a zip, or simulated:{shops}')
         return Path(data)
     folder = data_folder()/f'simulated-{size.key}'
     if folder.exists():
@@ -115,8 +116,8 @@ def load_log(
     return read_log(open_data(data), cache=data_folder()/'cache')
 
 def load_categories(
-    data:str,     # as in `open_data`
-)->Categories:    # None where the source has no categories
+    data:str,  # as in `open_data`
+)->Categories: # None where the source has no categories
     "Read the categories of a real or simulated shop. Raises `DataError`."
     return read_categories(open_data(data), cache=data_folder()/'cache')
 
