@@ -95,9 +95,12 @@ def best_lists(
     codes = item.max(initial=0) + 1
     key, inverse = np.unique(query * codes + item, return_inverse=True)
     total = np.bincount(inverse, score)
-    query, item = key // codes, key % codes
+    query = key // codes
+    item = key % codes
     order = np.lexsort((item, -total, query))
-    query, item, total = query[order], item[order], total[order]
+    query = query[order]
+    item = item[order]
+    total = total[order]
     rank = np.arange(len(query)) - np.searchsorted(query, query)
     keep = rank < k
     items = np.full((n, k), -1, np.int32)
@@ -115,8 +118,9 @@ class Oracle:
         directed:bool=True, # False: as if the next and the previous stage were the same to it
     ):
         self.catalogue = planted_catalogue(data)
-        ahead, category, root = BEHAVIOUR['next'], BEHAVIOUR['category'], BEHAVIOUR['root']
-        rest = {1: category, 2: root, 3: 1 - ahead - category - root}
+        b = BEHAVIOUR
+        ahead = b['next']
+        rest = {1: b['category'], 2: b['root'], 3: 1 - ahead - b['category'] - b['root']}
         self.chances = {0: ahead, **rest} if directed else {0: ahead / 2, 4: ahead / 2, **rest} # see `Picker`
 
     def fit(
@@ -141,16 +145,15 @@ def recommend(
 )->tuple:      # item codes int32[n, k], -1 where there are fewer, and their chances float32[n, k]
     "The k most likely next items of each history."
     n = len(histories.start)
-    last = np.maximum(histories.end - 1, 0)
     query, item, chance, explores = repeat_triples(histories)
+    triples = [(query, item, chance)]
+    last = np.maximum(histories.end - 1, 0)
     stage = self.catalogue.stage[self.index[histories.items[last]]]
-    queries, items, chances = [query], [item], [chance]
     for kind, share in self.chances.items():
         tops, shares = slice_tops(self.catalogue, kind, k)
-        queries.append(np.repeat(np.arange(n), k))
-        items.append(self.code[tops[stage]].ravel())
-        chances.append((explores[:, None] * share * shares[stage]).ravel())
-    query, item, chance = np.concatenate(queries), np.concatenate(items), np.concatenate(chances)
+        items = self.code[tops[stage]].ravel()
+        triples.append((np.repeat(np.arange(n), k), items, (explores[:, None] * share * shares[stage]).ravel()))
+    query, item, chance = (np.concatenate(column) for column in zip(*triples))
     known = item >= 0
     return best_lists(query[known], item[known], chance[known], n, k)
 

@@ -648,7 +648,8 @@ def move_shares(
     goes_on = d.session.eq(d.session.shift()).to_numpy()
     new = ~d.duplicated(['session', 'itemid']).to_numpy()
     at = np.flatnonzero(goes_on & new)
-    was, now = stage[at - 1], stage[at]
+    was = stage[at - 1]
+    now = stage[at]
     places = {'next stage': 0, 'previous stage': 4, 'same category': 1, 'same root': 2} # see `SLICES`
     inside = [(c.ranges[0, k, was] <= now) & (now < c.ranges[1, k, was]) for k in places.values()]
     where = pd.Series(np.select(inside, list(places), 'elsewhere'))

@@ -45,7 +45,8 @@ def parse_simulated(
     if name != 'simulated':
         return None
     allowed = f'simulated:{"|".join(SHOP_SIZES)} or simulated:visitors=20000,items=2000,days=60,seed=0'
-    size, named = {}, set()
+    size = {}
+    named = set()
     for part in (wanted or 'default').split(','):
         key, equals, value = (word.strip() for word in part.partition('='))
         if not equals and key in SHOP_SIZES and not size:
