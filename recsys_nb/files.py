@@ -8,7 +8,7 @@ __all__ = ['atomic', 'write_text', 'write_parquet', 'read_parquet', 'save_findin
 # %% ../nbs/70_files.ipynb #70f00004
 import os
 from pathlib import Path
-import pandas as pd
+import recsys_nb # first: it says how many threads numpy has
 import pyarrow as pa, pyarrow.parquet as pq
 
 # %% ../nbs/70_files.ipynb #f73928cc
@@ -36,9 +36,9 @@ def write_text(
 
 # %% ../nbs/70_files.ipynb #725d053e
 def write_parquet(
-    df:pd.DataFrame, # what to keep
-    path,            # file to write
-    **meta:str,      # text that is kept with it, by name
+    df,         # what to keep, a pandas DataFrame
+    path,       # file to write
+    **meta:str, # text that is kept with it, by name
 ):
     "Write a DataFrame as Parquet, whole or not at all."
     table = pa.Table.from_pandas(df, preserve_index=False)
@@ -52,8 +52,8 @@ def write_parquet(
 
 # %% ../nbs/70_files.ipynb #f885228b
 def read_parquet(
-    path,       # file of `write_parquet`
-)->pa.Table:    # None where it is missing or damaged
+    path,    # file of `write_parquet`
+)->pa.Table: # None where it is missing or damaged
     "Read a Parquet file as an Arrow table."
     try:
         return pq.read_table(path) if Path(path).is_file() else None

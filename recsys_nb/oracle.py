@@ -151,8 +151,8 @@ def recommend(
     stage = self.catalogue.stage[self.index[histories.items[last]]]
     for kind, share in self.chances.items():
         tops, shares = slice_tops(self.catalogue, kind, k)
-        items = self.code[tops[stage]].ravel()
-        triples.append((np.repeat(np.arange(n), k), items, (explores[:, None] * share * shares[stage]).ravel()))
+        chances = explores[:, None] * share * shares[stage]
+        triples.append((np.repeat(np.arange(n), k), self.code[tops[stage]].ravel(), chances.ravel()))
     query, item, chance = (np.concatenate(column) for column in zip(*triples))
     known = item >= 0
     return best_lists(query[known], item[known], chance[known], n, k)
