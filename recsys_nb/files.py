@@ -8,7 +8,6 @@ __all__ = ['atomic', 'write_text', 'write_parquet', 'read_parquet', 'save_findin
 # %% ../nbs/70_files.ipynb #70f00004
 import os
 from pathlib import Path
-import recsys_nb # first: it says how many threads numpy has
 import pyarrow as pa, pyarrow.parquet as pq
 
 # %% ../nbs/70_files.ipynb #f73928cc
