@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['DAY', 'SESSION_GAP', 'FILES', 'PARQUET_LOG', 'LOG_NAMES', 'MAX_BYTES', 'MAX_RATIO', 'ALWAYS_ALLOWED', 'EVENTS',
            'LEAVE_OUT', 'LAYOUT', 'FINGERPRINT_FORMAT', 'LOG_COLUMNS', 'EARLIEST', 'LATEST', 'BLOCK_BYTES',
-           'HEADER_BYTES', 'STRAY_SHARE', 'STRAY_ROWS', 'COARSE_SHARE', 'PARSER_VERSION', 'PROPERTY_COLUMNS',
-           'DataError', 'data_error', 'Source', 'read_events', 'with_events', 'split_events', 'looks_like',
-           'open_source', 'fingerprint', 'LogReport', 'share_tied', 'read_log', 'Categories', 'read_categories']
+           'HEADER_BYTES', 'STRAY_SHARE', 'STRAY_ROWS', 'COARSE', 'PARSER_VERSION', 'PROPERTY_COLUMNS', 'DataError',
+           'data_error', 'Source', 'read_events', 'with_events', 'split_events', 'looks_like', 'open_source',
+           'fingerprint', 'LogReport', 'share_tied', 'read_log', 'Categories', 'read_categories']
 
 # %% ../nbs/00_data.ipynb #c544573e
 import csv, gzip, hashlib, io, json, os, re, stat, warnings, zipfile
@@ -978,7 +978,7 @@ def _duplicates(columns, order):
     return drop
 
 # %% ../nbs/00_data.ipynb #6a3b0c0d
-COARSE_SHARE = .1 # share of the moments with more than one row from which on times count as coarse
+COARSE = .1 # share of the moments with more than one row from which on times count as coarse
 
 def share_tied(
     rows:dict, # timestamp and visitorid, int64[n] each, sorted by both; equal rows once
@@ -1042,7 +1042,7 @@ def _order_without_duplicates(columns, report):
     order = _time_order(columns['timestamp'], columns['visitorid'])
     drop = _duplicates(columns, order)
     distinct = {name: columns[name][order[~drop]] for name in ('timestamp', 'visitorid')}
-    report.coarse = share_tied(distinct) > COARSE_SHARE
+    report.coarse = share_tied(distinct) > COARSE
     if report.coarse:
         return order
     report.duplicates = int(drop.sum())
