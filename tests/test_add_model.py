@@ -45,7 +45,7 @@ from recsys_nb.data import *
 from recsys_nb.protocol import *
 from recsys_nb.metrics import *
 from recsys_nb.baselines import *'''
-STUDY = '''from recsys_nb.shop import load_log
+STUDY = '''from recsys_nb.sources import load_log
 check_recommender(LastThenPopular)
 log, report = load_log(data)
 protocols = make_protocols(log, test_days, valid_days, context, min_history, min_item_events)
