@@ -677,6 +677,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                 'recsys_nb/parameters.py'),
                                       'recsys_nb.parameters.toy_notebook': ('parameters.html#toy_notebook', 'recsys_nb/parameters.py'),
                                       'recsys_nb.parameters.toy_project': ('parameters.html#toy_project', 'recsys_nb/parameters.py'),
+                                      'recsys_nb.parameters.toy_settle': ('parameters.html#toy_settle', 'recsys_nb/parameters.py'),
                                       'recsys_nb.parameters.working_in': ('parameters.html#working_in', 'recsys_nb/parameters.py')},
             'recsys_nb.protocol': { 'recsys_nb.protocol.Histories': ('protocol.html#histories', 'recsys_nb/protocol.py'),
                                     'recsys_nb.protocol.Histories.__getitem__': ( 'protocol.html#histories.__getitem__',
