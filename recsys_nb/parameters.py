@@ -6,8 +6,8 @@
 __all__ = ['RULES', 'READERS', 'NEEDS', 'StudyError', 'did_you_mean', 'working_in', 'from_here', 'Allowed', 'in_words',
            'model_names', 'read_allowed', 'is_multiple', 'large_is_multiple', 'in_order', 'something_is_read',
            'all_even', 'Rule', 'read_bool', 'Parameter', 'value_refused', 'read_parameters', 'Notebook',
-           'read_notebook', 'study_notebooks', 'toy_notebook', 'toy_project', 'needed', 'choose', 'read_profiles',
-           'check_rules', 'read_settings', 'resolve_settings', 'toy_values']
+           'read_notebook', 'study_notebooks', 'toy_notebook', 'toy_project', 'needed', 'in_story', 'choose',
+           'read_profiles', 'check_rules', 'read_settings', 'resolve_settings', 'toy_values']
 
 # %% ../nbs/80_parameters.ipynb #8000004a
 import ast, contextlib, difflib, json, math, os, re, tempfile, tomllib
@@ -397,6 +397,12 @@ def needed(
     begin = next((read for reader, read in NEEDS.items() if name.startswith(reader)), None)
     return [n for n in names if begin and n.startswith(begin) and n < name]
 
+def in_story(
+    name:str, # notebook
+)->bool:
+    "Whether a study runs a notebook without being asked to: not workshop (7x), runner (8x) and proofs (9x)."
+    return name < '7'
+
 def choose(
     only,  # notebooks asked for; the story when empty
     names, # notebooks there are
@@ -407,7 +413,7 @@ def choose(
         if n not in names:
             raise StudyError(f'there is no notebook {n}: {did_you_mean(n, names)}')
         wanted.update([n, *needed(n, names)])
-    return [n for n in names if n in wanted or not only and n < '7']
+    return [n for n in names if n in wanted or not only and in_story(n)]
 
 # %% ../nbs/80_parameters.ipynb #9a6ddcb8
 def read_profiles(
@@ -454,7 +460,8 @@ def check_rules(
         if not p.rule or p.rule.holds(*(values[n] for n in p.rule.names)):
             continue
         others = ', '.join(f'{n} is {values[n]}' for n in p.rule.names[1:])
-        raise StudyError(f"{name}.{value_refused(p, str(values[p.name]))}{f', while {others}' if others else ''}")
+        refused = value_refused(p, str(values[p.name]))
+        raise StudyError(f"{name}.{refused}{f', while {others}' if others else ''}")
 
 # %% ../nbs/80_parameters.ipynb #a11c0019
 def read_settings(
