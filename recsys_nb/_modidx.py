@@ -682,7 +682,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'recsys_nb.parameters.did_you_mean': ('parameters.html#did_you_mean', 'recsys_nb/parameters.py'),
                                       'recsys_nb.parameters.from_here': ('parameters.html#from_here', 'recsys_nb/parameters.py'),
                                       'recsys_nb.parameters.in_order': ('parameters.html#in_order', 'recsys_nb/parameters.py'),
-                                      'recsys_nb.parameters.in_story': ('parameters.html#in_story', 'recsys_nb/parameters.py'),
                                       'recsys_nb.parameters.in_words': ('parameters.html#in_words', 'recsys_nb/parameters.py'),
                                       'recsys_nb.parameters.is_multiple': ('parameters.html#is_multiple', 'recsys_nb/parameters.py'),
                                       'recsys_nb.parameters.large_is_multiple': ( 'parameters.html#large_is_multiple',

@@ -6,8 +6,8 @@
 __all__ = ['RULES', 'READERS', 'NEEDS', 'StudyError', 'did_you_mean', 'working_in', 'from_here', 'Allowed', 'in_words',
            'model_names', 'read_allowed', 'is_multiple', 'large_is_multiple', 'in_order', 'something_is_read',
            'all_even', 'Rule', 'read_bool', 'Parameter', 'value_refused', 'read_parameters', 'Notebook',
-           'read_notebook', 'study_notebooks', 'toy_notebook', 'toy_project', 'needed', 'in_story', 'choose',
-           'read_profiles', 'check_rules', 'read_settings', 'resolve_settings', 'toy_values']
+           'read_notebook', 'study_notebooks', 'toy_notebook', 'toy_project', 'needed', 'choose', 'read_profiles',
+           'check_rules', 'read_settings', 'resolve_settings', 'toy_values']
 
 # %% ../nbs/80_parameters.ipynb #8000004a
 import ast, contextlib, difflib, json, math, os, re, tempfile, tomllib
@@ -324,9 +324,9 @@ def read_notebook(
 def study_notebooks(
     root:Path, # project folder
 )->dict:       # name -> Notebook, in the order they run
-    "The notebooks that can take part in a study."
-    found = map(read_notebook, sorted((root/'nbs').glob('[0-9][0-9]_*.ipynb')))
-    return {n.name: n for n in found if n.parameters}
+    "The notebooks that can take part in a study: not those of the workshop (7x) and of the runner (8x)."
+    paths = sorted(p for p in (root/'nbs').glob('[0-9][0-9]_*.ipynb') if p.name[0] not in '78')
+    return {n.name: n for n in map(read_notebook, paths) if n.parameters}
 
 # %% ../nbs/80_parameters.ipynb #9d101ccf
 def toy_notebook(
@@ -397,14 +397,8 @@ def needed(
     begin = next((read for reader, read in NEEDS.items() if name.startswith(reader)), None)
     return [n for n in names if begin and n.startswith(begin) and n < name]
 
-def in_story(
-    name:str, # notebook
-)->bool:
-    "Whether a study runs a notebook without being asked to: not workshop (7x), runner (8x) and proofs (9x)."
-    return name < '7'
-
 def choose(
-    only,  # notebooks asked for; the story when empty
+    only,  # notebooks asked for; all below 90 when empty
     names, # notebooks there are
 )->list:   # in the order they run
     "The notebooks to run: those asked for and what they need; `StudyError` where one of them is not there."
@@ -413,7 +407,7 @@ def choose(
         if n not in names:
             raise StudyError(f'there is no notebook {n}: {did_you_mean(n, names)}')
         wanted.update([n, *needed(n, names)])
-    return [n for n in names if n in wanted or not only and in_story(n)]
+    return [n for n in names if n in wanted or not only and n < '9']
 
 # %% ../nbs/80_parameters.ipynb #9a6ddcb8
 def read_profiles(
