@@ -7,7 +7,22 @@ import ir_measures
 from ir_measures import P, R, RR, Success, nDCG
 
 from recsys_nb.data import EVENTS
-from recsys_nb.metrics import KS, METRICS, SLICES, Recommender, difference_tests, drawn, evaluate, hit_matrix, holm, intervals, metric_table, metrics_at, paired_test, visitor_sums
+from recsys_nb.metrics import (
+    KS,
+    METRICS,
+    SLICES,
+    Recommender,
+    difference_tests,
+    drawn,
+    evaluate,
+    hit_matrix,
+    holm,
+    intervals,
+    metric_table,
+    metrics_at,
+    paired_test,
+    visitor_sums,
+)
 from recsys_nb.protocol import DAY, Queries, histories_from_lists, item_codes, make_protocols, n_items
 
 

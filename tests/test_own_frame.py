@@ -13,7 +13,16 @@ from recsys_nb.als import ALS
 from recsys_nb.baselines import ItemItemCF, Popularity, ring, wrong_logs
 from recsys_nb.data import EVENTS, DataError, read_log
 from recsys_nb.metrics import evaluate_shared
-from recsys_nb.protocol import OwnIds, check_log, encode, histories_from_log, item_codes, log_from_frame, make_protocols, milliseconds
+from recsys_nb.protocol import (
+    OwnIds,
+    check_log,
+    encode,
+    histories_from_log,
+    item_codes,
+    log_from_frame,
+    make_protocols,
+    milliseconds,
+)
 
 ROOT = Path(__file__).parent.parent
 

@@ -20,7 +20,16 @@ import torch
 import recsys_nb
 from recsys_nb import sasrec
 from recsys_nb.als import ALS
-from recsys_nb.baselines import CHECKS, History, ItemItemCF, Popularity, check_recommender, odd_histories, prefixes, ring
+from recsys_nb.baselines import (
+    CHECKS,
+    History,
+    ItemItemCF,
+    Popularity,
+    check_recommender,
+    odd_histories,
+    prefixes,
+    ring,
+)
 from recsys_nb.metrics import NotFitted
 from recsys_nb.bert4rec import BERT4Rec
 from recsys_nb.blend import AGES, COUNTS
