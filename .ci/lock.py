@@ -1,10 +1,12 @@
-"""Write requirements.lock: each package's version, and the SHA-256 of every file of it that pip may install on Linux or macOS.
+"""Write requirements.lock: each package's version,
+and the SHA-256 of every file of it that pip may install on Linux or macOS.
 
     make lock             the versions stay, the hashes are looked up again
     make lock UPGRADE=1   the newest versions that settings.ini allows
 
-pip chooses the versions; uv, which the Makefile installs beside this, asks PyPI for the hashes. What pip would take on this machine is added where it is
-another file: torch here is a CPU build, 2.13.0+cpu, which the lock calls 2.13.0."""
+pip chooses the versions; uv, which the Makefile installs beside this, asks PyPI for the hashes.
+What pip would take on this machine is added where it is another file:
+torch here is a CPU build, 2.13.0+cpu, which the lock calls 2.13.0."""
 
 import configparser
 import datetime
@@ -106,7 +108,10 @@ def main():
     LOCK.write_text(
         '\n'.join(
             [
-                f'# renewed {datetime.date.today()} for Python {OLDEST} on Linux and macOS; make lock does it again',
+                (
+                    f'# renewed {datetime.date.today()} for Python {OLDEST} on Linux and macOS; '
+                    'make lock does it again'
+                ),
                 *lines,
             ]
         )

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from operator import attrgetter
 from pathlib import Path
 
 import nbformat
@@ -16,8 +17,8 @@ from shown import complaints, functions_of, makers, points_at_nothing, thrown_aw
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / 'nbs').glob('*.ipynb'))
 NUMBERED = [p for p in NOTEBOOKS if p.name[0].isdigit()]
-IDS = lambda p: p.stem  # noqa: E731
 BIN = Path(sys.executable).parent
+IDS = attrgetter('stem')
 
 
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=IDS)
@@ -41,7 +42,8 @@ def library():
 
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=IDS)
 def test_what_is_made_is_shown(path, library):
-    "No table, figure or text is made in a loop, a branch or the middle of a cell, where Jupyter shows nothing."
+    """No table, figure or text is made in a loop, a branch or the middle of a cell,
+    where Jupyter shows nothing."""
     code = [c.source for c in nbformat.read(path, 4).cells if c.cell_type == 'code']
     known = library | makers(functions_of(code))
     assert [found for source in code for found in thrown_away(source, known)] == []

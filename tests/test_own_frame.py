@@ -1,4 +1,5 @@
-"A frame of one's own: README's script as printed, ways to write the same events, fits that refuse what is no log."
+"""A frame of one's own:
+README's script as printed, ways to write the same events, fits that refuse what is no log."""
 
 import re
 import runpy
@@ -49,8 +50,11 @@ def shop():
     )
 
 
+def UTC(milliseconds):
+    return pd.to_datetime(milliseconds, unit='ms', utc=True)
+
+
 OWN = dict(timestamp='t', visitorid='user', itemid='sku', event='what')
-UTC = lambda ms: pd.to_datetime(ms, unit='ms', utc=True)  # noqa: E731
 WRITTEN = {  # another way to write the same events, and how it is said
     'alphabetical categories': (lambda d: d.assign(event=d.event.astype('category')), {}),
     'unsorted': (lambda d: d.sample(frac=1, random_state=1), {}),

@@ -1,4 +1,5 @@
-"Every notebook parameter and every command-line option: wrong type, out of range, contradictory. All refused before anything runs."
+"""Every notebook parameter and every command-line option: wrong type, out of range, contradictory.
+All refused before anything runs."""
 
 import ast
 import json
@@ -44,7 +45,8 @@ def test_every_parameter_says_what_is_allowed():
 
 
 def test_a_name_means_the_same_everywhere():
-    "What `-p name=value` sets in several notebooks has one range, unless 0 or a smaller size means something in one of them."
+    """What `-p name=value` sets in several notebooks has one range,
+    unless 0 or a smaller size means something in one of them."""
     differ = {
         'epochs',
         'published_epochs',
@@ -149,7 +151,10 @@ def ends(p):
         ]
     if p.allowed.words:
         return [re.sub(r'\bN\b', '17', w) for w in p.allowed.words]
-    inside = lambda end, outwards, open_: str(math.nextafter(end, -outwards) if open_ else end)
+
+    def inside(end, outwards, open_):
+        return str(math.nextafter(end, -outwards) if open_ else end)
+
     return [
         inside(p.allowed.low, -math.inf, p.allowed.above),
         inside(p.allowed.high, math.inf, p.allowed.below),
@@ -167,13 +172,19 @@ def test_parameters_take_their_ends(notebook):
 CONTRADICTIONS = [  # settings, what the sentence must name
     (
         ['12_sasrec.heads=3'],
-        '12_sasrec.hidden_dim must be from 2 to 1,024, where hidden_dim % heads is 0, not 64, while heads is 3',
+        (
+            '12_sasrec.hidden_dim must be from 2 to 1,024, '
+            'where hidden_dim % heads is 0, not 64, while heads is 3'
+        ),
     ),
     (['heads=3', '12_sasrec.hidden_dim=66'], '17_bert4rec.hidden_dim must be'),
     (['12_sasrec.large_epochs=1', '12_sasrec.large_dim=129'], '12_sasrec.large_dim must be'),
     (
         ['11_als.max_factors=19'],
-        '11_als.min_factors must be from 1 to 1,024, where min_factors ≤ max_factors, not 20, while max_factors is 19',
+        (
+            '11_als.min_factors must be from 1 to 1,024, '
+            'where min_factors ≤ max_factors, not 20, while max_factors is 19'
+        ),
     ),
     (['11_als.min_regularization=0.2'], 'max_regularization is 0.1'),
     (['11_als.min_iterations=51'], 'max_iterations is 50'),
