@@ -111,6 +111,22 @@ def project(folder, only=None, data=ROOT / 'data'):
     return folder
 
 
+def install_wheel(folder):
+    "The library alone, built and installed as others get it, without network: the folder that it is in."
+    source, site = folder / 'source', folder / 'site'
+    ignored = shutil.ignore_patterns('__pycache__', '.ipynb_checkpoints')
+    for name in ('recsys_nb', 'nbs'):
+        shutil.copytree(ROOT / name, source / name, ignore=ignored)
+    for name in ('settings.ini', 'setup.py', 'README.md', 'LICENSE'):
+        shutil.copy(ROOT / name, source)
+    pip = [sys.executable, '-m', 'pip', '--quiet', '--disable-pip-version-check']
+    build = [*pip, 'wheel', '.', '--no-deps', '--no-build-isolation', '--no-index', '--wheel-dir', folder]
+    subprocess.run(build, cwd=source, check=True)
+    subprocess.run([*pip, 'install', '--no-deps', '--target', site, *folder.glob('*.whl')], check=True)
+    shutil.rmtree(source)
+    return site
+
+
 TOY = '''import hashlib, json, os
 from pathlib import Path
 exec(os.environ.get('TOY', ''))

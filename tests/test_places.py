@@ -13,7 +13,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from studies import BIN, ROOT, command, one_sentence, recsys, toys
+from studies import BIN, ROOT, command, install_wheel, one_sentence, recsys, toys
 from test_resources import read_only
 
 ASK = ('run', '--profile', 'tiny', '--only', '10_baselines')
@@ -453,21 +453,8 @@ def test_a_system_without_fcntl():
 @pytest.mark.torture
 def test_a_wheel(tmp_path):
     "Built and installed: every module can be imported, every command answers in a sentence."
-    source, site, empty = (tmp_path / name for name in ('source', 'site', 'empty'))
-    for name in ('recsys_nb', 'nbs'):
-        shutil.copytree(
-            ROOT / name, source / name, ignore=shutil.ignore_patterns('__pycache__', '.ipynb_checkpoints')
-        )
-    for name in ('settings.ini', 'setup.py', 'README.md', 'LICENSE'):
-        shutil.copy(ROOT / name, source)
+    site, empty = install_wheel(tmp_path), tmp_path / 'empty'
     empty.mkdir()
-    pip = [sys.executable, '-m', 'pip', '--quiet', '--disable-pip-version-check']
-    subprocess.run(
-        [*pip, 'wheel', '.', '--no-deps', '--no-build-isolation', '--wheel-dir', tmp_path],
-        cwd=source,
-        check=True,
-    )
-    subprocess.run([*pip, 'install', '--no-deps', '--target', site, *tmp_path.glob('*.whl')], check=True)
     code = (
         "import importlib, pkgutil, recsys_nb; print(recsys_nb.__file__); "
         "[importlib.import_module(f'recsys_nb.{m.name}') "
