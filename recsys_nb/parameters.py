@@ -17,6 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 import psutil, typer
 from .report import *
+from .show import models
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -230,7 +231,7 @@ def read_notebook(
     cells = [(c['cell_type'], ''.join(c['source'])) for c in cells]
     code = [s for kind, s in cells if kind == 'code']
     library = [package_root()/'recsys_nb'/f'{m}.py' for m in dict.fromkeys(re.findall(r'recsys_nb\.(\w+)', '\n'.join(code)))]
-    defined = lambda name: constant(name, [*code, *(p.read_text(encoding='utf-8') for p in library if p.exists())])
+    defined = lambda name: tuple(m.name for m in models()) if name == 'COLOURS' else constant(name, [*code, *(p.read_text(encoding='utf-8') for p in library if p.exists())])
     title = next((m[1] for kind, s in cells if kind == 'markdown' and (m := re.search(r'^# (.+)', s, re.M))), path.stem)
     return Notebook(path.stem, title, cells, read_parameters(tagged[0], defined) if tagged else {})
 
