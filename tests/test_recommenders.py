@@ -35,7 +35,6 @@ from recsys_nb.metrics import NotFitted
 from recsys_nb.bert4rec import BERT4Rec
 from recsys_nb.blend import AGES, COUNTS
 from recsys_nb.bpr import BPR
-from recsys_nb.comparison import MODELS as IN_TABLES
 from recsys_nb.ease import EASE
 from recsys_nb.gru4rec import GRU4Rec
 from recsys_nb.hybrid import Hybrid
@@ -43,6 +42,7 @@ from recsys_nb.metrics import Recommender
 from recsys_nb.neighbours import HistoryWalk
 from recsys_nb.protocol import Queries, histories_from_log
 from recsys_nb.sasrec import SASRec
+from recsys_nb.show import models
 from recsys_nb.tuning import DONE, GIVEN_UP, alone_at, search, tune
 
 HERE = Path(__file__).parent
@@ -143,7 +143,7 @@ def test_every_model_of_the_tables_is_checked():
 
     same = {'History (counted)': 'CountedHistory', 'S-KNN': 'SKNN', 'Popularity (views)': 'Popularity'}
     known = {letters(n) for n in MODELS}
-    assert {n for n in IN_TABLES if letters(same.get(n, n)) not in known} == set()
+    assert {n for n in (m.name for m in models()) if letters(same.get(n, n)) not in known} == set()
 
 
 def test_a_model_that_breaks_a_promise_is_named():

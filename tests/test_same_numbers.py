@@ -69,7 +69,7 @@ def fitted(name, protocols, **config):
             part.fit(protocols.split.train)
         else:
             part.fit(protocols.split.train, protocols.valid, progress=False).calibrate(protocols.valid)
-    return model.look(protocols.split.train).learn(protocols.valid) if name == 'Hybrid' else model
+    return model.take_demand(protocols.split.train).learn(protocols.valid) if name == 'Hybrid' else model
 
 
 def kept(model):
