@@ -9,7 +9,8 @@ import pytest
 from recsys_nb.baselines import ItemItemCF, Popularity
 from recsys_nb.metrics import evaluate, metrics_at
 from recsys_nb.protocol import histories_from_lists, make_protocols
-from recsys_nb.sasrec import SASRec, SASRecModule, pack_rows, packed_batch
+from recsys_nb.sasrec import SASRec, SASRecModule
+from recsys_nb.training import pack_rows, packed_batch
 from recsys_nb.shop import load_log, oracle_hit_rate, simulate_shop
 
 
@@ -159,7 +160,7 @@ def test_same_seed_same_shop(tmp_path):
 def test_killed_training_resumes_to_the_same_weights(protocols, tmp_path, monkeypatch):
     "A training that dies in its third epoch and is started again ends where an unbroken one ends."
     import torch
-    from recsys_nb.sasrec import Curve
+    from recsys_nb.training import Curve
 
     def fit(folder):
         model = SASRec(epochs=4, hidden_dim=16, batch_rows=16)

@@ -26,7 +26,7 @@ from recsys_nb.data import DataError, read_log
 from recsys_nb.demo import study_vocabulary
 from recsys_nb.metrics import kept_vocabulary, load_model, study_parameters
 from recsys_nb.qualitative import read_fitted
-from recsys_nb.sasrec import keep_tuned, kept_tuned
+from recsys_nb.networks import keep_tuned, kept_tuned
 from recsys_nb.tuning import tune
 
 ROOT = Path(__file__).parent.parent

@@ -22,7 +22,8 @@ from recsys_nb.gru4rec import GRU4Rec
 from recsys_nb.hybrid import Hybrid
 from recsys_nb.neighbours import HistoryWalk
 from recsys_nb.protocol import histories_from_lists, make_protocols
-from recsys_nb.sasrec import CopyHead, SASRec
+from recsys_nb.networks import CopyHead
+from recsys_nb.sasrec import SASRec
 from recsys_nb.shop import load_log
 
 HERE = Path(__file__).parent

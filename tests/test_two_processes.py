@@ -182,7 +182,8 @@ import numpy as np, pandas as pd, torch
 from pathlib import Path
 from recsys_nb.data import EVENTS
 from recsys_nb.protocol import Queries, encode, histories_from_lists
-from recsys_nb.sasrec import Curve, SASRec
+from recsys_nb.training import Curve
+from recsys_nb.sasrec import SASRec
 from recsys_nb.tuning import Hopeless, search
 
 
