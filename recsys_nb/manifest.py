@@ -15,8 +15,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from types import SimpleNamespace
 import psutil, typer
-from .parameters import StudyError, from_here, needed
-from .report import *
+from .parameters import StudyError, needed
+from .places import from_here, package_root
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
