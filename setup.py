@@ -1,4 +1,5 @@
 "Everything comes from settings.ini; reading it, and the data files of nbs/, are the only code here."
+
 from configparser import ConfigParser
 from pathlib import Path
 from setuptools import setup

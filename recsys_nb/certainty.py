@@ -22,7 +22,7 @@ from .als import ALS
 from .sasrec import SASRec
 from .comparison import *
 from .files import read_parquet, write_parquet, write_text
-from .show import colour
+from .show import colour, model_order
 import numpy as np, pandas as pd
 from scipy.stats import chi2, kendalltau
 

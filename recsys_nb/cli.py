@@ -11,7 +11,7 @@ __all__ = ['app', 'COMPARED', 'HANDLE', 'DOWNLOAD', 'refusing', 'typers_refusal'
 # %% ../nbs/86_cli.ipynb #8600004a
 import contextlib, os, re, shutil, signal, subprocess, sys, tempfile, time, webbrowser
 from pathlib import Path
-from .parameters import Allowed, PROFILES, StudyError, in_words, near, study_notebooks
+from .parameters import Allowed, StudyError, in_words, study_notebooks
 from .manifest import Study, printable, read_manifest
 from .kernel import kernel_environment
 from .study import check_system, echo, project_root, run_study, show_anything, terminal

@@ -16,14 +16,14 @@ __all__ = ['FAMILIES', 'TRANSFORMERS', 'PROTOCOLS', 'ORIGINAL', 'REFERENCES', 'E
 # %% ../nbs/30_comparison.ipynb #f1223399
 import html, json
 from dataclasses import dataclass
-from fastcore.basics import patch
-from functools import lru_cache
-from pathlib import Path
 from .data import *
 from .protocol import FEW
 from .metrics import *
 from .files import write_text
 from .show import colour, families, model_order, models, unfinished_models
+from fastcore.basics import patch
+from functools import lru_cache
+from pathlib import Path
 import numpy as np, pandas as pd
 from scipy.stats import t as student
 import matplotlib.pyplot as plt

@@ -24,9 +24,9 @@ from html import escape
 from pathlib import Path
 from threading import Lock, Timer
 from .data import *
-from .shop import load_categories, load_log
 from .protocol import *
 from .metrics import kept_vocabulary
+from .sources import load_categories, load_log
 from .qualitative import *
 from .show import demo_order
 import numpy as np, pandas as pd, gradio as gr

@@ -122,7 +122,7 @@ def check_shop(
     name='--data',    # option or parameter that says so
 ):
     "Raises `StudyError` for a simulated shop whose size is none, or too large for this machine."
-    from recsys_nb.shop import parse_simulated
+    from recsys_nb.sources import parse_simulated
     try:
         size = parse_simulated(data)
     except ValueError as e:
@@ -149,7 +149,7 @@ def describe_data(
 )->dict:        # name, place, fingerprint, counts, first and last time, remarks
     "Read the events, and say what they are. Raises `StudyError` where they cannot be read."
     from recsys_nb.data import open_source, fingerprint, split_events
-    from recsys_nb.shop import open_data, load_log
+    from recsys_nb.sources import open_data, load_log
     try:
         folder, (log, report) = open_data(source), load_log(source)
         digits = fingerprint(open_source(folder))
@@ -179,7 +179,7 @@ def check_windows(
 )->list:         # what to say before anything runs: a sentence on each window, and the notes
     "Raises `StudyError` for windows that leave nothing to train on or to ask; says what is in the others."
     from recsys_nb.protocol import next_item_queries, purchase_queries, time_split, window_remarks
-    from recsys_nb.shop import load_log
+    from recsys_nb.sources import load_log
     names = ('test_days', 'valid_days', 'min_item_events', 'context', 'min_history')
     wanted = {tuple(v[n] for n in names) for v in values.values() if all(n in v for n in names)}
     sentences, remarks = [], []

@@ -16,9 +16,9 @@ from .protocol import *
 from .metrics import *
 from .baselines import *
 from .als import ALS
-from .comparison import Answered, model_order, read_timing
+from .comparison import Answered, read_timing
 from .certainty import *
-from .show import colour
+from .show import colour, model_order
 from .tuning import part_of
 import numpy as np, pandas as pd
 from scipy.stats import kendalltau

@@ -16,10 +16,21 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 from annotated_types import Ge, Lt, Predicate
-from .parameters import StudyError, from_here, needed
-from .report import package_root
+from .parameters import StudyError, needed
+from .places import from_here, package_root
 from rich.console import Console
 from typing_extensions import TypedDict
+import ast, codecs, contextlib, difflib, hashlib, importlib.metadata, io, json, math, os, platform, re
+import shlex, shutil, signal, subprocess, sys, tempfile, threading, time, webbrowser
+from types import SimpleNamespace
+import psutil, typer
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+try:
+    import fcntl
+except ImportError:
+    fcntl = None # Windows, see `main`
 
 # %% ../nbs/81_manifest.ipynb #28a26302
 def digest(

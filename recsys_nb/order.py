@@ -10,8 +10,8 @@ __all__ = ['shuffled', 'last_only', 'has_order', 'jaccard', 'ask_in_order', 'ord
 from pathlib import Path
 from .protocol import *
 from .metrics import *
-from .comparison import HEADLINE, model_order
-from .show import colour
+from .comparison import HEADLINE
+from .show import colour, model_order
 import numpy as np, pandas as pd
 
 # %% ../nbs/33_order.ipynb #72f6ce5c

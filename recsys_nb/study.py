@@ -15,7 +15,7 @@ import codecs, contextlib, json, os, re, shlex, shutil, sys, tempfile, time
 from datetime import datetime
 from pathlib import Path
 import psutil
-from .parameters import PROFILES, StudyError, choose, settle, study_notebooks
+from .parameters import StudyError, choose, study_notebooks
 from .manifest import *
 from .kernel import execute, kernel_environment
 from .report import export_notebook, neighbours

@@ -25,7 +25,7 @@ import pytest
 
 from recsys_nb.data import DataError, read_categories, read_log
 from recsys_nb.files import write_parquet
-from recsys_nb.shop import open_data
+from recsys_nb.sources import open_data
 from test_bad_input import E, GOOD, P, T0, flip
 from watch import watched
 
@@ -174,7 +174,7 @@ def test_no_room_and_no_permission(tmp_path, shop, record):
 import sys, os
 from pathlib import Path
 from recsys_nb.data import read_log, DataError
-from recsys_nb.shop import load_log
+from recsys_nb.sources import load_log
 folder = Path(sys.argv[1])
 print(len(read_log(folder/'shop', folder/'cache')[0]))
 os.chdir(folder)
@@ -207,7 +207,7 @@ def test_data_folder_that_cannot_be(tmp_path, monkeypatch, record):
 def test_study_of_a_damaged_archive(tmp_path, monkeypatch, record):
     "A study says in one sentence what is wrong with a file that it has not read yet."
     from recsys_nb.parameters import StudyError
-    from recsys_nb.study import describe_data
+    from recsys_nb.events import describe_data
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'archive.zip').write_bytes(flip(P)(GOOD))

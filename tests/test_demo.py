@@ -46,7 +46,7 @@ from recsys_nb.metrics import write_result
 from recsys_nb.protocol import make_protocols
 from recsys_nb.qualitative import SMALL, load_models
 from recsys_nb.sasrec import SASRec
-from recsys_nb.shop import load_log
+from recsys_nb.sources import load_log
 
 ROOT = Path(__file__).parent.parent
 DATA = 'simulated:tiny'

@@ -11,7 +11,9 @@ from recsys_nb.metrics import evaluate, metrics_at
 from recsys_nb.protocol import histories_from_lists, make_protocols
 from recsys_nb.sasrec import SASRec, SASRecModule
 from recsys_nb.training import pack_rows, packed_batch
-from recsys_nb.shop import load_log, oracle_hit_rate, simulate_shop
+from recsys_nb.sources import load_log
+from recsys_nb.oracle import oracle_hit_rate
+from recsys_nb.shop import simulate_shop
 
 
 def hit_rate(model, protocols, k=10):

@@ -13,16 +13,8 @@ from types import SimpleNamespace
 import nbformat.v4 as v4
 import pytest
 
-from recsys_nb.report import (
-    LIMIT,
-    comparison_tables,
-    facts,
-    mark_cells,
-    notebook_body,
-    page_body,
-    write_overview,
-    write_page,
-)
+from recsys_nb.report import LIMIT, mark_cells, notebook_body, page_body, write_page
+from recsys_nb.overview import comparison_tables, facts, write_overview
 
 ROOT = Path(__file__).parent.parent
 COMMITTED = [
@@ -387,7 +379,7 @@ WORD = '<script>alert(1)</script><img src=x onerror=alert(2)>'
 
 def hostile_archive(path):
     "A simulated shop's files, with markup wherever they hold text."
-    from recsys_nb.shop import open_data
+    from recsys_nb.sources import open_data
 
     with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
         for file in sorted(Path(open_data('simulated:tiny')).glob('*.csv')):

@@ -121,7 +121,7 @@ def test_what_is_written_out_is_what_the_library_has():
     "Bounds and words in the parameters cells are those of the constants that they come from."
     from recsys_nb.ablation import CHANGES
     from recsys_nb.metrics import KS, METRICS
-    from recsys_nb.sasrec import ROW
+    from recsys_nb.training import ROW
 
     allowed = {(n, p.name): p.allowed for n, p in OURS}
     assert allowed['30_comparison', 'metric'].words == METRICS

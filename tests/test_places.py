@@ -413,7 +413,7 @@ def test_installed_without_notebooks(theirs, tmp_path, monkeypatch, where):
 
 def test_a_checkout_in_another_project(theirs, place):
     "The nearest project that is ours counts; one that is not around the current folder is named."
-    from recsys_nb.report import find_root, package_root
+    from recsys_nb.places import find_root, package_root
 
     shutil.move(place, theirs / 'vendor')
     assert (

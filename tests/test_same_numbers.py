@@ -24,7 +24,7 @@ from recsys_nb.neighbours import HistoryWalk
 from recsys_nb.protocol import histories_from_lists, make_protocols
 from recsys_nb.networks import CopyHead
 from recsys_nb.sasrec import SASRec
-from recsys_nb.shop import load_log
+from recsys_nb.sources import load_log
 
 HERE = Path(__file__).parent
 BUYERS = HERE.parents[1] / 'shared' / 'data' / 'retailrocket' / 'buyers'
