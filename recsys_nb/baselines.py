@@ -8,7 +8,7 @@ __all__ = ['Popularity', 'History', 'repeat_pattern', 'repeat_cases', 'prefixes'
 
 # %% ../nbs/10_baselines.ipynb #202d05d9
 from dataclasses import replace
-from .protocol import Histories, check_log, histories_from_log, history_items, last_places, n_items
+from .protocol import *
 from .recommender import Recommender, assert_known
 from .lists import (
     WINDOW, keep_largest, popularity_order, ranked_lists, recent_items, user_item_matrix)
@@ -45,7 +45,8 @@ class History(Recommender):
     def recommend(self, histories, k):
         if self.n is not None:
             assert_known(histories, self.n)
-        items, scores = np.full((len(histories), k), -1, np.int32), np.full((len(histories), k), -np.inf, np.float32)
+        shape = len(histories), k
+        items, scores = np.full(shape, -1, np.int32), np.full(shape, -np.inf, np.float32)
         for part in histories.chunks():
             row, item, age = last_places(histories[part])
             keep = age < k
@@ -58,7 +59,7 @@ def repeat_pattern(
     histories:Histories, # n of them
     m=5,                 # number of last events
 )->np.ndarray:           # int64[n]; digits of base m + 1, the newest event's first, 0 where there is no event
-    "Which of the last m events were on the same item: each event's item by order of first appearance, newest event first."
+    "Which of the last m events were on the same item: each event's item by first appearance, newest first."
     at = histories.end[:, None] - 1 - np.arange(m)
     inside = at >= histories.start[:, None]
     item = np.where(inside, histories.items[np.maximum(at, 0)] if len(histories.items) else -1, -1)
@@ -75,7 +76,7 @@ def repeat_pattern(
 def repeat_cases(
     histories:Histories,
 )->tuple: # row int64[t], item int32[t], cases int64[3, t]: coarse to fine
-    "Each distinct item of each history, and the three cases it falls under: by age; also count and event; also pattern."
+    "Each distinct item of each history, and three cases of it: by age; also count and event; also pattern."
     row, item, age, count, event = history_items(histories)
     age, count = np.minimum(age, 63), np.minimum(count, 7)
     detail = (age << 3 | count) << 2 | event.astype(np.int64)
@@ -190,7 +191,7 @@ class ItemItemCF(Recommender):
         return self
 
     def recommend(self, histories, k):
-        if getattr(self, '_of', None) is not self.similarity: # once, as it takes longer than a few short lists do
+        if getattr(self, '_of', None) is not self.similarity: # once, as it takes longer than short lists do
             self._single, self._of = self.similarity.astype(np.float32), self.similarity
         similarity = self._single
         def score(part): return recent_items(part, len(self.popular), self.decay) @ similarity

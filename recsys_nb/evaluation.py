@@ -53,8 +53,11 @@ def _shown_items(e:Evaluation, ks, resamples, seed)->list: # see `metric_table`;
     shown = e.lists >= 0
     bits = -np.log2((e.popularity + 1) / (e.popularity.sum() + len(e.popularity)))
     def by_visitor_and_k(x): # [n, places] -> sums of the first k places, float64[visitors, ks]
-        return visitor_sums(np.stack([x[:, :k].sum(1) for k in ks], 1).astype(float), e.queries.visitors)[:, 0]
-    novelty, popularity, places = (by_visitor_and_k(x) for x in (bits[e.lists] * shown, e.popularity[e.lists] * shown, shown))
+        sums = np.stack([x[:, :k].sum(1) for k in ks], 1).astype(float)
+        return visitor_sums(sums, e.queries.visitors)[:, 0]
+    novelty = by_visitor_and_k(bits[e.lists] * shown)
+    popularity = by_visitor_and_k(e.popularity[e.lists] * shown)
+    places = by_visitor_and_k(shown)
     rows = []
     for name, top in (('Novelty', novelty), ('ARP', popularity)):
         numbers = ratio_intervals(top, places, resamples, seed)
@@ -85,8 +88,8 @@ def metric_table(
     return pd.DataFrame(rows, columns=['slice', 'metric', 'k', 'value', 'low', 'high', 'n'])
 
 # %% ../nbs/73_evaluation.ipynb #c4a0fe27
-SLICES = ('all', 'repeat', 'explore', 'short', 'long', *POSITIONS, 'head', 'mid', 'tail', 'cold', 'returning', 'new',
-          *(f'target {e}' for e in EVENTS)) # in the order of tables
+SLICES = ('all', 'repeat', 'explore', 'short', 'long', *POSITIONS, 'head', 'mid', 'tail', 'cold', 'returning',
+          'new', *(f'target {e}' for e in EVENTS)) # in the order of tables
 
 def _places_of_hits(hits)->list: # bool[n, k]; -> n arrays of int16
     "At which places, counted from 1, each list has its hits."
@@ -141,7 +144,7 @@ def write_result(
     seconds:dict,     # what took how long: fit, tune, ...
     vocabulary,       # item ids, int64[n_items]
 )->pd.DataFrame:      # the metric table, with a column `protocol`
-    "Write a model's results folder; returns its numbers. Raises `ValueError` where the name is none for a folder."
+    "Write a model's results folder; returns its numbers. Raises `ValueError` where the name is no folder's."
     if not re.fullmatch(r'\w[\w .,+()&-]*', name):
         raise ValueError(f'a model is named {name!r}, expected letters, digits, blanks and . , + - & ( ), '
                          'a letter or digit first')
@@ -238,7 +241,8 @@ def result_table(out)->pd.DataFrame: # study folder; -> protocol, slice, model, 
             for s, numbers in p['slices'].items():
                 rows += [(protocol, s, result['model'], *key.split('@'), *v, numbers['n'])
                          for key, v in numbers.items() if key != 'n']
-    table = pd.DataFrame(rows, columns=['protocol', 'slice', 'model', 'metric', 'k', 'value', 'low', 'high', 'n'])
+    columns = ['protocol', 'slice', 'model', 'metric', 'k', 'value', 'low', 'high', 'n']
+    table = pd.DataFrame(rows, columns=columns)
     return table.astype({'k': int, 'value': float, 'low': float, 'high': float})
 
 # %% ../nbs/73_evaluation.ipynb #9593bb41

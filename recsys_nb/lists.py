@@ -33,8 +33,8 @@ def popularity_order(
 SCORE_BITS = 31 # of a positive float32
 _FULL = 2**SCORE_BITS - 1 # all of them set: larger than any score's
 
-def _packed(row, bits, item, item_bits)->np.ndarray: # int64[t], float32[t] above 0, int[t]; -> int64[t], sorted
-    "Row, falling score and item code in one number each."
+def _packed(row, bits, item, item_bits)->np.ndarray: # int64[t], float32[t] above 0, int[t]; -> int64[t]
+    "Row, falling score and item code in one number each, sorted."
     falling = _FULL - bits.view(np.int32).astype(np.int64) # floats above 0 sort as their bits do
     return np.sort(row << SCORE_BITS + item_bits | falling << item_bits | item)
 
@@ -92,7 +92,7 @@ def fill_up(
     popular:np.ndarray, # item codes, most popular first
     seen=None,          # rows and items that may not be listed, int64[t] each
 ):
-    "Complete lists with the most popular items that they lack; who has seen all the others gets a shorter list."
+    "Complete lists with the most popular items that they lack; who has seen the others gets a shorter list."
     k = items.shape[1]
     short, taken, most = np.flatnonzero(count < k), np.zeros(0, np.int64), 2 * k
     listed = pair_keys(short[:, None], items[short]).ravel()
@@ -135,7 +135,8 @@ def recent_items(
 )->sp.csr_matrix:        # float32[n, n_items]
     "Distinct items of each history, weighed by their age."
     row, item, age = last_places(histories)
-    return sp.csr_matrix((np.power(decay, age, dtype=np.float32), (row, item)), shape=(len(histories), n_items))
+    weight = np.power(decay, age, dtype=np.float32)
+    return sp.csr_matrix((weight, (row, item)), shape=(len(histories), n_items))
 
 # %% ../nbs/74_lists.ipynb #72f1b892
 def user_item_matrix(
@@ -146,7 +147,8 @@ def user_item_matrix(
     "Weighted event counts of each history."
     row, at = histories.flat()
     values = np.asarray(weights, np.float32)[histories.events[at]]
-    return sp.csr_matrix((values, (row, histories.items[at])), shape=(len(histories), n_items), dtype=np.float32)
+    shape = len(histories), n_items
+    return sp.csr_matrix((values, (row, histories.items[at])), shape=shape, dtype=np.float32)
 
 # %% ../nbs/74_lists.ipynb #de24364d
 def keep_largest(
@@ -162,7 +164,8 @@ def keep_largest(
     place = np.arange(len(row)) - np.repeat(first, n[n > k])
     kept = np.ones(m.nnz, bool)
     kept[crowded[order[place >= k]]] = False
-    return sp.csr_matrix((m.data[kept], m.indices[kept], np.r_[0, np.cumsum(np.minimum(n, k))]), shape=m.shape)
+    start = np.r_[0, np.cumsum(np.minimum(n, k))]
+    return sp.csr_matrix((m.data[kept], m.indices[kept], start), shape=m.shape)
 
 # %% ../nbs/74_lists.ipynb #74af690a
 def top_k(
@@ -183,7 +186,7 @@ def top_k(
 
 # %% ../nbs/74_lists.ipynb #58608423
 def blocked_top_k(
-    score,        # function slice -> scores of these queries for all items, float32[b, n_items], array or tensor
+    score,        # function slice -> scores of these queries for all items, array or tensor [b, n_items]
     n:int,        # number of queries
     k:int,        # length of the lists
     n_items:int,  # size of the vocabulary

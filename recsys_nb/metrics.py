@@ -110,7 +110,7 @@ def ratio_intervals(
     resamples=1000,    # how often as many visitors are drawn
     seed=0,
 )->np.ndarray:         # float64[..., 3]: value, low, high; NaN where the bottom is 0
-    "Ratio of sums with its 95 % bootstrap interval (percentile method; Efron & Tibshirani, 1993), resampled by visitor."
+    "Ratio of sums, bootstrap interval of 95 % (percentiles; Efron & Tibshirani, 1993), resampled by visitor."
     with np.errstate(invalid='ignore', divide='ignore'):
         value = top.sum(0) / bottom.sum(0)
         low, high = _bounds(resampled(top, resamples, seed) / resampled(bottom, resamples, seed))

@@ -171,7 +171,9 @@ def check_log(
         raise DataError(f'this is no {kind}: {wrong} (`log_from_frame` makes a log of any frame)')
 
 # %% ../nbs/03_protocol.ipynb #2e3a83d1
-def by_visitor(log)->tuple: # encoded log; -> visitorids, item codes, milliseconds since 1970, event codes, all [len(log)]
+def by_visitor(
+    log,      # encoded log, m rows
+)->tuple:     # visitorids int64[m], item codes int32[m], milliseconds int64[m], event codes int8[m]
     "The columns of a log, sorted by visitor and time. Raises `DataError` where this is no encoded log."
     check_log(log)
     visitors = log.visitorid.to_numpy(np.int64)
@@ -198,12 +200,13 @@ def histories_from_log(log)->tuple: # encoded log; -> Histories, visitorids int6
 def history_items(
     histories:Histories,
 )->tuple: # row int64[t], item int32[t], age int64[t], count int64[t], event int8[t], by row and age
-    "Distinct items of each history: age (0 newest, 1 the one before, ...), number of events, type of the last event."
+    "Distinct items of each history: age (0 newest, 1 the next older, ...), number of events, the last one."
     row, at = histories.flat()
     item = histories.items[at]
     order = np.lexsort((-at, item, row)) # newest place of each (row, item) first
     key_row, key_item = row[order], item[order]
-    first = np.flatnonzero(np.r_[True, (key_row[1:] != key_row[:-1]) | (key_item[1:] != key_item[:-1])][:len(order)])
+    changes = (key_row[1:] != key_row[:-1]) | (key_item[1:] != key_item[:-1])
+    first = np.flatnonzero(np.r_[True, changes][:len(order)])
     kept, count = order[first], np.diff(np.r_[first, len(order)])
     by_age = np.lexsort((-at[kept], row[kept]))
     kept, count = kept[by_age], count[by_age]
@@ -242,7 +245,7 @@ def encode(
 # %% ../nbs/03_protocol.ipynb #7788fc3a
 @dataclass
 class Split:
-    "A log cut by time: train before `valid_start`, valid before `test_start`, test up to and including the last event."
+    "A log cut by time: train before `valid_start`, valid before `test_start`, test up to the last event."
     raw: pd.DataFrame      # the whole log
     log: pd.DataFrame      # the whole log, encoded
     vocabulary: np.ndarray # item ids, int64[n_items], sorted
@@ -275,7 +278,9 @@ class Split:
 
     def window(self, name)->tuple: # "test" or "valid"; -> milliseconds since 1970, half-open
         "Begin and end of a window."
-        return (self.test_start, np.iinfo(np.int64).max) if name == 'test' else (self.valid_start, self.test_start)
+        if name == 'test':
+            return self.test_start, np.iinfo(np.int64).max
+        return self.valid_start, self.test_start
 
 # %% ../nbs/03_protocol.ipynb #308d6f63
 def time_split(
@@ -286,7 +291,8 @@ def time_split(
 )->Split:
     "Cut a log by time. Raises `DataError` where nothing is left to learn from."
     if test_days <= 0 or valid_days <= 0:
-        raise DataError(f'test_days is {test_days} and valid_days {valid_days}, expected windows longer than 0 days')
+        raise DataError(f'test_days is {test_days} and valid_days {valid_days}, '
+                        'expected windows longer than 0 days')
     if min_item_events < 1:
         raise DataError(f'min_item_events is {min_item_events}, expected 1 or more')
     check_log(log, encoded=False)
@@ -295,7 +301,8 @@ def time_split(
     valid_start = int(test_start - valid_days * DAY)
     if not (times < valid_start).any():
         raise DataError(f'the log spans {(times.max() - times.min()) / DAY:.1f} days, '
-                        f'expected more than test_days + valid_days = {test_days + valid_days}: no event is left to train on')
+                        f'expected more than test_days + valid_days = {test_days + valid_days}: '
+                        'no event is left to train on')
     items, counts = id_counts(log.itemid.to_numpy(np.int64)[times < test_start])
     vocabulary = items[counts >= min_item_events]
     if not len(vocabulary):
@@ -309,15 +316,16 @@ def time_split(
 
 # %% ../nbs/03_protocol.ipynb #cd264f99
 def log_of_rows(
-    rows,                   # (time, visitorid, event, itemid) each, in order of time; an event is a word
-    unit=DAY,               # of the times, milliseconds
+    rows,                    # (time, visitorid, event, itemid) each, in order of time; an event is a word
+    unit=DAY,                # of the times, milliseconds
     start=1_430_000_000_000, # when time is 0, milliseconds since 1970
-)->pd.DataFrame:            # a log, not encoded
+)->pd.DataFrame:             # a log, not encoded
     "A log written down by hand, for examples and tests."
     when, visitor, event, item = zip(*rows)
     times = (start + np.array(when) * unit).astype(np.int64)
-    return pd.DataFrame(dict(timestamp=pd.to_datetime(times, unit='ms', utc=True).as_unit('ms'), visitorid=visitor,
-                             event=pd.Categorical(event, EVENTS), itemid=item))
+    times = pd.to_datetime(times, unit='ms', utc=True).as_unit('ms')
+    event = pd.Categorical(event, EVENTS)
+    return pd.DataFrame(dict(timestamp=times, visitorid=visitor, event=event, itemid=item))
 
 # %% ../nbs/03_protocol.ipynb #1c7cf33d
 def latest(
@@ -353,8 +361,8 @@ class Queries:
                        None if self.events is None else self.events[at])
 
 # %% ../nbs/03_protocol.ipynb #5ec60b16
-def _first_of_moment(h, at, visitor): # visitors' histories; positions of events, int64[n]; whose they are, int64[n]
-    "The first event of the same visitor at the same millisecond, int64[n]."
+def _first_of_moment(h, at, visitor)->np.ndarray: # histories; positions of events, int64[n]; whose, int64[n]
+    "The first event of the same visitor at the same millisecond."
     first = at.copy()
     while (tied := (first > h.start[visitor]) & (h.times[first - 1] == h.times[at])).any():
         first -= tied
@@ -363,11 +371,11 @@ def _first_of_moment(h, at, visitor): # visitors' histories; positions of events
 # %% ../nbs/03_protocol.ipynb #105c21b4
 def next_item_queries(
     split:Split,
-    window='test',   # "test" or "valid"
-    context='all',   # "all": every earlier event is history; "window": only those in the window, as session models see it
-    min_history=1,   # fewest events in a history
+    window='test', # "test" or "valid"
+    context='all', # "all": every earlier event is history; "window": only those in it, as for session models
+    min_history=1, # fewest events in a history
 )->Queries:
-    "A query for each event in the window: which item comes next? Raises `DataError` where it is asked for anything else."
+    "A query for each event in the window: which item comes next? Raises `DataError` for wrong arguments."
     if context not in ('all', 'window'):
         raise DataError(f'context is {context!r}, expected "all" or "window"')
     if min_history < 1:
@@ -416,7 +424,8 @@ def purchase_queries(
     seen = np.isin(buyers, split.raw.visitorid.to_numpy()[times < low])
     outside = float((targets < 0).mean()) if len(targets) else 0.
     events = np.full(len(targets), EVENTS.index('transaction'), np.int8)
-    return Queries(h, targets, np.r_[0, np.cumsum(n)], buyers, np.full(len(buyers), low), seen, outside, events)
+    starts, asked = np.r_[0, np.cumsum(n)], np.full(len(buyers), low)
+    return Queries(h, targets, starts, buyers, asked, seen, outside, events)
 
 # %% ../nbs/03_protocol.ipynb #261e26d0
 def pick_histories(
@@ -452,8 +461,10 @@ def published_baselines(
     return log, purchase_queries(own)
 
 # %% ../nbs/03_protocol.ipynb #483d8a54
-def published_sasrec(split:Split)->tuple: # -> Split to fit and validate on, Queries
-    "What the original's SASRec was fitted on (train, by counts of train) and asked (next item, inside the test window)."
+def published_sasrec(
+    split:Split,
+)->tuple:        # Split to fit and validate on; Queries
+    "What the original's SASRec was fitted on (train, by its counts) and asked (next item, in the window)."
     times = milliseconds(split.raw.timestamp)
     train = times < split.valid_start
     keep = _at_least(split.raw.itemid, train) & _at_least(split.raw.visitorid, train)
@@ -467,7 +478,7 @@ def positions_queries(
     split:Split,
     window,      # "test" or "valid"
 )->Queries:
-    "Every position from the second of each visitor's sequence in the window, ties in time in file order, as the original does."
+    "Every position from the second of each visitor's in the window, ties in file order, as in the original."
     low, high = split.window(window)
     times = milliseconds(split.log.timestamp)
     h, visitors = histories_from_log(split.log[(times >= low) & (times < high)])
@@ -529,7 +540,9 @@ PAUSE = 30 * 60_000 # milliseconds without an event that end a session
 POSITIONS = {'position 1-2': (1, 2), 'position 3-5': (3, 5), 'position 6+': (6, np.inf)} # first and last
 
 # %% ../nbs/03_protocol.ipynb #5cbf244a
-def session_position(queries:Queries)->np.ndarray: # n queries; -> int64[n], 1 for the first event of a session
+def session_position(
+    queries:Queries, # n of them
+)->np.ndarray:       # int64[n], 1 for the first event of a session
     "Position of the target within its session."
     h = queries.histories
     if not len(h.times):
@@ -603,9 +616,9 @@ def _numeric_times(times, name, unit):
 def frame_times(
     times,     # a column, n rows: datetimes, text in ISO 8601, or numbers since 1970
     name:str,  # of the column
-    unit=None, # of numbers: s, ms, us or ns; None: told from their size
+    unit=None, # of numbers: s, ms, us or ns; None: by their size
 )->tuple:      # milliseconds since 1970, int64[n]; what they were taken for, in words
-    "Times of any kind; those without a zone count as UTC. Raises `DataError` where they are none."
+    "Times of any kind; those without a zone are UTC. Raises `DataError` where they are none."
     if isinstance(times.dtype, pd.CategoricalDtype):
         times = times.astype(times.cat.categories.dtype)
     if pd.api.types.infer_dtype(times) in ('string', 'integer', 'floating', 'mixed-integer-float', 'decimal'):
@@ -626,8 +639,8 @@ def frame_times(
     return milliseconds(found), 'datetimes' if already else 'text in ISO 8601'
 
 # %% ../nbs/03_protocol.ipynb #9982b150
-def _kind_of(own, names)->str: # a shop's own word; own name -> kind; -> a kind, None to leave it out, '' where it is unknown
-    "What a word for an event means."
+def _kind_of(own, names): # a shop's own word; own name -> kind
+    "What a word for an event means: a kind, None to leave it out, '' where nobody knows."
     if own in names:
         return names[own]
     word = str(own).strip().lower()
@@ -658,7 +671,7 @@ def frame_ids(
     ids,      # a column, n rows
     name:str, # of the column
 )->tuple:     # numbers from 0, int64[n]; the own id of each number, Index
-    "Ids of any kind as numbers, in the order of the ids where they have one. Raises `DataError` where they are no ids."
+    "Ids of any kind as numbers, in their order where they have one. Raises `DataError` where they are none."
     if isinstance(ids.dtype, pd.CategoricalDtype):
         ids = ids.astype(ids.cat.categories.dtype)
     for sort in (True, False): # text among numbers may have no order
@@ -732,7 +745,8 @@ def _own_columns(df, names):
         n = list(df.columns).count(own)
         if n != 1:
             there = ', '.join(map(str, df.columns))
-            raise DataError(f'the frame has {"more than one" if n else "no"} column {own!r} for {ours}: it has {there}')
+            many = 'more than one' if n else 'no'
+            raise DataError(f'the frame has {many} column {own!r} for {ours}: it has {there}')
         column = df[own].reset_index(drop=True)
         if missing := int(column.isna().sum()):
             raise DataError(f'{own} is missing in {missing:,} of {len(df):,} rows: '
@@ -759,8 +773,8 @@ def _without_duplicates(log, report):
     once = log[~repeated]
     shared = share_tied(dict(timestamp=milliseconds(once.timestamp), visitorid=once.visitorid.to_numpy()))
     if shared > COARSE:
-        report.notes.append(f'Times are coarse, in {shared:.0%} of the moments a visitor has more than one event: '
-                            'equal rows were kept.')
+        report.notes.append(f'Times are coarse, in {shared:.0%} of the moments a visitor has more than one '
+                            'event: equal rows were kept.')
         return log
     report.duplicates = int(repeated.sum())
     if report.duplicates:
@@ -777,7 +791,7 @@ def log_from_frame(
     events=None,           # own name of an event -> view, addtocart, transaction, or None: leave its rows out
     unit=None,             # of times that are numbers: s, ms, us or ns; None: told from their size
 )->tuple:                  # encoded log; `OwnIds`
-    "A log to fit models on, made of any frame, and what its numbers stand for. Raises `DataError` where anything is unclear."
+    "A log to fit models on, made of any frame, and its ids. Raises `DataError` where a column is unclear."
     if event is None and 'event' in getattr(df, 'columns', ()):
         event = 'event'
     names = dict(visitorid=visitorid, itemid=itemid, timestamp=timestamp)
@@ -821,14 +835,15 @@ def window_counts(
     test,        # next-item `Queries` of the test window
     purchases,   # purchase `Queries` of the test window
 )->pd.DataFrame: # a row for valid and for test
-    "How much there is to ask in each window: its ends, its events, those on items of the vocabulary, its queries."
+    "What there is to ask in a window: its ends, its events, those on items of the vocabulary, queries."
     raw_times, times = milliseconds(split.raw.timestamp), milliseconds(split.log.timestamp)
     rows = {}
     for name, queries, bought in (('valid', valid, None), ('test', test, len(purchases))):
         low, high = split.window(name)
         events, known = (int(np.diff(np.searchsorted(t, [low, high]))[0]) for t in (raw_times, times))
         begin, end = pd.to_datetime([low, min(high, int(raw_times[-1]))], unit='ms', utc=True)
-        rows[name] = dict(begin=begin, end=end, events=events, known=known, queries=len(queries), purchases=bought)
+        rows[name] = dict(begin=begin, end=end, events=events, known=known, queries=len(queries),
+                          purchases=bought)
     return pd.DataFrame(rows).T
 
 # %% ../nbs/03_protocol.ipynb #7d17a005
@@ -863,7 +878,8 @@ def _no_queries(name, row, min_history):
         return ('none of its events is on an item with enough earlier ones: '
                 f'set -p min_item_events=... lower, or {length}')
     more = f' than the {min_history} that min_history asks for' if min_history > 1 else ''
-    return f'nobody in it has an earlier event{more}: set {length}, or bring a log in which visitors come back'
+    return (f'nobody in it has an earlier event{more}: '
+            f'set {length}, or bring a log in which visitors come back')
 
 # %% ../nbs/03_protocol.ipynb #7d17a00b
 def _holds(name, row): # "valid" or "test"; its row of `window_counts`
@@ -879,7 +895,7 @@ def window_remarks(
     test,          # next-item `Queries` of the test window
     purchases,     # purchase `Queries` of the test window
     min_history=1, # see `next_item_queries`
-)->tuple:          # why nothing can be measured, '' where it can; a sentence on each window, list; remarks, list
+)->tuple:          # why nothing can be measured, '' where it can; sentences on the windows; remarks
     "What is to be said about the windows before anything runs."
     counts = window_counts(split, valid, test, purchases)
     times = milliseconds(split.raw.timestamp)
@@ -888,7 +904,8 @@ def window_remarks(
         window, what = _holds(name, row)
         sentences.append(f'{window}: {what}')
         if not row.queries:
-            cause = lone_end(split.raw, (times[-1] - split.test_start) / DAY) or _no_queries(name, row, min_history)
+            length = (times[-1] - split.test_start) / DAY
+            cause = lone_end(split.raw, length) or _no_queries(name, row, min_history)
             empty[name] = f'{window} holds {what}, so that nothing can be measured; {cause}'
         elif row.queries < FEW:
             remarks.append(f'T{window[1:]} holds {row.queries:,} next-item queries, fewer than {FEW}: '
@@ -910,7 +927,7 @@ def make_protocols(
     min_history=1,     # fewest events in a history
     min_item_events=5, # fewest events before the test window that put an item into the vocabulary
 )->Protocols:
-    "Split a log and make its queries; leakage is asserted, and a warning says where there is nothing to measure."
+    "Split a log and make its queries; leakage is asserted, and a warning says where nothing can be measured."
     split = time_split(log, test_days, valid_days, min_item_events)
     valid, test = (next_item_queries(split, w, context, min_history) for w in ('valid', 'test'))
     purchases = purchase_queries(split)

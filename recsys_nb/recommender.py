@@ -67,7 +67,7 @@ def library_name(
 # %% ../nbs/72_recommender.ipynb #7946e3bf
 @patch
 def save(self:Recommender, folder):
-    "Keep the fitted model in a folder: plain values as JSON, arrays as npz. Names that begin with _ are not kept."
+    "Keep the fitted model in a folder: values as JSON, arrays as npz; names that begin with _ are not kept."
     plain, arrays = {'class': library_name(type(self)), 'sparse': []}, {}
     for name, value in vars(self).items():
         if name.startswith('_'):
@@ -75,7 +75,7 @@ def save(self:Recommender, folder):
         if sp.issparse(value):
             value = value.tocsr()
             plain['sparse'].append([name, *value.shape])
-            arrays |= {f'{name}.data': value.data, f'{name}.indices': value.indices, f'{name}.indptr': value.indptr}
+            arrays |= {f'{name}.{part}': getattr(value, part) for part in ('data', 'indices', 'indptr')}
         elif isinstance(value, np.ndarray):
             arrays[name] = value
         else:
@@ -118,7 +118,7 @@ def load(cls:Recommender, folder):
 
 # %% ../nbs/72_recommender.ipynb #a6ef941f
 def model_class(folder): # results folder of a model; -> a class
-    "The class of a kept model. Raises `DataError` where no module has it, `ValueError` where it is no recommender."
+    "Class of a kept model. Raises `DataError` where only a notebook has it, `ValueError` where it is none."
     module, name = json.loads((Path(folder)/'model.json').read_text(encoding='utf-8'))['class'].split('.')
     if module == '__main__' or not module.isidentifier():
         raise DataError(f'{folder}: {name} is in no module of the library: '
@@ -129,7 +129,7 @@ def model_class(folder): # results folder of a model; -> a class
     return cls
 
 def load_model(folder): # results folder of a model; -> a fitted `Recommender`
-    "The fitted model of a results folder, whatever its class. Raises `DataError` where its files are not what `save` wrote."
+    "The fitted model of a results folder, of any class. Raises `DataError` where `save` wrote otherwise."
     try:
         return model_class(folder).load(folder)
     except (FileNotFoundError, MemoryError, DataError):
@@ -214,7 +214,7 @@ def log_of_walks(
 
 # %% ../nbs/72_recommender.ipynb #2b37c237
 def ring_log(
-    visitors=60, # how many there are; each follows the ring for a few steps, and now and then stays or turns back
+    visitors=60, # each follows the ring for a few steps, and now and then stays or turns back
     items=24,    # on the ring
     unseen=6,    # further items of the vocabulary, which have no event
     seed=0,      # draws the walks
@@ -261,7 +261,7 @@ def assert_same(
         np.testing.assert_array_equal(a, b)
 
 # %% ../nbs/72_recommender.ipynb #5c402c8f
-CHECKS = {} # what a model must do -> function (make, fitted model, its log, histories), which raises where it doesn't
+CHECKS = {} # what a model must do -> function (make, fitted model, log, histories), which raises otherwise
 
 def add_check(promise:str): # in words; ends the sentence "a model must ..."
     "Decorator: add a function to the checks."
@@ -340,7 +340,8 @@ def _check_start_and_end(make, model, log, h):
     n, i = n_items(log), np.arange(1, 6)
     long = histories_from_lists([[n - 1, *range(7)]])
     prefixes = replace(long, start=np.ones(5, np.int64), end=1 + i)
-    assert_alike(model.recommend(prefixes, 10), model.recommend(histories_from_lists([list(range(j)) for j in i]), 10))
+    copies = histories_from_lists([list(range(j)) for j in i])
+    assert_alike(model.recommend(prefixes, 10), model.recommend(copies, 10))
 
 # %% ../nbs/72_recommender.ipynb #841a71a8
 @add_check('bear times that are equal, run backwards, or lie anywhere')
@@ -384,7 +385,7 @@ def _check_unchanged(make, model, log, h):
 
 # %% ../nbs/72_recommender.ipynb #5d93d422
 def wrong_logs(log)->dict: # encoded log; -> what is wrong, in words -> the log with that fault
-    "Frames that look like an encoded log, and are none: what a model learns from them is wrong without a word."
+    "Frames that look like an encoded log, and are none: what a model learns from them would be wrong."
     alphabetical = log.event.cat.reorder_categories(sorted(EVENTS))
     return {'alphabetical events': log.assign(event=alphabetical),
             'events in words': log.assign(event=log.event.astype(str)),
@@ -418,7 +419,7 @@ def check_recommender(
     only=None,  # some of CHECKS; all when None
     log=None,   # encoded log to fit it on; `ring_log()` when None
 )->list:        # what was checked
-    "Hold a model to everything that the study relies on. Raises `AssertionError` with the first promise that it breaks."
+    "Hold a model to all that the study relies on. Raises `AssertionError` with the first broken promise."
     log = ring_log() if log is None else log
     model, h = make().fit(log), odd_histories(log)
     for promise in only or CHECKS:

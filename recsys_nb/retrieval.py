@@ -17,7 +17,7 @@ def rounded_factors(
     right,     # items, float32[m, d]
     bias=None, # added to the scores of an item, float32[m]
 )->tuple:      # both sides, bfloat16[n, d'] and [m, d']; bound on the error of a product, float32[n]
-    "Both sides in half precision, a bias as two more columns. The bound leaves out how the product itself is rounded."
+    "Both sides in half precision, a bias as two more columns; the bound is without the product's rounding."
     bound = left.norm(dim=1) * right.norm(dim=1).max() * 1.02 / 256
     x, y = left.bfloat16(), right.bfloat16()
     if bias is None:
@@ -60,7 +60,7 @@ def _rows_of(replaced, part): # row, item, value of replaced scores, or None; a 
     return slice(*np.searchsorted(replaced[0], [part.start, part.stop])) if replaced else slice(0)
 
 def _rounded_blocks(left, right, bias, replaced, block):
-    "Half-precision scores [items, queries] of a block of queries at a time, those of replaced items minus infinity."
+    "Half-precision scores [items, queries] of a block at a time, those of replaced items minus infinity."
     x, y, bound = rounded_factors(left, right, bias)
     y = torch.cat([y, torch.zeros(-len(y) % (8 * GROUP), y.shape[1]).bfloat16()])
     room = torch.empty(len(y) * block, dtype=torch.bfloat16)
@@ -109,7 +109,7 @@ def plain_top_k(
     return blocked_top_k(score, len(left), k, right.shape[1])
 
 # %% ../nbs/75_retrieval.ipynb #62029377
-def _candidates(left, right, bias, scores, wide): # of a block of b queries; their rounded scores [n_items', b]
+def _candidates(left, right, bias, scores, wide): # of a block of b queries; scores: bfloat16[n_items', b]
     "Items that could be on the lists: codes [b, wide], exact scores [b, wide], the lowest rounded score [b]."
     b = scores.shape[1]
     group = top_k(largest_of_groups(scores).T.contiguous(), wide)[1]
@@ -148,7 +148,8 @@ def product_top_k(
         sure[part] = (values[part, -1] > limit + bound + limit.abs() / 256) & (limit > 0)
     items, values, unsure = items.int().numpy(), values.numpy(), np.flatnonzero(~sure.numpy())
     if len(unsure):
-        items[unsure], values[unsure] = plain_top_k(left[unsure], right, bias, _replaced_of(replaced, unsure), k)
+        own = _replaced_of(replaced, unsure)
+        items[unsure], values[unsure] = plain_top_k(left[unsure], right, bias, own, k)
     return items, values
 
 # %% ../nbs/75_retrieval.ipynb #36b8f668
@@ -159,8 +160,8 @@ def count_true(mask)->np.ndarray: # bool[n, m], tensor -> int64[n]
     return np.bitwise_count(mask[:, :whole].view(np.uint64)).sum(1, dtype=np.int64) + mask[:, whole:].sum(1)
 
 # %% ../nbs/75_retrieval.ipynb #457970d2
-def _plain_ranks(left, right, own, target, most, bias, replaced, block=256): # own: scores of the targets, float32[n]
-    "As `product_ranks`, from full-precision scores."
+def _plain_ranks(left, right, own, target, most, bias, replaced, block=256):
+    "As `product_ranks`, from full-precision scores; `own` are those of the targets, float32[n]."
     ranks = np.zeros(len(left), np.int64)
     for a in range(0, len(left), block):
         part = slice(a, min(a + block, len(left)))
@@ -174,7 +175,7 @@ def _plain_ranks(left, right, own, target, most, bias, replaced, block=256): # o
     return ranks
 
 # %% ../nbs/75_retrieval.ipynb #040fd0d8
-def _as_good(left, right, bias, scores, groups, own, target, low): # of a block of b queries; groups: bool[groups, b]
+def _as_good(left, right, bias, scores, groups, own, target, low): # of b queries; groups: bool[n_groups, b]
     "How many items of some groups are at least as good as each target, int64[b]."
     b = len(own)
     group, row = (torch.from_numpy(x) for x in np.divmod(np.flatnonzero(groups.numpy()), b))
@@ -212,7 +213,8 @@ def product_ranks(
         low, high = o - bound - o.abs() / 100, (o + bound + o.abs() / 100).clamp(min=0)
         largest = largest_of_groups(scores)
         over = torch.from_numpy((largest > order_bits(high)).numpy().sum(0, dtype=np.int32) >= most)
-        enough = order_bits(low).masked_fill(over | (low <= 0), torch.iinfo(torch.int16).max) # no score reaches that
+        unreachable = torch.iinfo(torch.int16).max # by any score
+        enough = order_bits(low).masked_fill(over | (low <= 0), unreachable)
         count = _as_good(left[part], right, bias, scores, largest >= enough, o, t, low)
         if replaced:
             items, values = padded_rows(*replaced, part)

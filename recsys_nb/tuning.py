@@ -60,7 +60,7 @@ def open_search(
 UNGUARDED = 'RECSYS_NB_UNGUARDED' # a file for a child process to make, where one is started for a training
 
 def check_main_guard():
-    "Raise `RuntimeError` in a process that multiprocessing has started and that still imports the script of its parent."
+    "Raise `RuntimeError` in a process of multiprocessing that still imports the script of its parent."
     if not getattr(multiprocessing.current_process(), '_inheriting', False):
         return
     why = ("a process that was started to help imports the script first, and so begins it anew: "
@@ -93,7 +93,8 @@ def _take_lock(
                           'this one waits for its end, and then does what is missing', stacklevel=6)
             fcntl.flock(file, fcntl.LOCK_EX)
     except OSError as e: # a file system may have no locks
-        warnings.warn(f'{place} cannot be locked ({e.strerror}): let no other process work there', stacklevel=6)
+        warnings.warn(f'{place} cannot be locked ({e.strerror}): let no other process work there',
+                      stacklevel=6)
 
 def _still_at(file, path)->bool: # open file; path
     "Whether an open file is still the one at a path."
@@ -108,7 +109,7 @@ def alone_at(
     place,    # path of a file or folder
     what:str, # what is done there, in one word: "searched"
 ):
-    "Keep other processes and threads from doing the same there; the system ends the lock of a process that dies."
+    "Keep other processes and threads from doing the same there; a process that dies takes its lock with it."
     if not fcntl: # Windows
         yield
         return
@@ -129,7 +130,7 @@ def alone_at(
 # %% ../nbs/78_tuning.ipynb #81e20eb5
 @contextlib.contextmanager
 def search_lock(storage): # path of the sqlite file
-    "Keep other processes and threads from searching there. Raises `RuntimeError` within a search of the same file."
+    "Keep other processes and threads from searching there. Raises `RuntimeError` within such a search."
     key = threading.get_ident(), Path(storage).resolve()
     if key in _searching:
         raise RuntimeError(f'{storage} is asked for a search from within a search: take another file')
@@ -172,8 +173,8 @@ def _try(study, suggest, score, trials, seed, first): # see `tune`
 # %% ../nbs/78_tuning.ipynb #a9fcbb92
 def tune(
     suggest,    # function trial -> configuration, a dict of plain values
-    score,      # function of a configuration's values, as keyword arguments -> value to maximise; may take `report`,
-                # too: a function of a value and its epoch, which ends a hopeless trial
+    score,      # function of a configuration's values, as keyword arguments -> value to maximise; may take
+                # `report`, too: a function of a value and its epoch, which ends a hopeless trial
     trials:int, # number of trials to reach
     storage,    # path of the sqlite file
     name:str,   # study name: a search of another name starts anew
@@ -209,7 +210,7 @@ def search(
     key,             # list of everything that changes the answer
     seed=0,          # see `tune`
     first=None,      # configuration to start from
-)->tuple:            # best configuration; DataFrame: trial, value, seconds and one column a parameter; seconds
+)->tuple:            # best configuration; table of trials: trial, value, seconds, its parameters; seconds
     "The best configuration of a model. Raises `FloatingPointError` where no trial could be finished."
     if trials < 0:
         raise ValueError(f'trials is {trials}, expected 0 or more')
@@ -231,6 +232,10 @@ def _space_of(tried): # values of one parameter, a Series
         return optuna.distributions.FloatDistribution(float(tried.min()), float(tried.max()))
     return optuna.distributions.CategoricalDistribution(sorted(map(str, tried.unique())))
 
+def _as_in(space, value): # see `_space_of`
+    "A value of that space."
+    return float(value) if isinstance(space, optuna.distributions.FloatDistribution) else str(value)
+
 def importance(
     tried:pd.DataFrame, # see `search`
 )->pd.Series:           # parameter -> share of the variance, largest first
@@ -241,8 +246,7 @@ def importance(
         return pd.Series(dtype=float)
     study = optuna.create_study(direction='maximize')
     for _, row in done.iterrows():
-        values = {c: float(row[c]) if isinstance(space, optuna.distributions.FloatDistribution) else str(row[c])
-                  for c, space in spaces.items()}
+        values = {c: _as_in(space, row[c]) for c, space in spaces.items()}
         trial = optuna.trial.create_trial(params=values, distributions=spaces, value=row.value)
         study.add_trial(trial)
     forest = optuna.importance.FanovaImportanceEvaluator(seed=0)
@@ -283,8 +287,8 @@ def show_landscape(
         _map_of_trials(fig, ground, done, numeric)
         shown = f'; the map shows it with {numeric[1]}, the star is the best trial.'
     fig.tight_layout()
-    show_figure(fig, f'{shares.index[0]} explains {shares.iloc[0]:.0%} of how much {len(done)} finished trials '
-                     f'of {model_name} differ{shown}')
+    show_figure(fig, f'{shares.index[0]} explains {shares.iloc[0]:.0%} of how much {len(done)} finished '
+                     f'trials of {model_name} differ{shown}')
 
 # %% ../nbs/78_tuning.ipynb #86d8d4fa
 def caption_of_search(
@@ -303,7 +307,8 @@ def caption_of_search(
     elif len(tried) > 1:
         found += ', and it is the first'
     given_up = f' ({spared} given up)' if spared else ''
-    return f'{found}. A point is a trial{given_up}, by its number (the line is the best so far) and by its parameters.'
+    return (f'{found}. A point is a trial{given_up}, '
+            'by its number (the line is the best so far) and by its parameters.')
 
 # %% ../nbs/78_tuning.ipynb #0db661d0
 def show_search(
