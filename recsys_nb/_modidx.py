@@ -676,6 +676,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'recsys_nb.parameters._put_profile': ('parameters.html#_put_profile', 'recsys_nb/parameters.py'),
                                       'recsys_nb.parameters._range_in_words': ( 'parameters.html#_range_in_words',
                                                                                 'recsys_nb/parameters.py'),
+                                      'recsys_nb.parameters._read_toml': ('parameters.html#_read_toml', 'recsys_nb/parameters.py'),
                                       'recsys_nb.parameters.all_even': ('parameters.html#all_even', 'recsys_nb/parameters.py'),
                                       'recsys_nb.parameters.check_rules': ('parameters.html#check_rules', 'recsys_nb/parameters.py'),
                                       'recsys_nb.parameters.choose': ('parameters.html#choose', 'recsys_nb/parameters.py'),
