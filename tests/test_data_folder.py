@@ -205,7 +205,7 @@ def test_data_folder_that_cannot_be(tmp_path, monkeypatch, record):
 def test_study_of_a_damaged_archive(tmp_path, monkeypatch, record):
     "A study says in one sentence what is wrong with a file that it has not read yet."
     from recsys_nb.parameters import StudyError
-    from recsys_nb.study import describe_data
+    from recsys_nb.events import describe_data
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'archive.zip').write_bytes(flip(P)(GOOD))

@@ -13,7 +13,7 @@ from rich.console import Console
 from studies import ROOT, project
 
 from recsys_nb.metrics import METRICS, difference_tests, holm, metrics_at, visitor_sums
-from recsys_nb.report import comparison_tables, write_overview
+from recsys_nb.overview import comparison_tables, write_overview
 
 OTHERS = ('Popularity', 'History', 'Markov', 'S-KNN', 'STAN', 'EASE', 'BPR', 'ALS', 'GRU4Rec')
 QUERIES = 400

@@ -13,7 +13,8 @@ from types import SimpleNamespace
 import nbformat.v4 as v4
 import pytest
 
-from recsys_nb.report import LIMIT, comparison_tables, facts, mark_cells, notebook_body, page_body, write_overview, write_page
+from recsys_nb.report import LIMIT, mark_cells, notebook_body, page_body, write_page
+from recsys_nb.overview import comparison_tables, facts, write_overview
 
 ROOT = Path(__file__).parent.parent
 COMMITTED = [

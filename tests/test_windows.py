@@ -10,7 +10,7 @@ from studies import QUICK, ROOT, here, one_sentence, project, recsys, toys
 from recsys_nb.data import DataError, read_log
 from recsys_nb.protocol import make_protocols
 from recsys_nb.parameters import StudyError
-from recsys_nb.study import placed
+from recsys_nb.events import placed
 from recsys_nb.cli import verify_study
 
 T0, HOUR, DAY = 1_430_000_000_000, 3_600_000, 86_400_000
