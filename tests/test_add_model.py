@@ -84,7 +84,8 @@ def copied(tmp_path, monkeypatch):
     shutil.copytree(ROOT / 'recsys_nb', tmp_path / 'recsys_nb', ignore=shutil.ignore_patterns('__pycache__'))
     for name in ('setup.py', 'README.md'):
         shutil.copy(ROOT / name, tmp_path)
-    monkeypatch.setattr('recsys_nb.study.package_root', lambda: tmp_path)
+    for module in ('parameters', 'manifest', 'kernel', 'study'):
+        monkeypatch.setattr(f'recsys_nb.{module}.package_root', lambda: tmp_path)
     monkeypatch.setattr(recsys_nb, '__path__', [*recsys_nb.__path__, str(tmp_path / 'recsys_nb')])
     return tmp_path
 
