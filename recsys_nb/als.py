@@ -7,8 +7,8 @@ __all__ = ['distinct_rows', 'row_blocks', 'weighted_sum', 'dot_products', 'solve
 
 # %% ../nbs/11_als.ipynb #7019ce3f
 from .protocol import *
-from .metrics import *
-from .baselines import *
+from .recommender import Recommender
+from .lists import popularity_order, user_item_matrix
 from .retrieval import *
 from fastcore.basics import patch
 import numpy as np, pandas as pd, torch

@@ -7,8 +7,8 @@ __all__ = ['BPR']
 
 # %% ../nbs/15_bpr.ipynb #369ba8af
 from .protocol import *
-from .metrics import *
-from .baselines import *
+from .recommender import Recommender
+from .lists import blocked_top_k, popularity_order, recent_items, user_item_matrix
 from .retrieval import *
 from fastcore.basics import patch
 import numpy as np, pandas as pd, torch

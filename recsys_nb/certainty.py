@@ -23,6 +23,8 @@ from .sasrec import SASRec
 from .comparison import *
 from .files import read_parquet, write_parquet, write_text
 from .show import colour, model_order
+from .recommender import Recommender, load_model
+from .evaluation import evaluate, evaluate_shared, hits_from_ranks, ranks_table, write_result
 import numpy as np, pandas as pd
 from scipy.stats import chi2, kendalltau
 

@@ -21,6 +21,7 @@ from .protocol import FEW
 from .metrics import *
 from .files import write_text
 from .show import colour, families, model_order, models, unfinished_models
+from .evaluation import SLICES, hits_from_ranks
 from fastcore.basics import patch
 from functools import lru_cache
 from pathlib import Path

@@ -7,8 +7,8 @@ __all__ = ['closed_form', 'nearest_columns', 'heaviest', 'EASE']
 
 # %% ../nbs/14_ease.ipynb #ba7f98c7
 from .protocol import *
-from .metrics import *
-from .baselines import *
+from .recommender import Recommender
+from .lists import keep_largest, popularity_order, ranked_lists, recent_items, user_item_matrix
 import numpy as np, pandas as pd, scipy.sparse as sp, torch
 
 # %% ../nbs/14_ease.ipynb #cac56e48

@@ -8,11 +8,11 @@ __all__ = ['Hybrid', 'hybrid_finding']
 # %% ../nbs/18_hybrid.ipynb #842ba151
 import json
 from pathlib import Path
-from .metrics import *
-from .baselines import *
+from .protocol import *
 from .sasrec import *
 from .files import atomic, write_text
-from .tuning import *
+from .recommender import NotFitted, Recommender, library_name, load_model
+from .lists import fill_up, popularity_order
 from .blend import *
 import numpy as np, pandas as pd
 from fastcore.basics import patch

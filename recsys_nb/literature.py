@@ -10,7 +10,7 @@ __all__ = ['LITERATURE', 'SOURCES', 'PUBLISHED', 'APART', 'WITHOUT', 'ELSEWHERE'
 # %% ../nbs/36_literature.ipynb #d20e1c7b
 from pathlib import Path
 from .protocol import *
-from .metrics import *
+from .evaluation import result_table
 import numpy as np, pandas as pd
 
 # %% ../nbs/36_literature.ipynb #a6c53e5f

@@ -11,8 +11,9 @@ __all__ = ['sessions_from_log', 'expand_ranges', 'session_pairs', 'row_shares', 
 # %% ../nbs/13_neighbours.ipynb #cd2ab109
 from dataclasses import replace
 from .protocol import *
-from .metrics import *
 from .baselines import *
+from .recommender import Recommender, assert_known
+from .lists import WINDOW, keep_largest, popularity_order, ranked_lists, recent_items
 from fastcore.basics import patch
 import numpy as np, pandas as pd, scipy.sparse as sp
 

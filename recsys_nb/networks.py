@@ -12,10 +12,10 @@ __all__ = ['HEAD_START', 'check_network', 'SequenceModule', 'same_piece', 'last_
 import contextlib, hashlib, inspect, json, math, time
 from pathlib import Path
 from .protocol import *
-from .metrics import *
-from .baselines import *
 from .files import atomic, write_text
 from .show import attended
+from .recommender import Recommender, assert_known, library_name, load_model
+from .lists import popularity_order, user_item_matrix
 from .retrieval import *
 from .steps import *
 from .training import *

@@ -17,6 +17,7 @@ from .metrics import *
 from .baselines import *
 from .als import ALS
 from .sasrec import SASRec
+from .recommender import load_model
 import numpy as np, pandas as pd, torch
 
 # %% ../nbs/20_qualitative.ipynb #dd58f4a8

@@ -12,7 +12,7 @@ from studies import BIN, ROOT, TOYS, here, project
 
 import recsys_nb
 from recsys_nb.data import DataError
-from recsys_nb.metrics import load_model
+from recsys_nb.recommender import load_model
 from recsys_nb.protocol import histories_from_lists
 from recsys_nb.manifest import not_exported
 from recsys_nb.parameters import read_notebook

@@ -42,7 +42,7 @@ from recsys_nb.demo import (
     time_demo,
     visitor_rows,
 )
-from recsys_nb.metrics import write_result
+from recsys_nb.evaluation import write_result
 from recsys_nb.protocol import make_protocols
 from recsys_nb.qualitative import SMALL, load_models
 from recsys_nb.sasrec import SASRec

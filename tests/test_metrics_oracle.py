@@ -11,19 +11,17 @@ from recsys_nb.data import EVENTS
 from recsys_nb.metrics import (
     KS,
     METRICS,
-    SLICES,
-    Recommender,
     difference_tests,
     drawn,
-    evaluate,
     hit_matrix,
     holm,
     intervals,
-    metric_table,
     metrics_at,
     paired_test,
     visitor_sums,
 )
+from recsys_nb.evaluation import SLICES, evaluate, metric_table
+from recsys_nb.recommender import Recommender
 from recsys_nb.protocol import DAY, Queries, histories_from_lists, item_codes, make_protocols, n_items
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from recsys_nb.baselines import ItemItemCF, Popularity
-from recsys_nb.metrics import evaluate, metrics_at
+from recsys_nb.evaluation import evaluate
+from recsys_nb.metrics import metrics_at
 from recsys_nb.protocol import histories_from_lists, make_protocols
 from recsys_nb.sasrec import SASRec, SASRecModule
 from recsys_nb.training import pack_rows, packed_batch
@@ -197,7 +198,7 @@ def test_als_is_implicit(seed):
     import pandas as pd
     from implicit.cpu.als import AlternatingLeastSquares
     from recsys_nb.als import ALS, distinct_rows
-    from recsys_nb.baselines import user_item_matrix
+    from recsys_nb.lists import user_item_matrix
     from recsys_nb.data import EVENTS
     from recsys_nb.protocol import encode, histories_from_log
 

@@ -210,7 +210,7 @@ def test_index_and_readme_say_so_too(study):
 def test_of_few_queries_nothing_is_claimed(tmp_path):
     "Fewer than a hundred: no star and no tie, in the table, the marks or the terminal."
     from recsys_nb.comparison import comparison_rows, tie_table, verdict
-    from recsys_nb.metrics import result_table
+    from recsys_nb.evaluation import result_table
 
     found = {m: hit[::5] for m, hit in made_up().items()}
     with pytest.MonkeyPatch.context() as patch:

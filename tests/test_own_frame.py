@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 
 from recsys_nb.als import ALS
-from recsys_nb.baselines import ItemItemCF, Popularity, ring, wrong_logs
+from recsys_nb.baselines import ItemItemCF, Popularity, ring
+from recsys_nb.recommender import wrong_logs
 from recsys_nb.data import EVENTS, DataError, read_log
-from recsys_nb.metrics import evaluate_shared
+from recsys_nb.evaluation import evaluate_shared
 from recsys_nb.protocol import (
     OwnIds,
     check_log,

@@ -517,7 +517,8 @@ def wrong_arguments():
     from recsys_nb.gru4rec import GRU4RecModule
     from recsys_nb.hybrid import Hybrid
     from recsys_nb.sasrec import SASRecModule
-    from recsys_nb.tuning import latest, part_of, search
+    from recsys_nb.protocol import latest, part_of
+    from recsys_nb.tuning import search
 
     networks = [
         (m, dict(name_) | {})

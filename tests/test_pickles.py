@@ -24,7 +24,8 @@ from recsys_nb.baselines import Popularity, ring
 from recsys_nb.comparison import read_ranks
 from recsys_nb.data import DataError, read_log
 from recsys_nb.demo import study_vocabulary
-from recsys_nb.metrics import kept_vocabulary, load_model, study_parameters
+from recsys_nb.evaluation import kept_vocabulary, study_parameters
+from recsys_nb.recommender import load_model
 from recsys_nb.qualitative import read_fitted
 from recsys_nb.networks import keep_tuned, kept_tuned
 from recsys_nb.tuning import tune

@@ -74,7 +74,8 @@ def test_as_published_baselines_against_a_plain_implementation():
     written again with pandas and scikit-learn, on real events."""
     from sklearn.metrics.pairwise import cosine_similarity
     from recsys_nb.baselines import ItemItemCF, Popularity
-    from recsys_nb.metrics import evaluate_published, metrics_at
+    from recsys_nb.evaluation import evaluate_published
+    from recsys_nb.metrics import metrics_at
     from recsys_nb.protocol import published_baselines, time_split
 
     log = read_log(SLICES / 'buyers')[0]

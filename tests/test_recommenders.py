@@ -21,24 +21,16 @@ import torch
 import recsys_nb
 from recsys_nb import sasrec
 from recsys_nb.als import ALS
-from recsys_nb.baselines import (
-    CHECKS,
-    History,
-    ItemItemCF,
-    Popularity,
-    check_recommender,
-    odd_histories,
-    prefixes,
-    ring,
-)
-from recsys_nb.metrics import NotFitted
+from recsys_nb.recommender import CHECKS, check_recommender, odd_histories
+from recsys_nb.baselines import History, ItemItemCF, Popularity, prefixes, ring
+from recsys_nb.recommender import NotFitted
 from recsys_nb.bert4rec import BERT4Rec
 from recsys_nb.blend import AGES, COUNTS
 from recsys_nb.bpr import BPR
 from recsys_nb.ease import EASE
 from recsys_nb.gru4rec import GRU4Rec
 from recsys_nb.hybrid import Hybrid
-from recsys_nb.metrics import Recommender
+from recsys_nb.recommender import Recommender
 from recsys_nb.neighbours import HistoryWalk
 from recsys_nb.protocol import Queries, histories_from_log
 from recsys_nb.sasrec import SASRec
