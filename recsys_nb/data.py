@@ -18,8 +18,8 @@ from dataclasses import dataclass, field, asdict
 from pathlib import Path
 from urllib.parse import quote, unquote
 from zlib import error as zlib_error
-from fastcore.basics import patch
 from .files import read_parquet, write_parquet
+from fastcore.basics import patch
 import numpy as np, pandas as pd
 import pyarrow as pa, pyarrow.compute as pc, pyarrow.csv as pacsv, pyarrow.parquet as pq
 
