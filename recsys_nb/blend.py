@@ -8,6 +8,7 @@ __all__ = ['DEMAND_DAYS', 'AGES', 'COUNTS', 'demand', 'Candidates', 'union', 'lo
 
 # %% ../nbs/79_blend.ipynb #92029ab5
 from dataclasses import dataclass
+from .data import DAY
 from .protocol import *
 import numpy as np, pandas as pd
 import scipy.sparse as sp

@@ -11,7 +11,7 @@ __all__ = ['app', 'COMPARED', 'HANDLE', 'DOWNLOAD', 'refusing', 'typers_refusal'
 # %% ../nbs/86_cli.ipynb #8600004a
 import contextlib, os, re, shutil, signal, subprocess, sys, tempfile, time, webbrowser
 from pathlib import Path
-from .parameters import Allowed, StudyError, in_words, study_notebooks
+from .parameters import Allowed, StudyError, did_you_mean, in_words, read_profiles, study_notebooks
 from .manifest import Study, printable, read_manifest
 from .kernel import kernel_environment
 from .study import check_system, echo, project_root, run_study, show_anything, terminal
@@ -127,7 +127,9 @@ def complete_profile(
     incomplete:str, # what was typed so far
 )->list:            # names
     "Names of profiles, for the shell."
-    return [p for p in PROFILES if p.startswith(incomplete)]
+    with contextlib.suppress(StudyError): # a folder without a project has none
+        return [p for p in read_profiles(find_root()) if p.startswith(incomplete)]
+    return []
 
 def complete_setting(
     incomplete:str, # what was typed so far
@@ -256,7 +258,7 @@ def find_study(
     "A study's manifest. Raises `StudyError` where there is none, or none that can be believed."
     names = [p.parent.name for p in sorted((root/'reports').glob('*/manifest.json'))]
     if name not in names:
-        raise StudyError(f'there is no study {name}: {near(name, names)}')
+        raise StudyError(f'there is no study {name}: {did_you_mean(name, names)}')
     return read_manifest(root/'reports'/name)
 
 # %% ../nbs/86_cli.ipynb #d7f47726
@@ -275,7 +277,7 @@ def settings_of(
 def verify_study(
     root:Path,              # project folder
     name:str,               # study
-    profiles:dict=PROFILES, # name -> notebook or '*' -> parameter -> value
+    profiles:dict=None, # as `read_profiles`; the project's own when None
     console=None,           # where to say how it goes
     level='normal',         # how much to say: quiet, normal or verbose
 )->list:                    # as `compare_results`

@@ -9,7 +9,7 @@ __all__ = ['SCORE_BITS', 'WINDOW', 'popularity_order', 'sparse_top_k', 'fill_up'
 # %% ../nbs/74_lists.ipynb #69bf1d34
 from concurrent.futures import ThreadPoolExecutor
 from .data import DAY
-from .protocol import Histories, check_log, item_codes, last_places, milliseconds, n_items, pair_keys
+from .protocol import *
 import numpy as np, scipy.sparse as sp
 import torch
 

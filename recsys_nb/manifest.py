@@ -9,7 +9,7 @@ __all__ = ['LEVELS', 'FORMAT', 'LARGEST', 'MOST', 'FileInside', 'Moment', 'Durat
            'versions', 'cores', 'machine', 'commit']
 
 # %% ../nbs/81_manifest.ipynb #8100004a
-import ast, configparser, contextlib, hashlib, importlib.metadata, json, os, platform, re, subprocess, time
+import ast, contextlib, hashlib, importlib.metadata, json, os, platform, re, subprocess, time
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import lru_cache
@@ -17,20 +17,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 from annotated_types import Ge, Lt, Predicate
 from .parameters import StudyError, needed
-from .places import from_here, package_root
+from .places import from_here, package_root, project_settings
 from rich.console import Console
 from typing_extensions import TypedDict
-import ast, codecs, contextlib, difflib, hashlib, importlib.metadata, io, json, math, os, platform, re
-import shlex, shutil, signal, subprocess, sys, tempfile, threading, time, webbrowser
-from types import SimpleNamespace
-import psutil, typer
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
-try:
-    import fcntl
-except ImportError:
-    fcntl = None # Windows, see `main`
 
 # %% ../nbs/81_manifest.ipynb #28a26302
 def digest(
@@ -346,10 +335,8 @@ def versions(
     root:Path, # project folder
 )->dict:       # package -> version, Python first; of those that are installed
     "Versions of the packages that settings.ini asks for."
-    config = configparser.ConfigParser(delimiters=['='], interpolation=None)
-    config.read_string((root/'settings.ini').read_text(encoding='utf-8'))
     found = {'python': platform.python_version()}
-    for requirement in config.get('DEFAULT', 'requirements', fallback='').split():
+    for requirement in project_settings(root).get('requirements', '').split():
         name = re.match(r'[\w.-]*', requirement)[0]
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)

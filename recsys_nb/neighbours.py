@@ -10,6 +10,7 @@ __all__ = ['sessions_from_log', 'expand_ranges', 'session_pairs', 'row_shares', 
 
 # %% ../nbs/13_neighbours.ipynb #cd2ab109
 from dataclasses import replace
+from .data import DAY
 from .protocol import *
 from .baselines import *
 from .recommender import Recommender, assert_known

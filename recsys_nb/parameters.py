@@ -10,7 +10,7 @@ __all__ = ['RULES', 'READERS', 'NEEDS', 'StudyError', 'did_you_mean', 'Allowed',
            'resolve_settings', 'toy_values']
 
 # %% ../nbs/80_parameters.ipynb #8000004a
-import ast, contextlib, difflib, json, math, os, re, tempfile, tomllib
+import ast, difflib, json, math, re, tempfile, tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from .places import find_root, from_here, story_paths
@@ -313,7 +313,7 @@ def read_notebook(
 def study_notebooks(
     root:Path, # project folder
 )->dict:       # name -> Notebook, in the order they run
-    "The notebooks that take part in a study."
+    "The notebooks that can take part in a study: not those of the workshop (7x) and of the runner (8x)."
     return {n.name: n for n in map(read_notebook, story_paths(root)) if n.parameters}
 
 # %% ../nbs/80_parameters.ipynb #9d101ccf

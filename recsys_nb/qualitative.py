@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SMALL', 'HISTORY', 'FOUND', 'read_fitted', 'load_models', 'Answers', 'ask', 'item_categories', 'root_categories',
            'shopper_kinds', 'pick_shoppers', 'item_text', 'small_table', 'shopper_table', 'own_categories',
-           'share_in_own', 'right_and_wrong', 'right_where_wrong', 'list_overlap', 'lorenz', 'lorenz_caption',
+           'share_in_own', 'right_and_wrong', 'right_where_wrong', 'list_overlap', 'attention_curve', 'lorenz_caption',
            'item_vectors', 'unit_length', 'item_similarity', 'nearest_items', 'map_caption', 'qualitative_finding']
 
 # %% ../nbs/20_qualitative.ipynb #ed680813
@@ -269,7 +269,7 @@ def list_overlap(
     return table
 
 # %% ../nbs/20_qualitative.ipynb #44203812
-def lorenz(
+def attention_curve(
     counts:np.ndarray, # how often each item was shown, int64[n_items]
 )->tuple:              # share of items and share of attention, float64[n_items + 1] each; Gini coefficient
     "The Lorenz curve of attention."

@@ -15,7 +15,7 @@ import codecs, contextlib, json, os, re, shlex, shutil, sys, tempfile, time
 from datetime import datetime
 from pathlib import Path
 import psutil
-from .parameters import StudyError, choose, study_notebooks
+from .parameters import StudyError, choose, read_profiles, resolve_settings, study_notebooks
 from .manifest import *
 from .kernel import execute, kernel_environment
 from .report import export_notebook, neighbours
@@ -608,7 +608,7 @@ def run_study(
     only=(),                # notebooks; all when empty
     force:bool=False,       # run what did not change, too
     root=None,              # project folder
-    profiles:dict=PROFILES, # name -> notebook or '*' -> parameter -> value
+    profiles:dict=None, # as `read_profiles`; the project's own when None
     console=None,           # where to say how it goes
     level='normal',         # how much to say: quiet, normal or verbose
     limit=None,             # seconds that a notebook may take
@@ -619,7 +619,8 @@ def run_study(
     began, root = time.monotonic(), Path(root or project_root()).resolve()
     notebooks = study_notebooks(root)
     plan = choose(only, notebooks)
-    values = settle(notebooks, profile, settings, profiles, plan)
+    profiles = profiles or read_profiles(root)
+    values = resolve_settings(notebooks, profile, settings, profiles, plan)
     planned = {n: values[n] for n in plan}
     place = data or profiles[profile]['*']['data']
     check_shops(place, planned)

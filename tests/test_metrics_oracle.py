@@ -22,7 +22,8 @@ from recsys_nb.metrics import (
 )
 from recsys_nb.evaluation import SLICES, evaluate, metric_table
 from recsys_nb.recommender import Recommender
-from recsys_nb.protocol import DAY, Queries, histories_from_lists, item_codes, make_protocols, n_items
+from recsys_nb.data import DAY
+from recsys_nb.protocol import Queries, histories_from_lists, item_codes, make_protocols, n_items
 
 
 def random_queries(rng, n, most, n_items, outside=0.0):
