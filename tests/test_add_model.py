@@ -11,7 +11,7 @@ from studies import BIN, ROOT, TOYS, here, project
 
 import recsys_nb
 from recsys_nb.data import DataError
-from recsys_nb.metrics import load_model
+from recsys_nb.recommender import load_model
 from recsys_nb.protocol import histories_from_lists
 from recsys_nb.manifest import not_exported
 from recsys_nb.parameters import read_notebook
@@ -43,8 +43,9 @@ IMPORTS = '''#| export
 import numpy as np, scipy.sparse as sp
 from recsys_nb.data import *
 from recsys_nb.protocol import *
-from recsys_nb.metrics import *
-from recsys_nb.baselines import *'''
+from recsys_nb.recommender import *
+from recsys_nb.evaluation import *
+from recsys_nb.lists import *'''
 STUDY = '''from recsys_nb.shop import load_log
 check_recommender(LastThenPopular)
 log, report = load_log(data)
