@@ -888,6 +888,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                      'recsys_nb.retrieval._replaced_of': ('retrieval.html#_replaced_of', 'recsys_nb/retrieval.py'),
                                      'recsys_nb.retrieval._rounded_blocks': ('retrieval.html#_rounded_blocks', 'recsys_nb/retrieval.py'),
                                      'recsys_nb.retrieval._rows_of': ('retrieval.html#_rows_of', 'recsys_nb/retrieval.py'),
+                                     'recsys_nb.retrieval._target_scores': ('retrieval.html#_target_scores', 'recsys_nb/retrieval.py'),
                                      'recsys_nb.retrieval.count_true': ('retrieval.html#count_true', 'recsys_nb/retrieval.py'),
                                      'recsys_nb.retrieval.largest_of_groups': ( 'retrieval.html#largest_of_groups',
                                                                                 'recsys_nb/retrieval.py'),
