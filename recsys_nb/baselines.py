@@ -21,7 +21,8 @@ class Popularity(Recommender):
         event=None, # count only these events; all when None
         days=None,  # count only the last days of the log; all when None
     ):
-        self.event, self.days = event, days
+        self.event = event
+        self.days = days
 
     def fit(self, log):
         self.order = popularity_order(log, self.event, self.days)
@@ -46,12 +47,14 @@ class History(Recommender):
         if self.n is not None:
             assert_known(histories, self.n)
         shape = len(histories), k
-        items, scores = np.full(shape, -1, np.int32), np.full(shape, -np.inf, np.float32)
+        items = np.full(shape, -1, np.int32)
+        scores = np.full(shape, -np.inf, np.float32)
         for part in histories.chunks():
             row, item, age = last_places(histories[part])
             keep = age < k
             at = part.start + row[keep], age[keep]
-            items[at], scores[at] = item[keep], -age[keep]
+            items[at] = item[keep]
+            scores[at] = -age[keep]
         return items, scores
 
 # %% ../nbs/10_baselines.ipynb #faa8e64a
@@ -63,7 +66,8 @@ def repeat_pattern(
     at = histories.end[:, None] - 1 - np.arange(m)
     inside = at >= histories.start[:, None]
     item = np.where(inside, histories.items[np.maximum(at, 0)] if len(histories.items) else -1, -1)
-    pattern, label = np.zeros(len(item), np.int64), np.zeros_like(at)
+    pattern = np.zeros(len(item), np.int64)
+    label = np.zeros_like(at)
     for i in range(m):
         label[:, i] = label[:, :i].max(1, initial=0) + 1
         for j in reversed(range(i)):
@@ -78,7 +82,8 @@ def repeat_cases(
 )->tuple: # row int64[t], item int32[t], cases int64[3, t]: coarse to fine
     "Each distinct item of each history, and three cases of it: by age; also count and event; also pattern."
     row, item, age, count, event = history_items(histories)
-    age, count = np.minimum(age, 63), np.minimum(count, 7)
+    age = np.minimum(age, 63)
+    count = np.minimum(count, 7)
     detail = (age << 3 | count) << 2 | event.astype(np.int64)
     pattern = repeat_pattern(histories)[row]
     return row, item, np.stack([age << 2, detail << 2 | 1, (pattern << 11 | detail) << 2 | 2])
@@ -92,7 +97,8 @@ def prefixes(
     row, at = histories.flat()
     ask = np.flatnonzero(at > histories.start[row])
     ask = ask[::max(1, -(-len(ask) // most))]
-    row, at = row[ask], at[ask]
+    row = row[ask]
+    at = at[ask]
     start = np.maximum(histories.start[row], at - WINDOW)
     return replace(histories, start=start, end=at), histories.items[at]
 
@@ -105,7 +111,9 @@ def count_repeats(
     asked, following = prefixes(histories)
     row, item, cases = repeat_cases(asked)
     hit = following[row] == item
-    known, chances, prior = [], [], np.full(len(row), hit.mean() if len(row) else 0.)
+    known = []
+    chances = []
+    prior = np.full(len(row), hit.mean() if len(row) else 0.)
     for case in cases:
         key, first, at = np.unique(case, return_index=True, return_inverse=True)
         chance = (np.bincount(at, hit) + strength * prior[first]) / (np.bincount(at) + strength)
@@ -162,7 +170,8 @@ def cosine_similarity(
     x = x.tocsc().astype(np.float64)
     norm = np.sqrt(np.asarray(x.multiply(x).sum(0)).ravel())
     x = (x @ sp.diags(1 / np.where(norm > 0, norm, 1))).tocsc()
-    rows, parts = x.tocsr(), []
+    rows = x.tocsr()
+    parts = []
     for a in range(0, x.shape[1], block):
         part = (x[:, a:a + block].T @ rows).tocsr()
         if shrinkage:
@@ -181,8 +190,11 @@ class ItemItemCF(Recommender):
         repeats=True,   # whether items of the history may be listed
         fill=True,      # whether popular items follow where nothing is similar
     ):
-        self.neighbours, self.decay, self.shrinkage = neighbours, decay, shrinkage
-        self.repeats, self.fill = repeats, fill
+        self.neighbours = neighbours
+        self.decay = decay
+        self.shrinkage = shrinkage
+        self.repeats = repeats
+        self.fill = fill
 
     def fit(self, log):
         x = user_item_matrix(histories_from_log(log)[0], n_items(log))
@@ -192,7 +204,8 @@ class ItemItemCF(Recommender):
 
     def recommend(self, histories, k):
         if getattr(self, '_of', None) is not self.similarity: # once, as it takes longer than short lists do
-            self._single, self._of = self.similarity.astype(np.float32), self.similarity
+            self._single = self.similarity.astype(np.float32)
+            self._of = self.similarity
         similarity = self._single
         def score(part): return recent_items(part, len(self.popular), self.decay) @ similarity
         return ranked_lists(score, histories, k, self.popular if self.fill else None, repeats=self.repeats)

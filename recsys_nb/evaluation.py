@@ -207,7 +207,8 @@ def study_parameters(
     path = Path(out)/'results'/model
     if not np.array_equal(kept_vocabulary(path), vocabulary):
         return {}
-    kept, found = _read_json(path/'model.json'), _read_json(path/'metrics.json')
+    kept = _read_json(path/'model.json')
+    found = _read_json(path/'metrics.json')
     chosen = found.get('parameters', {})
     if found and 'weights' in kept:
         return chosen | {'weights': kept['weights']}

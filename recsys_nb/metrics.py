@@ -45,7 +45,8 @@ def metrics_at(
 )->np.ndarray:            # float64[n, 5], in the order of METRICS
     "HitRate, Precision, Recall, NDCG and MRR of each query at k."
     h = hits[:, :k]
-    found, discount = h.sum(1), 1 / np.log2(np.arange(2, k + 2))
+    found = h.sum(1)
+    discount = 1 / np.log2(np.arange(2, k + 2))
     ideal = np.r_[0, np.cumsum(discount)][np.minimum(n_targets, k)]
     first = np.where(found > 0, 1 / (h.argmax(1) + 1), 0.)
     return np.c_[found > 0, found / k, found / n_targets, h @ discount[:h.shape[1]] / ideal, first]
@@ -58,7 +59,8 @@ def draw_counts(
     seed=0,
 )->np.ndarray:      # uint8[resamples, n]
     "How often each visitor is drawn in each resample."
-    rng, times = np.random.default_rng(seed), np.zeros((resamples, n), np.uint8)
+    rng = np.random.default_rng(seed)
+    times = np.zeros((resamples, n), np.uint8)
     for a in range(0, resamples if n else 0, 50):
         b = min(50, resamples - a)
         draws = rng.integers(0, n, (b, n)) + np.arange(b)[:, None] * n
@@ -96,8 +98,10 @@ def resampled(
 # %% ../nbs/04_metrics.ipynb #1fd4843a
 def _bounds(x)->np.ndarray: # float64[resamples, ...]; -> float64[2, ...]
     "The 2.5 and 97.5 percentiles of each column, NaN skipped."
-    missing, bounds = np.isnan(x), np.full((2, *x.shape[1:]), np.nan)
-    whole, part = ~missing.any(0), missing.any(0) & ~missing.all(0)
+    missing = np.isnan(x)
+    bounds = np.full((2, *x.shape[1:]), np.nan)
+    whole = ~missing.any(0)
+    part = missing.any(0) & ~missing.all(0)
     bounds[:, whole] = np.percentile(x[:, whole], [2.5, 97.5], axis=0)
     if part.any():
         bounds[:, part] = np.nanpercentile(x[:, part], [2.5, 97.5], axis=0) # slow, and seldom needed
@@ -164,7 +168,8 @@ def holm(
     p:np.ndarray, # p-values of a family of tests, NaN where nothing was tested, float64[n]
 )->np.ndarray:    # float64[n]
     "Corrected p-values (Holm, 1979)."
-    p, corrected = np.asarray(p, float), np.full(len(p), np.nan)
+    p = np.asarray(p, float)
+    corrected = np.full(len(p), np.nan)
     tested = np.flatnonzero(~np.isnan(p))
     order = tested[np.argsort(p[tested], kind='stable')]
     corrected[order] = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)))

@@ -68,7 +68,8 @@ def library_name(
 @patch
 def save(self:Recommender, folder):
     "Keep the fitted model in a folder: values as JSON, arrays as npz; names that begin with _ are not kept."
-    plain, arrays = {'class': library_name(type(self)), 'sparse': []}, {}
+    plain = {'class': library_name(type(self)), 'sparse': []}
+    arrays = {}
     for name, value in vars(self).items():
         if name.startswith('_'):
             continue
@@ -231,7 +232,8 @@ def odd_histories(
     seed=0,    # draws the long ones, and what was done
 )->Histories:
     "Histories of all kinds on a log's items."
-    rng, n = np.random.default_rng(seed), n_items(log)
+    rng = np.random.default_rng(seed)
+    n = n_items(log)
     lists = [[], [0], [n - 1], [n - 1, 0], [2, 2, 2], [], [0, 1, 0, 1], [3, 4, 5], [3, 4, 5, 6],
              rng.integers(0, n, 60), rng.integers(0, n, 300)]
     lists = [np.minimum(codes, n - 1).astype(int) for codes in lists] # a vocabulary may be smaller than that
@@ -244,7 +246,8 @@ def assert_alike(
     tolerance=1e-4, # of scores, relative and absolute
 ):
     "Raise `AssertionError` where scores differ by more than rounding, or items do whose scores do not tie."
-    (a, s), (b, t) = one, other
+    (a, s) = one
+    (b, t) = other
     np.testing.assert_allclose(s, t, tolerance, tolerance)
     for row, place in np.argwhere(a != b):
         there = t[row, b[row] == a[row, place]]
@@ -331,13 +334,15 @@ def _check_asked_twice(make, model, log, h):
 
 @add_check('answer a query alike alone and among others')
 def _check_one_by_one(make, model, log, h):
-    whole, parts = model.recommend(h, 10), [model.recommend(h[i], 10) for i in range(len(h))]
+    whole = model.recommend(h, 10)
+    parts = [model.recommend(h[i], 10) for i in range(len(h))]
     assert_alike(whole, [np.concatenate(x) for x in zip(*parts)])
 
 # %% ../nbs/72_recommender.ipynb #7da47323
 @add_check('see of a history only what lies between its start and its end')
 def _check_start_and_end(make, model, log, h):
-    n, i = n_items(log), np.arange(1, 6)
+    n = n_items(log)
+    i = np.arange(1, 6)
     long = histories_from_lists([[n - 1, *range(7)]])
     prefixes = replace(long, start=np.ones(5, np.int64), end=1 + i)
     copies = histories_from_lists([list(range(j)) for j in i])
@@ -421,7 +426,8 @@ def check_recommender(
 )->list:        # what was checked
     "Hold a model to all that the study relies on. Raises `AssertionError` with the first broken promise."
     log = ring_log() if log is None else log
-    model, h = make().fit(log), odd_histories(log)
+    model = make().fit(log)
+    h = odd_histories(log)
     for promise in only or CHECKS:
         try:
             CHECKS[promise](make, model, log, h)

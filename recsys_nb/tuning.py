@@ -34,8 +34,10 @@ def judge(
     return float(metrics_at(hits, np.diff(queries.target_start), 20)[:, METRICS.index('NDCG')].mean())
 
 # %% ../nbs/78_tuning.ipynb #49925719
-_State, Hopeless = optuna.trial.TrialState, optuna.TrialPruned
-DONE, GIVEN_UP = _State.COMPLETE, _State.PRUNED
+_State = optuna.trial.TrialState
+Hopeless = optuna.TrialPruned
+DONE = _State.COMPLETE
+GIVEN_UP = _State.PRUNED
 
 def open_search(
     storage,       # path of the sqlite file
@@ -296,7 +298,8 @@ def caption_of_search(
     model_name:str,     # whose search it is
 )->str:
     "The words under the figure of a search."
-    best, spared = tried.loc[tried.value.idxmax()], tried.value.isna().sum()
+    best = tried.loc[tried.value.idxmax()]
+    spared = tried.value.isna().sum()
     score = f'validation NDCG@20 {best.value:.4f}'
     if len(tried) > 1:
         found = f'Trial {int(best.trial) + 1} of {len(tried)} is the best of {model_name}, {score}'

@@ -11,20 +11,11 @@ import pandas as pd
 import pytest
 
 from recsys_nb.als import ALS
-from recsys_nb.baselines import ItemItemCF, Popularity, ring
-from recsys_nb.recommender import wrong_logs
+from recsys_nb.baselines import ItemItemCF, Popularity
+from recsys_nb.recommender import ring_log, wrong_logs
 from recsys_nb.data import EVENTS, DataError, read_log
 from recsys_nb.evaluation import evaluate_shared
-from recsys_nb.protocol import (
-    OwnIds,
-    check_log,
-    encode,
-    histories_from_log,
-    item_codes,
-    log_from_frame,
-    make_protocols,
-    milliseconds,
-)
+from recsys_nb.protocol import OwnIds, check_log, encode, histories_from_log, item_codes, log_from_frame, make_protocols, milliseconds
 
 ROOT = Path(__file__).parent.parent
 
@@ -122,19 +113,19 @@ REPORTED = dict(
 
 
 @pytest.mark.parametrize('name', REPORTED)
-@pytest.mark.parametrize('wrong', wrong_logs(ring()))
+@pytest.mark.parametrize('wrong', wrong_logs(ring_log()))
 def test_fit_refuses_what_is_no_log(name, wrong):
     "Every class is asked this by check_recommender; these are the models of the report."
     with pytest.raises(DataError) as e:
-        REPORTED[name]().fit(wrong_logs(ring())[wrong])
+        REPORTED[name]().fit(wrong_logs(ring_log())[wrong])
     assert len(str(e.value).splitlines()) == 1 and 'log_from_frame' in str(e.value)
 
 
 def test_histories_and_windows_refuse_likewise():
-    for frame in wrong_logs(ring()).values():
+    for frame in wrong_logs(ring_log()).values():
         with pytest.raises(DataError):
             histories_from_log(frame)
-    alphabetical = wrong_logs(ring())['alphabetical events']
+    alphabetical = wrong_logs(ring_log())['alphabetical events']
     with pytest.raises(DataError):
         make_protocols(alphabetical)
 

@@ -20,7 +20,8 @@ import pytest
 import torch
 from test_recommenders import MODELS, answers, elsewhere, suggest, training
 
-from recsys_nb.baselines import Popularity, ring
+from recsys_nb.baselines import Popularity
+from recsys_nb.recommender import ring_log
 from recsys_nb.comparison import read_ranks
 from recsys_nb.data import DataError, read_log
 from recsys_nb.demo import study_vocabulary
@@ -121,7 +122,7 @@ def test_the_bait_is_poisoned(kind, tmp_path, marker):
 )
 def test_planted_in_a_model(name, tmp_path, marker, record):
     "In every file of every kept model: one sentence that says what to do, and nothing else happens."
-    model, place, tried = MODELS[name]().fit(ring()), tmp_path / 'model', 0
+    model, place, tried = MODELS[name]().fit(ring_log()), tmp_path / 'model', 0
     model.save(place)
     for path in sorted(p for p in place.rglob('*') if p.is_file()):
         good = path.read_bytes()
@@ -140,7 +141,7 @@ def test_planted_in_a_model(name, tmp_path, marker, record):
             )
             tried += 1
         path.write_bytes(good)
-    for a, b in zip(answers(load_model(place), ring()), answers(model, ring())):
+    for a, b in zip(answers(load_model(place), ring_log()), answers(model, ring_log())):
         np.testing.assert_array_equal(a, b)
     record('intruders', f'pickles in the files of {name}', tried=tried)
 
@@ -169,7 +170,7 @@ def test_no_model_needs_a_pickle(tmp_path, unpickled, record):
     pickle.loads(pickle.dumps(Path('x')))
     assert unpickled.pop()[1] in ('PosixPath', 'Path')
     for name in ('ALS', 'EASE', 'Hybrid', 'Popularity'):
-        MODELS[name]().fit(ring()).save(tmp_path / name)
+        MODELS[name]().fit(ring_log()).save(tmp_path / name)
         load_model(tmp_path / name)
     assert not unpickled
     record('intruders', 'unpickled while four models are kept and loaded', found=len(unpickled))
@@ -221,7 +222,7 @@ def test_a_checkpoint_deletes_nothing_elsewhere(tmp_path, record):
 @pytest.mark.parametrize('kind', KINDS)
 def test_planted_beside_a_model(kind, tmp_path, marker, record):
     "A vocabulary, the model kept for the hybrid, the ranks, a parsed log: each is passed over, or refused."
-    log, evil = ring(), KINDS[kind][0](Evil(marker))
+    log, evil = ring_log(), KINDS[kind][0](Evil(marker))
     vocabulary, folder = log.itemid.cat.categories.to_numpy(np.int64), tmp_path / 'results/Popularity'
     Popularity().fit(log).save(folder)
     (folder / 'vocabulary.npy').write_bytes(evil)

@@ -21,8 +21,8 @@ import torch
 import recsys_nb
 from recsys_nb import sasrec
 from recsys_nb.als import ALS
-from recsys_nb.recommender import CHECKS, check_recommender, odd_histories
-from recsys_nb.baselines import History, ItemItemCF, Popularity, prefixes, ring
+from recsys_nb.recommender import CHECKS, check_recommender, odd_histories, ring_log
+from recsys_nb.baselines import History, ItemItemCF, Popularity, prefixes
 from recsys_nb.recommender import NotFitted
 from recsys_nb.bert4rec import BERT4Rec
 from recsys_nb.blend import AGES, COUNTS
@@ -31,7 +31,7 @@ from recsys_nb.ease import EASE
 from recsys_nb.gru4rec import GRU4Rec
 from recsys_nb.hybrid import Hybrid
 from recsys_nb.recommender import Recommender
-from recsys_nb.neighbours import HistoryWalk
+from recsys_nb.neighbours import HistoryWalk, VSKNN
 from recsys_nb.protocol import Queries, histories_from_log
 from recsys_nb.sasrec import SASRec
 from recsys_nb.show import models
@@ -122,7 +122,7 @@ def test_model_in_a_large_catalogue(name, record):
     record(
         'models',
         f'{name}, 1,000 items',
-        checks=len(check_recommender(MODELS[name], IN_LARGE, ring(300, 900, 100))),
+        checks=len(check_recommender(MODELS[name], IN_LARGE, ring_log(300, 900, 100))),
     )
 
 
@@ -143,7 +143,7 @@ def test_a_model_that_breaks_a_promise_is_named():
 
     class Forgets(ItemItemCF):
         def load(folder):
-            return ItemItemCF(neighbours=3).fit(ring(seed=5))
+            return ItemItemCF(neighbours=3).fit(ring_log(seed=5))
 
     class Remembers(Popularity):
         def fit(self, log):
@@ -188,9 +188,8 @@ def answers(model, log):
     'name', [n if n in ('ALS', 'BPR') else pytest.param(n, marks=pytest.mark.torture) for n in MODELS]
 )
 def test_how_much_company_changes(name, record):
-    """A query among others against the same query alone:
-    products in single precision round otherwise, nothing more."""
-    log = ring()
+    "A query among others against the same query alone: products in single precision round otherwise, nothing more."
+    log = ring_log()
     model, h = MODELS[name]().fit(log), odd_histories(log)
     (items, scores), parts = answers(model, log), [model.recommend(h[i], 10) for i in range(len(h))]
     alone = [np.concatenate(x) for x in zip(*parts)]
@@ -211,9 +210,8 @@ TRAINED = {'SASRec': SASRec, 'GRU4Rec': GRU4Rec, 'BERT4Rec': BERT4Rec}
 
 
 def training(kind, folder=None, epochs=4, hand_over=None, **how):
-    """Four epochs of a few batches each, watched on queries;
-    the model goes into a list before it is trained, for who outlives that."""
-    log = ring()
+    "Four epochs of a few batches each, watched on queries; the model goes into a list before it is trained, for who outlives that."
+    log = ring_log()
     asked, following = prefixes(histories_from_log(log)[0])
     n = len(asked)
     queries = Queries(
@@ -412,7 +410,7 @@ def test_a_poisoned_weight_stops_a_training(kind, method, tmp_path, monkeypatch,
     with monkeypatch.context() as m:
         batches = len(
             list(
-                training(kind, epochs=0).training_data(histories_from_log(ring())[0], None).batches(1, (0, 2))
+                training(kind, epochs=0).training_data(histories_from_log(ring_log())[0], None).batches(1, (0, 2))
             )
         )
         poison(m, 2, 0 if method == 'on_train_batch_start' else batches - 1, method)
@@ -428,7 +426,7 @@ def test_a_poisoned_weight_stops_a_training(kind, method, tmp_path, monkeypatch,
     assert kept['epoch'] == 1 and all(torch.isfinite(w).all() for w in kept['state_dict'].values())
     for name, w in model[0].module.state_dict().items():
         assert torch.equal(w, kept['state_dict'][name])
-    assert np.isfinite(answers(model[0], ring())[1]).any()
+    assert np.isfinite(answers(model[0], ring_log())[1]).any()
     whole, gone_on = training(kind, tmp_path / 'whole'), training(kind, tmp_path)
     for a, b in zip(gone_on.module.state_dict().values(), whole.module.state_dict().values()):
         assert torch.equal(a, b)
@@ -442,9 +440,9 @@ def test_a_training_that_explodes(kind, tmp_path, record):
     with pytest.raises(
         FloatingPointError, match=r'training stopped: .* step \d+; nothing is kept; lower learning_rate'
     ):
-        model.fit(ring(), folder=tmp_path, key='key')
+        model.fit(ring_log(), folder=tmp_path, key='key')
     with pytest.raises(NotFitted, match='call fit'):
-        answers(model, ring())
+        answers(model, ring_log())
     record('crash points', f'{kind}: a learning rate of 1e30')
 
 
@@ -593,7 +591,7 @@ THREE = ['ALS', 'SASRec', 'VSKNN']
 def fitted_answers(names, threads, path):
     "Fit models, and write down what they answer; returns how many threads torch had."
     torch.set_num_threads(threads)
-    log = ring(2000, 900, 100)
+    log = ring_log(2000, 900, 100)
     np.savez(
         path,
         **{f'{name}.{i}': x for name in names for i, x in enumerate(answers(MODELS[name]().fit(log), log))},
