@@ -643,6 +643,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'recsys_nb.neighbours.distinct_events': ( 'neighbours.html#distinct_events',
                                                                                 'recsys_nb/neighbours.py'),
                                       'recsys_nb.neighbours.expand_ranges': ('neighbours.html#expand_ranges', 'recsys_nb/neighbours.py'),
+                                      'recsys_nb.neighbours.item_graph': ('neighbours.html#item_graph', 'recsys_nb/neighbours.py'),
                                       'recsys_nb.neighbours.largest_of_rows': ( 'neighbours.html#largest_of_rows',
                                                                                 'recsys_nb/neighbours.py'),
                                       'recsys_nb.neighbours.repeats_and_explore': ( 'neighbours.html#repeats_and_explore',
