@@ -673,8 +673,9 @@ def list_html(
         item, path, score, seen, why, otherwise = cells
         name, more = item_buttons(item) if live else (f'<b>{escape(item)}</b>', '')
         about = path_html(path, score and f'score {score}')
+        reason = why_html(item, seen, why, otherwise)
         rows.append(f'<li data-why="{escape(why)}"><span class="place">{place}</span>'
-                    f'<span class="what">{name} {about}{why_html(item, seen, why, otherwise)}</span>{more}</li>')
+                    f'<span class="what">{name} {about}{reason}</span>{more}</li>')
     title = f'The {len(rows)} most popular items'
     if answer.kind == 'known':
         title = f'Top {len(rows)} from {model}'
@@ -728,8 +729,8 @@ CSS = '''
 
 # %% ../nbs/21_demo.ipynb #7bf6f782
 NOTE = ('<p class="note">Why: each of the newest eight items of the history was left out in turn and the '
-        'model asked again. “Because of 123, otherwise place 40”: 123 is the one without which this recommendation '
-        'falls furthest, to place 40. Where nothing is said, no single item matters. '
+        'model asked again. “Because of 123, otherwise place 40”: 123 is the one without which this '
+        'recommendation falls furthest, to place 40. Where nothing is said, no single item matters. '
         'Scores of different models can’t be compared.</p>')
 
 def page_html(
