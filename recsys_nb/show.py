@@ -42,7 +42,7 @@ def models_file()->Path:
 def parse_models(
     text:str, # as `nbs/models.toml` has it
 )->tuple:     # of `Model`, in the order of the text
-    "Models from TOML. Raises `ValueError` where an entry lacks a word, has an unknown one or a name twice."
+    "Models from TOML. Raises `ValueError` where an entry lacks a word or has an unknown or repeated one."
     found = []
     known = {f.name for f in fields(Model)}
     for n, entry in enumerate(tomllib.loads(text).get('model', []), 1):
