@@ -1,11 +1,11 @@
-# make study [DATA=path STUDY=name PROFILE=tiny|default|full]   make test   make install   make readme   make clean
+# make study [DATA=path STUDY=name PROFILE=tiny|default|full]   make test   make lint   make install   make readme   make clean
 # make peers   make benchmarks [DATA=path STUDY=name]   make torture   make lock
 PYTHON ?= python3.11
 PROFILE ?= default
 BIN := .venv/bin
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: study test torture install notebooks readme clean peers benchmarks lock
+.PHONY: study test lint torture install notebooks readme clean peers benchmarks lock
 .DELETE_ON_ERROR:
 
 study: install
@@ -13,6 +13,10 @@ study: install
 
 test: install
 	$(BIN)/python -m pytest
+
+lint: install  ## ruff's rules for notebooks, tests and scripts, and its format for tests and scripts
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
 
 torture: install  ## every test, the slow ones too, and a page of what was tried: reports/reliability
 	mkdir -p reports/reliability && rm -f reports/reliability/trials.jsonl
@@ -29,8 +33,9 @@ install: .venv/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0  # PyPI's build for Linux also wants CUDA packages, which the lock does not list
 	touch $@
 
-.venv/.installed: .venv/.locked setup.py settings.ini
+.venv/.installed: .venv/.locked setup.py settings.ini .ci/hooks.py
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/python .ci/hooks.py  # a notebook that was only opened and saved leaves no difference in git
 	touch $@
 
 notebooks: install  ## export the library, clean the notebooks

@@ -1,10 +1,12 @@
-"""Write requirements.lock: each package's version, and the SHA-256 of every file of it that pip may install on Linux or macOS.
+"""Write requirements.lock: each package's version,
+and the SHA-256 of every file of it that pip may install on Linux or macOS.
 
-    make lock             the versions stay, the hashes are looked up again
+    make lock             the versions stay, hashes are looked up again, what settings.ini gained is added
     make lock UPGRADE=1   the newest versions that settings.ini allows
 
-pip chooses the versions; uv, which the Makefile installs beside this, asks PyPI for the hashes. What pip would take on this machine is added where it is
-another file: torch here is a CPU build, 2.13.0+cpu, which the lock calls 2.13.0."""
+pip chooses the versions; uv, which the Makefile installs beside this, asks PyPI for the hashes.
+What pip would take on this machine is added where it is another file:
+torch here is a CPU build, 2.13.0+cpu, which the lock calls 2.13.0."""
 
 import configparser
 import datetime
@@ -69,6 +71,19 @@ def wanted():
     ]
 
 
+def not_yet(pins):
+    "What settings.ini asks for that the lock does not have, and what that needs in turn."
+    locked = {plain(pin.partition('==')[0]) for pin in pins}
+    new = [r for r in wanted() if plain(re.match(r'[\w.-]+', r)[0]) not in locked]
+    if not new:
+        return []
+    with tempfile.TemporaryDirectory() as folder:
+        stays = Path(folder) / 'constraints.txt'
+        stays.write_text('\n'.join(pins))
+        found = pip_takes(new, '--constraint', stays)
+    return [f'{name}=={version}' for key, (name, version, _) in found.items() if key not in locked]
+
+
 def on_pypi(pins):
     "Hashes of each pinned package's files: name -> set."
     with tempfile.TemporaryDirectory() as folder:
@@ -96,6 +111,8 @@ def main():
     pins = re.findall(r'^[\w.-]+==[\w.]+', LOCK.read_text(), re.M)
     if '--upgrade' in sys.argv:
         pins = [f'{name}=={version}' for name, version, _ in pip_takes(wanted()).values()]
+    else:
+        pins += not_yet(pins)
     here, there, lines = pip_takes(pins, '--no-deps'), on_pypi(pins), []
     for key, (name, version, own) in sorted(here.items()):
         lines.append(
@@ -106,7 +123,10 @@ def main():
     LOCK.write_text(
         '\n'.join(
             [
-                f'# renewed {datetime.date.today()} for Python {OLDEST} on Linux and macOS; make lock does it again',
+                (
+                    f'# renewed {datetime.date.today()} for Python {OLDEST} on Linux and macOS; '
+                    'make lock does it again'
+                ),
                 *lines,
             ]
         )

@@ -13,7 +13,7 @@ __all__ = ['SCORE_BITS', 'WINDOW', 'CHECKS', 'popularity_order', 'Popularity', '
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from tempfile import TemporaryDirectory
-from .data import *
+from .data import DataError, EVENTS
 from .protocol import *
 from .metrics import *
 import numpy as np, pandas as pd, scipy.sparse as sp

@@ -24,10 +24,11 @@ from html import escape
 from pathlib import Path
 from threading import Lock, Timer
 from .data import *
-from .shop import load_categories, load_log
 from .protocol import *
 from .metrics import kept_vocabulary
+from .sources import load_categories, load_log
 from .qualitative import *
+from .show import demo_order
 import numpy as np, pandas as pd, gradio as gr
 from starlette.middleware import Middleware
 
@@ -82,8 +83,7 @@ def study_models(
             names.append(path.parent.name)
         else:
             notes.append(f'{path.parent.name} was fitted on other events or items, so it is left out.')
-    names.sort(key=lambda m: (m != 'SASRec', m != 'History + Walk', m != 'Item-Item CF', '(' in m, m))
-    return StudyModels(out, vocabulary, names), notes
+    return StudyModels(out, vocabulary, demo_order(names)), notes
 
 # %% ../nbs/21_demo.ipynb #a0c7013a
 @dataclass

@@ -32,33 +32,47 @@ def nearest_columns(
     neighbours:int,     # items that explain an item, the most similar by cosine
     block=512,          # columns solved at once
 )->sp.csr_matrix:       # float32[n, n], at most `neighbours` weights in a column
-    "Weights of EASE where each item is explained by its nearest items only."
+    "EASE's weights where each item is explained by its nearest items only (as Ning & Karypis, 2011)."
     norm = np.sqrt(np.maximum(gram.diagonal(), 1))
     near = (sp.diags(1 / norm) @ gram @ sp.diags(1 / norm)).tocsr()
     near.setdiag(0)
     near.eliminate_zeros()
     near = keep_largest(near, neighbours)
-    n, count = len(norm), np.diff(near.indptr)
-    order, parts = np.argsort(count, kind='stable'), [] # items with as many neighbours make systems of one size
+    n = len(norm)
+    count = np.diff(near.indptr)
+    order = np.argsort(count, kind='stable') # items with as many neighbours make systems of one size
+    parts = []
     for a in range(0, n, block):
         item = order[a:a + block]
-        width = np.arange(count[item].max())
-        there = width < count[item, None]                                     # [b, width]
-        who = np.where(there, near.indices[np.where(there, near.indptr[item, None] + width, 0)], -1) if len(width) else there
-        if who.size:
-            parts.append((who[there], np.repeat(item, count[item]), _solve(gram, item, who, l2)[there]))
+        width = count[item].max()
+        if not width:
+            continue
+        place = np.arange(width)
+        there = place < count[item, None] # [b, width]
+        at = np.where(there, near.indptr[item, None] + place, 0)
+        others = np.where(there, near.indices[at], -1)
+        parts.append((others[there], np.repeat(item, count[item]), _solve(gram, item, others, l2)[there]))
     row, column, value = (np.concatenate(p) for p in zip(*parts)) if parts else ([], [], [])
     return sp.csr_matrix((value, (row, column)), shape=(n, n), dtype=np.float32)
 
 # %% ../nbs/14_ease.ipynb #e2190788
-def _solve(gram, item, who, l2): # who: int[b, w] neighbours of each item, -1 for none -> float32[b, w]
-    "Ridge regressions of a block of items; a place without a neighbour is an unknown of its own that stays 0."
-    at, (b, w) = np.maximum(who, 0), who.shape
-    pick = lambda rows, columns: np.asarray(gram[rows.ravel(), columns.ravel()], np.float32).reshape(rows.shape)
+def _solve(
+    gram,    # X.T @ X, float[n, n]
+    item,    # codes, int[b]
+    others,  # the neighbours of each, -1 for none, int[b, w]
+    l2,      # penalty on squared weights
+):           # float32[b, w]
+    "Ridge regressions of a block of items; a place without a neighbour is an unknown that stays 0."
+    b, w = others.shape
+    there = others >= 0
+    at = np.maximum(others, 0)
+    def entries(rows, columns):
+        picked = gram[rows.ravel(), columns.ravel()]
+        return np.asarray(picked, np.float32).reshape(rows.shape)
     rows, columns = np.broadcast_arrays(at[:, :, None], at[:, None, :])
-    there = who >= 0
-    system = np.where(there[:, :, None] & there[:, None, :], pick(rows, columns), 0) + l2 * np.eye(w, dtype=np.float32)
-    wanted = np.where(there, pick(np.broadcast_to(item[:, None], who.shape), at), 0)
+    system = np.where(there[:, :, None] & there[:, None, :], entries(rows, columns), 0)
+    system = system + l2 * np.eye(w, dtype=np.float32)
+    wanted = np.where(there, entries(np.broadcast_to(item[:, None], (b, w)), at), 0)
     factor = torch.linalg.cholesky(torch.from_numpy(system))
     return torch.cholesky_solve(torch.from_numpy(wanted)[:, :, None], factor)[:, :, 0].numpy()
 
@@ -66,15 +80,16 @@ def _solve(gram, item, who, l2): # who: int[b, w] neighbours of each item, -1 fo
 def heaviest(
     weights:np.ndarray, # float32[n, n]
     kept:int,           # weights kept of each column, by absolute value
-    items,              # code of each row and column, int[n]
-    n_items:int,
+    items:np.ndarray,   # code of each row and column, int[n]
+    n_items:int,        # size of the vocabulary
 )->sp.csr_matrix:       # float32[n_items, n_items]
     "The heaviest weights of each column, sparse, in the whole vocabulary."
     parts = []
     for a in range(0, len(weights), 1024):
         part = torch.from_numpy(weights[:, a:a + 1024])
         at = part.abs().topk(min(kept, len(weights)), dim=0).indices
-        value, at = part.gather(0, at).numpy(), at.numpy()
+        value = part.gather(0, at).numpy()
+        at = at.numpy()
         column = np.broadcast_to(items[a:a + 1024], at.shape)
         parts.append((value[value != 0], items[at[value != 0]], column[value != 0]))
     value, row, column = (np.concatenate(p) for p in zip(*parts)) if parts else (np.zeros(0), [], [])
@@ -83,18 +98,33 @@ def heaviest(
 # %% ../nbs/14_ease.ipynb #a323376a
 class EASE(Recommender):
     "Embarrassingly shallow autoencoder (Steck, 2019) with recency at recommending time."
-    def __init__(self, l2=100., decay=.6, repeat_bonus=.5, max_items=12_000, neighbours=60, kept=200):
+    def __init__(
+        self,
+        l2=100.,          # penalty on squared weights
+        decay=.6,         # weight of a history's item against the one after it
+        repeat_bonus=.5,  # weight of an item for itself
+        max_items=12_000, # largest vocabulary that is solved exactly
+        neighbours=60,    # above it, others that explain an item; 0: only the most popular are solved
+        kept=200,         # heaviest weights of an item that are kept of an exact solution
+    ):
         if kept < 1 or min(max_items, neighbours) < 0 or not max_items and not neighbours:
-            raise ValueError(f'max_items is {max_items}, neighbours {neighbours} and kept {kept}, expected items to learn from and weights to keep')
-        self.l2, self.decay, self.repeat_bonus = l2, decay, repeat_bonus
-        self.max_items, self.neighbours, self.kept = max_items, neighbours, kept
+            raise ValueError(f'max_items is {max_items}, neighbours {neighbours} and kept {kept}, '
+                             'expected items to learn from and weights to keep')
+        self.l2 = l2
+        self.decay = decay
+        self.repeat_bonus = repeat_bonus
+        self.max_items = max_items
+        self.neighbours = neighbours
+        self.kept = kept
 
-    def fit(self, log):
+    def fit(self, log): # encoded log
+        "Solve the weights, exactly or by nearest items."
         check_log(log)
         n = n_items(log)
         x = user_item_matrix(histories_from_log(log)[0], n)
         x.data[:] = 1
-        self.popular, self.exact = popularity_order(log, 'view'), n <= self.max_items or not self.neighbours
+        self.popular = popularity_order(log, 'view')
+        self.exact = n <= self.max_items or not self.neighbours
         if self.exact:
             items = np.sort(popularity_order(log)[:self.max_items])
             gram = (x[:, items].T @ x[:, items]).toarray()
@@ -103,7 +133,14 @@ class EASE(Recommender):
             self.weights = nearest_columns((x.T @ x).tocsr(), self.l2, self.neighbours)
         return self
 
-    def recommend(self, histories, k):
+    def recommend(
+        self,
+        histories:Histories, # n of them
+        k:int,               # length of a list
+    )->tuple:                # items int32[n, k], scores float32[n, k]
+        "Lists by the weights of each history's items, and the bonus for these items."
         n = len(self.popular)
         weights = (self.weights + self.repeat_bonus * sp.identity(n, np.float32, 'csr')).tocsr()
-        return ranked_lists(lambda part: recent_items(part, n, self.decay) @ weights, histories, k, self.popular)
+        def score(part):
+            return recent_items(part, n, self.decay) @ weights
+        return ranked_lists(score, histories, k, self.popular)

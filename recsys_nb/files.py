@@ -8,12 +8,14 @@ __all__ = ['atomic', 'write_text', 'write_parquet', 'read_parquet', 'save_findin
 # %% ../nbs/70_files.ipynb #70f00004
 import os
 from pathlib import Path
-import recsys_nb # first: it says how many threads numpy has
 import pyarrow as pa, pyarrow.parquet as pq
 
 # %% ../nbs/70_files.ipynb #f73928cc
-def atomic(path, write):
-    "Call `write(temporary path)`, then rename: readers see the whole file or none."
+def atomic(
+    path,  # file to write; its folder is made where it is missing
+    write, # called with the path of a temporary file, which it writes
+):
+    "Write a file under a temporary name, then rename it: readers see the whole file or none."
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f'.{path.name}.{os.getpid()}')
@@ -24,28 +26,45 @@ def atomic(path, write):
         temporary.unlink(missing_ok=True)
 
 # %% ../nbs/70_files.ipynb #288ae39f
-def write_text(path, text): atomic(path, lambda p: p.write_text(text, encoding='utf-8'))
+def write_text(
+    path,     # file to write
+    text:str, # what is in it then
+):
+    "Write a text as UTF-8, whole or not at all."
+    atomic(path, lambda temporary: temporary.write_text(text, encoding='utf-8'))
 
 # %% ../nbs/70_files.ipynb #725d053e
-def write_parquet(df, path, **meta):
-    "A DataFrame as Parquet, with text metadata."
+def write_parquet(
+    df,         # what to keep, a pandas DataFrame
+    path,       # file to write
+    **meta:str, # text that is kept with it, by name
+):
+    "Write a DataFrame as Parquet, whole or not at all."
     table = pa.Table.from_pandas(df, preserve_index=False)
-    table = table.replace_schema_metadata({**(table.schema.metadata or {}), **{k.encode(): v.encode() for k, v in meta.items()}})
+    about = {name.encode(): text.encode() for name, text in meta.items()}
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), **about})
     numbers = [f.name for f in table.schema if pa.types.is_integer(f.type) or pa.types.is_timestamp(f.type)]
-    codes = dict.fromkeys(numbers, 'DELTA_BINARY_PACKED') # smaller than zstd on these columns, and twice as fast
-    words = [c for c in table.column_names if c not in numbers]
-    atomic(path, lambda p: pq.write_table(table, p, compression='lz4', use_dictionary=words, column_encoding=codes))
+    codes = dict.fromkeys(numbers, 'DELTA_BINARY_PACKED') # smaller than zstd, and twice as fast
+    words = [name for name in table.column_names if name not in numbers]
+    atomic(path, lambda temporary: pq.write_table(
+        table, temporary, compression='lz4', use_dictionary=words, column_encoding=codes))
 
 # %% ../nbs/70_files.ipynb #f885228b
-def read_parquet(path):
-    "A file of `write_parquet` as an Arrow table, or None where it is missing or damaged."
+def read_parquet(
+    path,    # file of `write_parquet`
+)->pa.Table: # None where it is missing or damaged
+    "Read a Parquet file as an Arrow table."
     try:
         return pq.read_table(path) if Path(path).is_file() else None
     except (pa.ArrowException, OSError):
         return None
 
 # %% ../nbs/70_files.ipynb #b67ff4cf
-def save_finding(out, notebook:str, text:str): # study folder, notebook name, one line
+def save_finding(
+    out,          # study folder
+    notebook:str, # its name, such as 00_data
+    text:str,     # one line
+)->str:           # the same text, to be shown
     "Keep a notebook's one-line finding for the index page."
     write_text(Path(out)/'findings'/f'{notebook}.txt', ' '.join(text.split()) + '\n')
     return text

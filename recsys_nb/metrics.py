@@ -15,7 +15,7 @@ import importlib, inspect, json, re, sys, time
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from .data import *
+from .data import DataError, EVENTS
 from .protocol import *
 from .files import atomic, write_parquet, write_text
 import numpy as np, pandas as pd, scipy.sparse as sp

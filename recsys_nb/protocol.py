@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['COLUMNS_OF_LOG', 'DAY', 'HEAD', 'MID', 'COLD', 'PAUSE', 'POSITIONS', 'SHORT', 'UNITS', 'YEARS', 'LONE', 'FEW',
-           'Histories', 'dense', 'order_by', 'id_counts', 'histories_from_lists', 'item_codes', 'n_items',
+           'Histories', 'dense', 'order_by', 'id_counts', 'histories_from_lists', 'item_codes', 'item_ids', 'n_items',
            'milliseconds', 'check_log', 'by_visitor', 'visitor_histories', 'histories_from_log', 'history_items',
-           'last_places', 'encode', 'Split', 'time_split', 'Queries', 'next_item_queries', 'purchase_queries',
-           'pick_histories', 'published_baselines', 'published_sasrec', 'positions_queries', 'assert_no_leak',
-           'is_repeat', 'item_groups', 'session_position', 'query_slices', 'time_unit', 'frame_times', 'frame_events',
-           'frame_ids', 'OwnIds', 'log_from_frame', 'Protocols', 'window_counts', 'lone_end', 'window_remarks',
-           'make_protocols', 'item_ids']
+           'last_places', 'pair_keys', 'encode', 'Split', 'time_split', 'log_of_rows', 'latest', 'Queries',
+           'next_item_queries', 'part_of', 'purchase_queries', 'pick_histories', 'published_baselines',
+           'published_sasrec', 'positions_queries', 'assert_no_leak', 'is_repeat', 'item_groups', 'session_position',
+           'query_slices', 'time_unit', 'frame_times', 'frame_events', 'frame_ids', 'OwnIds', 'log_from_frame',
+           'Protocols', 'window_counts', 'lone_end', 'window_remarks', 'make_protocols']
 
 # %% ../nbs/03_protocol.ipynb #00b8240b
 import warnings
@@ -21,6 +21,7 @@ from .data import *
 from .files import read_parquet, write_parquet
 import numpy as np, pandas as pd
 import scipy.sparse as sp
+from fastcore.basics import patch
 
 # %% ../nbs/03_protocol.ipynb #32f6f73f
 @dataclass
@@ -33,7 +34,9 @@ class Histories:
     end: np.ndarray    # one past its last event, int64[n]
 
     def __len__(self): return len(self.start)
-    def __getitem__(self, index): return replace(self, start=np.atleast_1d(self.start[index]), end=np.atleast_1d(self.end[index]))
+    def __getitem__(self, index): # bool[n], int[m], a slice or a number
+        "Some of the histories, over the same events."
+        return replace(self, start=np.atleast_1d(self.start[index]), end=np.atleast_1d(self.end[index]))
 
     @property
     def length(self)->np.ndarray: # int64[n]
@@ -50,7 +53,7 @@ class Histories:
         first = np.cumsum(self.length) - self.length
         return row, np.arange(len(row)) - np.repeat(first - self.start, self.length)
 
-    def chunks(self, events:int=2_000_000):
+    def chunks(self, events:int=2_000_000): # about how many events a slice holds
         "Slices of the histories that hold about this many events each, so that `flat` stays small."
         total = np.cumsum(self.length)
         edges = np.searchsorted(total, np.arange(events, int(total[-1]) if len(total) else 0, events)) + 1
@@ -67,7 +70,8 @@ def order_by(ids)->np.ndarray: # int64[n]; -> int64[n]
     if not dense(ids):
         return np.argsort(ids, kind='stable')
     low, n = ids.min(), len(ids)
-    one_a_row = sp.csr_matrix((np.ones(n, bool), ids - low, np.arange(n + 1)), shape=(n, int(ids.max() - low) + 1))
+    shape = n, int(ids.max() - low) + 1
+    one_a_row = sp.csr_matrix((np.ones(n, bool), ids - low, np.arange(n + 1)), shape=shape)
     return one_a_row.tocsc().indices.astype(np.int64)
 
 def id_counts(ids)->tuple: # int64[n]; -> distinct ids, sorted; how often each is there
@@ -82,26 +86,33 @@ def id_counts(ids)->tuple: # int64[n]; -> distinct ids, sorted; how often each i
 def histories_from_lists(
     lists,       # item codes of each history, oldest first
     events=None, # event codes of each history, views when None
-)->Histories:
+)->Histories:    # a history a list; the times are 0, 1, 2, ...
     "Histories from Python lists."
-    n = np.array([len(l) for l in lists], np.int64)
-    items = np.array([i for l in lists for i in l], np.int32)
-    codes = np.array([e for l in events for e in l], np.int8) if events is not None else np.zeros(len(items), np.int8)
+    n = np.array([len(items) for items in lists], np.int64)
+    items = np.array([i for items in lists for i in items], np.int32)
+    codes = np.zeros(len(items), np.int8)
+    if events is not None:
+        codes = np.array([e for of_list in events for e in of_list], np.int8)
     return Histories(items, np.arange(len(items), dtype=np.int64), codes, np.cumsum(n) - n, np.cumsum(n))
 
 # %% ../nbs/03_protocol.ipynb #079ea937
-def item_codes(log)->np.ndarray: # int32[len(log)]
+def item_codes(log)->np.ndarray: # encoded log; -> int32[len(log)]
     "Item codes of an encoded log."
     return log.itemid.cat.codes.to_numpy(np.int32)
 
+# %% ../nbs/03_protocol.ipynb #23da4cbd
+def item_ids(log)->np.ndarray: # encoded log; -> int64[len(log)]
+    "Item ids of an encoded log."
+    return log.itemid.cat.categories.to_numpy(np.int64)[item_codes(log)]
+
 # %% ../nbs/03_protocol.ipynb #74c47a4a
-def n_items(log)->int:
+def n_items(log)->int: # encoded log
     "Size of an encoded log's vocabulary."
     return len(log.itemid.cat.categories)
 
 # %% ../nbs/03_protocol.ipynb #b13caffd
-def milliseconds(times)->np.ndarray: # datetimes; int64[n]
-    "Timestamps as milliseconds since 1970."
+def milliseconds(times)->np.ndarray: # datetimes of any kind, n of them; -> int64[n]
+    "Timestamps as milliseconds since 1970. Raises `DataError` where times are numbers."
     kind = getattr(times, 'dtype', None)
     if kind is not None and pd.api.types.is_numeric_dtype(kind): # pandas would take them for nanoseconds
         raise DataError(f'times are {kind}, expected datetimes: `log_from_frame` makes a log of any frame')
@@ -160,17 +171,26 @@ def check_log(
         raise DataError(f'this is no {kind}: {wrong} (`log_from_frame` makes a log of any frame)')
 
 # %% ../nbs/03_protocol.ipynb #2e3a83d1
-def by_visitor(log)->tuple: # encoded log; -> visitorids, item codes, milliseconds since 1970, event codes, all [len(log)]
-    "The columns of a log, sorted by visitor and time."
+def by_visitor(
+    log,      # encoded log, m rows
+)->tuple:     # visitorids int64[m], item codes int32[m], milliseconds int64[m], event codes int8[m]
+    "The columns of a log, sorted by visitor and time. Raises `DataError` where this is no encoded log."
     check_log(log)
     visitors = log.visitorid.to_numpy(np.int64)
     order = order_by(visitors) # the log is in time order, and stays so within a visitor
-    return tuple(x[order] for x in (visitors, item_codes(log), milliseconds(log.timestamp), log.event.cat.codes.to_numpy(np.int8)))
+    columns = visitors, item_codes(log), milliseconds(log.timestamp), log.event.cat.codes.to_numpy(np.int8)
+    return tuple(x[order] for x in columns)
 
-def visitor_histories(visitors, items, times, events)->tuple: # see `by_visitor`; -> Histories, visitorids int64[n]
+def visitor_histories(
+    visitors, # visitorids, int64[m], sorted; see `by_visitor`
+    items,    # item codes, int32[m]
+    times,    # milliseconds since 1970, int64[m], rising for each visitor
+    events,   # event codes, int8[m]
+)->tuple:     # Histories, n of them; their visitorids, int64[n]
     "One history for each visitor of sorted columns."
     start = np.flatnonzero(np.r_[True, visitors[1:] != visitors[:-1]][:len(visitors)])
-    return Histories(items, times, events, start, np.r_[start[1:], len(items)] if len(start) else start), visitors[start]
+    end = np.r_[start[1:], len(items)] if len(start) else start
+    return Histories(items, times, events, start, end), visitors[start]
 
 def histories_from_log(log)->tuple: # encoded log; -> Histories, visitorids int64[n]
     "One history a visitor, by visitorid. Raises `DataError` where this is no encoded log."
@@ -179,13 +199,14 @@ def histories_from_log(log)->tuple: # encoded log; -> Histories, visitorids int6
 # %% ../nbs/03_protocol.ipynb #2c82ebbe
 def history_items(
     histories:Histories,
-)->tuple: # row int64[t], item int32[t], age int64[t], count int64[t], event int8[t]
-    "Distinct items of each history: age (0 newest, 1 the one before, ...), number of events, type of the last event."
+)->tuple: # row int64[t], item int32[t], age int64[t], count int64[t], event int8[t], by row and age
+    "Distinct items of each history: age (0 newest, 1 the next older, ...), number of events, the last one."
     row, at = histories.flat()
     item = histories.items[at]
     order = np.lexsort((-at, item, row)) # newest place of each (row, item) first
     key_row, key_item = row[order], item[order]
-    first = np.flatnonzero(np.r_[True, (key_row[1:] != key_row[:-1]) | (key_item[1:] != key_item[:-1])][:len(order)])
+    changes = (key_row[1:] != key_row[:-1]) | (key_item[1:] != key_item[:-1])
+    first = np.flatnonzero(np.r_[True, changes][:len(order)])
     kept, count = order[first], np.diff(np.r_[first, len(order)])
     by_age = np.lexsort((-at[kept], row[kept]))
     kept, count = kept[by_age], count[by_age]
@@ -195,24 +216,36 @@ def history_items(
 
 # %% ../nbs/03_protocol.ipynb #6d040ac6
 def last_places(histories:Histories)->tuple: # row int64[t], item int32[t], age int64[t]
-    "Distinct items of each history with their age."
+    "Distinct items of each history with their age, the newest first."
     return history_items(histories)[:3]
+
+# %% ../nbs/03_protocol.ipynb #53a3b4f1
+def pair_keys(
+    row,         # int[...]
+    item,        # item codes, int[...], -1 for an item that nobody has
+)->np.ndarray:   # int64[...]
+    "A number for each pair of a row and an item, whatever the size of the catalogue."
+    return np.asarray(row, np.int64) << 32 | np.asarray(item, np.int64) & 2**32 - 1
 
 # %% ../nbs/03_protocol.ipynb #6737878b
 DAY = 86_400_000 # milliseconds
 
 # %% ../nbs/03_protocol.ipynb #7385caff
-def encode(log, vocabulary): # log; item ids, sorted
-    "The log's events on items of the vocabulary, `itemid` a categorical over it."
+def encode(
+    log,          # see `read_log`
+    vocabulary,   # item ids, sorted, int64[n_items]
+)->pd.DataFrame:  # encoded log: `itemid` is a categorical over the vocabulary
+    "The log's events on items of the vocabulary."
     codes = pd.Index(vocabulary).get_indexer(log.itemid)
     kept = codes >= 0
     items = pd.Categorical.from_codes(codes[kept], categories=pd.Index(vocabulary))
-    return pd.DataFrame({name: items if name == 'itemid' else log[name].array[kept] for name in log.columns}, log.index[kept])
+    columns = {name: items if name == 'itemid' else log[name].array[kept] for name in log.columns}
+    return pd.DataFrame(columns, log.index[kept])
 
 # %% ../nbs/03_protocol.ipynb #7788fc3a
 @dataclass
 class Split:
-    "A log cut by time: train before `valid_start`, valid before `test_start`, test up to and including the last event."
+    "A log cut by time: train before `valid_start`, valid before `test_start`, test up to the last event."
     raw: pd.DataFrame      # the whole log
     log: pd.DataFrame      # the whole log, encoded
     vocabulary: np.ndarray # item ids, int64[n_items], sorted
@@ -220,29 +253,46 @@ class Split:
     test_start: int        # milliseconds since 1970
 
     @cached_property
-    def columns(self): return by_visitor(self.log)
-    def histories(self, time): # what `histories_from_log(self.before(time))` gives, sorted once for all times
+    def columns(self): # see `by_visitor`
+        "The columns of the encoded log, sorted once for all times."
+        return by_visitor(self.log)
+
+    def histories(self, time)->tuple: # milliseconds since 1970; -> Histories, visitorids int64[n]
+        "What `histories_from_log(self.before(time))` gives."
         keep = self.columns[2] < time
         return visitor_histories(*(x[keep] for x in self.columns))
 
-    def before(self, time): return self.log[milliseconds(self.log.timestamp) < time]
+    def before(self, time)->pd.DataFrame: # milliseconds since 1970
+        "The encoded log before a moment."
+        return self.log[milliseconds(self.log.timestamp) < time]
+
     @cached_property
-    def train(self): return self.before(self.valid_start) # what a model is tuned with
+    def train(self)->pd.DataFrame:
+        "What a model is tuned with, encoded."
+        return self.before(self.valid_start)
+
     @cached_property
-    def fit(self): return self.before(self.test_start)    # train and valid: what the chosen configuration is fitted on
-    def window(self, name):
-        return (self.test_start, np.iinfo(np.int64).max) if name == 'test' else (self.valid_start, self.test_start)
+    def fit(self)->pd.DataFrame:
+        "Train and valid, encoded: what the chosen configuration is fitted on."
+        return self.before(self.test_start)
+
+    def window(self, name)->tuple: # "test" or "valid"; -> milliseconds since 1970, half-open
+        "Begin and end of a window."
+        if name == 'test':
+            return self.test_start, np.iinfo(np.int64).max
+        return self.valid_start, self.test_start
 
 # %% ../nbs/03_protocol.ipynb #308d6f63
 def time_split(
     log,                 # see `read_log`
-    test_days=7,         # length of the test window
-    valid_days=7,        # length of the validation window before it
+    test_days=7,         # length of the test window, days
+    valid_days=7,        # length of the validation window before it, days
     min_item_events=5,   # fewest events before the test window that put an item into the vocabulary
 )->Split:
     "Cut a log by time. Raises `DataError` where nothing is left to learn from."
     if test_days <= 0 or valid_days <= 0:
-        raise DataError(f'test_days is {test_days} and valid_days {valid_days}, expected windows longer than 0 days')
+        raise DataError(f'test_days is {test_days} and valid_days {valid_days}, '
+                        'expected windows longer than 0 days')
     if min_item_events < 1:
         raise DataError(f'min_item_events is {min_item_events}, expected 1 or more')
     check_log(log, encoded=False)
@@ -251,7 +301,8 @@ def time_split(
     valid_start = int(test_start - valid_days * DAY)
     if not (times < valid_start).any():
         raise DataError(f'the log spans {(times.max() - times.min()) / DAY:.1f} days, '
-                        f'expected more than test_days + valid_days = {test_days + valid_days}: no event is left to train on')
+                        f'expected more than test_days + valid_days = {test_days + valid_days}: '
+                        'no event is left to train on')
     items, counts = id_counts(log.itemid.to_numpy(np.int64)[times < test_start])
     vocabulary = items[counts >= min_item_events]
     if not len(vocabulary):
@@ -262,6 +313,29 @@ def time_split(
         raise DataError('no event before the validation window is on an item of the vocabulary, '
                         'expected at least one: lower min_item_events')
     return split
+
+# %% ../nbs/03_protocol.ipynb #cd264f99
+def log_of_rows(
+    rows,                    # (time, visitorid, event, itemid) each, in order of time; an event is a word
+    unit=DAY,                # of the times, milliseconds
+    start=1_430_000_000_000, # when time is 0, milliseconds since 1970
+)->pd.DataFrame:             # a log, not encoded
+    "A log written down by hand, for examples and tests."
+    when, visitor, event, item = zip(*rows)
+    times = (start + np.array(when) * unit).astype(np.int64)
+    times = pd.to_datetime(times, unit='ms', utc=True).as_unit('ms')
+    event = pd.Categorical(event, EVENTS)
+    return pd.DataFrame(dict(timestamp=times, visitorid=visitor, event=event, itemid=item))
+
+# %% ../nbs/03_protocol.ipynb #1c7cf33d
+def latest(
+    log,     # encoded log
+    n:int,   # number of events; 0: all
+)->pd.DataFrame:
+    "The last `n` events of a log. Raises `ValueError` where `n` is below 0."
+    if n < 0:
+        raise ValueError(f'n is {n}, expected a number of events, or 0 for all')
+    return log.iloc[-n:] if n else log
 
 # %% ../nbs/03_protocol.ipynb #aa7ba3f9
 @dataclass
@@ -274,10 +348,10 @@ class Queries:
     times: np.ndarray        # when it is asked, milliseconds since 1970, int64[n]
     returning: np.ndarray    # whether the visitor was seen before the window, bool[n]
     outside: float = 0.      # share of the window's targets that lie outside the vocabulary
-    events: np.ndarray = None # what was done with each target: 0 view, 1 addtocart, 2 transaction, int8[t]; None: not known
+    events: np.ndarray = None # what was done with each target, event codes int8[t]; None: not known
 
     def __len__(self): return len(self.visitors)
-    def __getitem__(self, index): # bool[n] or int[m]
+    def __getitem__(self, index): # bool[n], int[m] or a slice
         "A part of the queries."
         index = np.arange(len(self))[index]
         n = np.diff(self.target_start)[index]
@@ -286,27 +360,35 @@ class Queries:
                        self.visitors[index], self.times[index], self.returning[index], self.outside,
                        None if self.events is None else self.events[at])
 
+# %% ../nbs/03_protocol.ipynb #5ec60b16
+def _first_of_moment(h, at, visitor)->np.ndarray: # histories; positions of events, int64[n]; whose, int64[n]
+    "The first event of the same visitor at the same millisecond."
+    first = at.copy()
+    while (tied := (first > h.start[visitor]) & (h.times[first - 1] == h.times[at])).any():
+        first -= tied
+    return first
+
 # %% ../nbs/03_protocol.ipynb #105c21b4
 def next_item_queries(
     split:Split,
-    window='test',   # "test" or "valid"
-    context='all',   # "all": every earlier event is history; "window": only those in the window, as session models see it
-    min_history=1,   # fewest events in a history
+    window='test', # "test" or "valid"
+    context='all', # "all": every earlier event is history; "window": only those in it, as for session models
+    min_history=1, # fewest events in a history
 )->Queries:
-    "A query for each event in the window: which item comes next?"
+    "A query for each event in the window: which item comes next? Raises `DataError` for wrong arguments."
     if context not in ('all', 'window'):
         raise DataError(f'context is {context!r}, expected "all" or "window"')
     if min_history < 1:
         raise DataError(f'min_history is {min_history}, expected 1 or more')
     low, high = split.window(window)
     h, visitors = split.histories(high)
-    at = np.flatnonzero(h.times >= low)                    # events in the window, by visitor
-    visitor = np.searchsorted(h.start, at, 'right') - 1    # whose they are
-    end = at.copy()                                        # first event of the same visitor and millisecond
-    while (tied := (end > h.start[visitor]) & (h.times[end - 1] == h.times[at])).any():
-        end -= tied
-    first = np.maximum.accumulate(np.where(np.diff(visitor, prepend=-1), np.arange(len(at)), 0)) # of the visitor, in the window
-    start = at[first] if context == 'window' else h.start[visitor]
+    at = np.flatnonzero(h.times >= low)                 # events in the window, by visitor
+    visitor = np.searchsorted(h.start, at, 'right') - 1 # whose they are
+    start = h.start[visitor]
+    end = _first_of_moment(h, at, visitor)
+    if context == 'window':
+        begins = np.diff(visitor, prepend=-1) != 0      # a visitor's first event in the window
+        start = at[np.maximum.accumulate(np.where(begins, np.arange(len(at)), 0))]
     asked = end - start >= min_history
     raw_times = milliseconds(split.raw.timestamp)
     in_window = (raw_times >= low) & (raw_times < high)
@@ -315,6 +397,16 @@ def next_item_queries(
     seen = np.isin(visitor, split.raw.visitorid.to_numpy()[raw_times < low])
     return Queries(replace(h, start=start, end=end), h.items[at], np.arange(len(at) + 1),
                    visitor, h.times[at], seen, float(outside), h.events[at])
+
+# %% ../nbs/03_protocol.ipynb #216e474b
+def part_of(
+    queries:Queries,
+    n:int,           # how many queries are enough
+)->Queries:          # at most n
+    "An evenly spaced part of the queries. Raises `ValueError` where `n` is below 1."
+    if n < 1:
+        raise ValueError(f'n is {n}, expected at least 1 query')
+    return queries[slice(None, None, max(1, -(-len(queries) // n)))]
 
 # %% ../nbs/03_protocol.ipynb #70d705f7
 def purchase_queries(
@@ -330,11 +422,16 @@ def purchase_queries(
     targets = pd.Index(split.vocabulary).get_indexer(bought.itemid).astype(np.int32)
     h = pick_histories(split.before(low), buyers)
     seen = np.isin(buyers, split.raw.visitorid.to_numpy()[times < low])
-    return Queries(h, targets, np.r_[0, np.cumsum(n)], buyers, np.full(len(buyers), low), seen,
-                   float((targets < 0).mean()) if len(targets) else 0., np.full(len(targets), EVENTS.index('transaction'), np.int8))
+    outside = float((targets < 0).mean()) if len(targets) else 0.
+    events = np.full(len(targets), EVENTS.index('transaction'), np.int8)
+    starts, asked = np.r_[0, np.cumsum(n)], np.full(len(buyers), low)
+    return Queries(h, targets, starts, buyers, asked, seen, outside, events)
 
 # %% ../nbs/03_protocol.ipynb #261e26d0
-def pick_histories(log, visitors)->Histories: # encoded log; visitorids int64[n]
+def pick_histories(
+    log,      # encoded log
+    visitors, # visitorids, int64[n]
+)->Histories: # n of them
     "Histories of these visitors, in this order, empty for who is not in the log."
     h, known = histories_from_log(log[np.isin(log.visitorid.to_numpy(), visitors)])
     at = np.searchsorted(known, visitors).clip(0, max(len(known) - 1, 0))
@@ -350,17 +447,24 @@ def _at_least(column, counted, n=5):
     return np.isin(column.to_numpy(), ids[counts >= n])
 
 # %% ../nbs/03_protocol.ipynb #5db9ce67
-def published_baselines(split:Split, filtered=True)->tuple: # -> encoded log to fit on, Queries
-    "What the original's baselines were fitted on (train and valid, `filtered` for CF and ALS) and asked (purchases)."
+def published_baselines(
+    split:Split,
+    filtered=True, # on items and visitors with five events, as for CF and ALS; else on all events
+)->tuple:          # encoded log to fit on; Queries
+    "What the original's baselines were fitted on (train and valid) and asked (purchases)."
     before = milliseconds(split.raw.timestamp) < split.test_start
-    keep = before & _at_least(split.raw.itemid, before) & _at_least(split.raw.visitorid, before) if filtered else before
+    keep = before
+    if filtered:
+        keep = before & _at_least(split.raw.itemid, before) & _at_least(split.raw.visitorid, before)
     log = encode(split.raw[keep], id_counts(split.raw.itemid.to_numpy()[keep])[0])
     own = replace(split, log=log, vocabulary=log.itemid.cat.categories.to_numpy(np.int64))
     return log, purchase_queries(own)
 
 # %% ../nbs/03_protocol.ipynb #483d8a54
-def published_sasrec(split:Split)->tuple: # -> Split to fit and validate on, Queries
-    "What the original's SASRec was fitted on (train, by counts of train) and asked (next item, inside the test window)."
+def published_sasrec(
+    split:Split,
+)->tuple:        # Split to fit and validate on; Queries
+    "What the original's SASRec was fitted on (train, by its counts) and asked (next item, in the window)."
     times = milliseconds(split.raw.timestamp)
     train = times < split.valid_start
     keep = _at_least(split.raw.itemid, train) & _at_least(split.raw.visitorid, train)
@@ -370,8 +474,11 @@ def published_sasrec(split:Split)->tuple: # -> Split to fit and validate on, Que
     return own, positions_queries(own, 'test')
 
 # %% ../nbs/03_protocol.ipynb #d9bec683
-def positions_queries(split:Split, window)->Queries:
-    "Every position from the second of each visitor's sequence in the window, ties in time in file order, as the original does."
+def positions_queries(
+    split:Split,
+    window,      # "test" or "valid"
+)->Queries:
+    "Every position from the second of each visitor's in the window, ties in file order, as in the original."
     low, high = split.window(window)
     times = milliseconds(split.log.timestamp)
     h, visitors = histories_from_log(split.log[(times >= low) & (times < high)])
@@ -387,7 +494,7 @@ def assert_no_leak(
     fitted,          # encoded log that models were fitted on
     start:int,       # begin of the window, milliseconds since 1970
     raw,             # the whole log
-    min_item_events=1,
+    min_item_events=1, # fewest events before the window that put an item into the vocabulary
 ):
     "Raise `AssertionError` where a query or a fitted log knows the future."
     h = queries.histories
@@ -402,20 +509,21 @@ def assert_no_leak(
     assert not late.any(), f'{late.sum()} items are in the vocabulary only through the window'
 
 # %% ../nbs/03_protocol.ipynb #82f3b81f
-def is_repeat(queries:Queries)->np.ndarray: # bool[n]
+def is_repeat(queries:Queries)->np.ndarray: # n queries; -> bool[n]
     "Whether a target is in the query's history."
     found = np.zeros(len(queries), bool)
     for part in queries.histories.chunks():
         row, at = queries.histories[part].flat()
         n = np.diff(queries.target_start)[part]
-        pairs = (np.repeat(np.arange(len(n)), n) * 2**32
-                 + queries.targets[queries.target_start[part.start]:queries.target_start[part.stop]])
-        hit = np.isin(pairs, row * 2**32 + queries.histories.items[at])
-        found[part.start + np.repeat(np.arange(len(n)), n)[hit]] = True
+        asked = np.repeat(np.arange(len(n)), n)
+        targets = queries.targets[queries.target_start[part.start]:queries.target_start[part.stop]]
+        hit = np.isin(pair_keys(asked, targets), pair_keys(row, queries.histories.items[at]))
+        found[part.start + asked[hit]] = True
     return found
 
 # %% ../nbs/03_protocol.ipynb #1c939a4b
-HEAD, MID = .5, .8 # share of all events up to which items are head, and mid
+HEAD = .5 # share of all events up to which items are head
+MID = .8  # and up to which they are mid
 COLD = 10 # an item with fewer events is cold
 
 # %% ../nbs/03_protocol.ipynb #41e5d31a
@@ -432,7 +540,9 @@ PAUSE = 30 * 60_000 # milliseconds without an event that end a session
 POSITIONS = {'position 1-2': (1, 2), 'position 3-5': (3, 5), 'position 6+': (6, np.inf)} # first and last
 
 # %% ../nbs/03_protocol.ipynb #5cbf244a
-def session_position(queries:Queries)->np.ndarray: # int64[n], 1 for the first event of a session
+def session_position(
+    queries:Queries, # n of them
+)->np.ndarray:       # int64[n], 1 for the first event of a session
     "Position of the target within its session."
     h = queries.histories
     if not len(h.times):
@@ -448,13 +558,13 @@ SHORT = 5 # a history with fewer events is short
 
 # %% ../nbs/03_protocol.ipynb #221280c6
 def query_slices(
-    queries:Queries,
-    groups:dict, # see `item_groups`
-)->dict: # slice name -> bool[n]
+    queries:Queries, # n of them
+    groups:dict,     # see `item_groups`
+)->dict:             # slice name -> bool[n]
     "Slices of queries that have one target each; of purchases, new and returning visitors only."
     slices = {'all': np.ones(len(queries), bool), 'returning': queries.returning, 'new': ~queries.returning}
-    if (len(queries.targets) != len(queries) or (np.diff(queries.target_start) != 1).any()
-            or (queries.targets < 0).any()):
+    one_each = len(queries.targets) == len(queries) and (np.diff(queries.target_start) == 1).all()
+    if not one_each or (queries.targets < 0).any():
         return slices
     repeat, length, position = is_repeat(queries), queries.histories.length, session_position(queries)
     slices |= {'repeat': repeat, 'explore': ~repeat, 'short': length < SHORT, 'long': length >= SHORT}
@@ -466,17 +576,17 @@ def query_slices(
 
 # %% ../nbs/03_protocol.ipynb #70149fad
 UNITS = dict(s=1, ms=1000, us=10**6, ns=10**9) # of times that are numbers: how many are a second
-YEARS = 1980, 2100 # between which times lie whose unit is told from their size
-_AT = [pd.Timestamp(year, 1, 1).timestamp() for year in YEARS] # in seconds
+YEARS = 1980, 2100 # times between these tell their unit by their size
+_FROM, _UNTIL = (pd.Timestamp(year, 1, 1).timestamp() for year in YEARS) # in seconds since 1970
 
 def time_unit(
-    times,    # since 1970, float64[n]
+    times,    # numbers since 1970, float64[n]
     name:str, # of their column
-)->str:
-    "The one unit in which all times lie between the YEARS."
+)->str:       # s, ms, us or ns
+    "The one unit in which all times lie between the YEARS. Raises `DataError` where there is none."
     low, high = times.min(), times.max()
     for unit, n in UNITS.items():
-        if _AT[0] <= low / n and high / n < _AT[1]:
+        if _FROM <= low / n and high / n < _UNTIL:
             return unit
     raise DataError(f'{name} holds numbers from {low:.10g} to {high:.10g}, '
                     f'and no unit puts them all between {YEARS[0]} and {YEARS[1]}: '
@@ -495,7 +605,7 @@ def _numeric_times(times, name, unit):
     if not np.isfinite(floats).all():
         raise DataError(f'{name} holds an infinite number, expected times')
     unit = unit or time_unit(floats, name)
-    if (np.abs(floats / UNITS[unit]) >= _AT[1]).any():
+    if (np.abs(floats / UNITS[unit]) >= _UNTIL).any():
         raise DataError(f'{name} lies beyond {YEARS[1]} when its unit is {unit}')
     if values.dtype.kind == 'f':
         return np.rint(values * (1000 / UNITS[unit])).astype(np.int64), unit
@@ -504,11 +614,11 @@ def _numeric_times(times, name, unit):
 
 # %% ../nbs/03_protocol.ipynb #851b801d
 def frame_times(
-    times,     # a column: datetimes, text in ISO 8601, or numbers since 1970
+    times,     # a column, n rows: datetimes, text in ISO 8601, or numbers since 1970
     name:str,  # of the column
-    unit=None, # of numbers: s, ms, us or ns; None: told from their size
-)->tuple:      # milliseconds since 1970, int64[n]; what they were taken for, words
-    "Times of any kind; those without a zone count as UTC."
+    unit=None, # of numbers: s, ms, us or ns; None: by their size
+)->tuple:      # milliseconds since 1970, int64[n]; what they were taken for, in words
+    "Times of any kind; those without a zone are UTC. Raises `DataError` where they are none."
     if isinstance(times.dtype, pd.CategoricalDtype):
         times = times.astype(times.cat.categories.dtype)
     if pd.api.types.infer_dtype(times) in ('string', 'integer', 'floating', 'mixed-integer-float', 'decimal'):
@@ -529,20 +639,26 @@ def frame_times(
     return milliseconds(found), 'datetimes' if already else 'text in ISO 8601'
 
 # %% ../nbs/03_protocol.ipynb #9982b150
+def _kind_of(own, names): # a shop's own word; own name -> kind
+    "What a word for an event means: a kind, None to leave it out, '' where nobody knows."
+    if own in names:
+        return names[own]
+    word = str(own).strip().lower()
+    return word if word in EVENTS else ''
+
 def frame_events(
-    events,    # a column
-    name:str,  # of the column
+    events,     # a column, n rows
+    name:str,   # of the column
     names:dict, # own name -> view, addtocart, transaction, or None, which leaves its rows out
-)->np.ndarray: # int8[n]: 0 view, 1 addtocart, 2 transaction, -1 to be left out
-    "What was done, by its own names."
+)->np.ndarray:  # int8[n]: 0 view, 1 addtocart, 2 transaction, -1 to be left out
+    "What was done, by its own names. Raises `DataError` where a name says nothing."
     for own, kind in names.items():
         if kind is not None and kind not in EVENTS:
             raise DataError(f'events says that {own!r} is {kind!r}, '
                             f'expected {", ".join(EVENTS)}, or None to leave its rows out')
     codes, found = pd.factorize(events)
-    plain = lambda word: str(word).strip().lower()
-    kinds = [names[w] if w in names else plain(w) if plain(w) in EVENTS else '' for w in found.tolist()]
-    if unknown := [w for w, kind in zip(found.tolist(), kinds) if kind == '']:
+    kinds = [_kind_of(own, names) for own in found.tolist()]
+    if unknown := [own for own, kind in zip(found.tolist(), kinds) if kind == '']:
         rows = int((np.array(kinds, object)[codes] == '').sum())
         shown = ', '.join(map(repr, unknown[:5])) + (', ...' if len(unknown) > 5 else '')
         raise DataError(f'{name} holds {shown} in {rows:,} of {len(events):,} rows: '
@@ -552,10 +668,10 @@ def frame_events(
 
 # %% ../nbs/03_protocol.ipynb #25164caa
 def frame_ids(
-    ids,      # a column
+    ids,      # a column, n rows
     name:str, # of the column
 )->tuple:     # numbers from 0, int64[n]; the own id of each number, Index
-    "Ids of any kind as numbers, in the order of the ids where they have one."
+    "Ids of any kind as numbers, in their order where they have one. Raises `DataError` where they are none."
     if isinstance(ids.dtype, pd.CategoricalDtype):
         ids = ids.astype(ids.cat.categories.dtype)
     for sort in (True, False): # text among numbers may have no order
@@ -574,7 +690,7 @@ class OwnIds:
     items: pd.Index    # own id of each item code
     report: LogReport = None # what was found in the frame
 
-    def own_items(self, items): # item codes int[...], -1 for an empty place; -> object[...]
+    def own_items(self, items)->np.ndarray: # item codes int[...], -1 for an empty place; -> object[...]
         "Own ids of items, None for an empty place."
         codes, found = np.asarray(items), np.full(np.shape(items), None, object)
         found[codes >= 0] = pd.Series(self.items).astype(object).to_numpy()[codes[codes >= 0]]
@@ -589,24 +705,6 @@ class OwnIds:
         codes = [self.items.get_indexer(pd.Index(items, tupleize_cols=False)) for items in lists]
         return histories_from_lists([c[c >= 0] for c in codes])
 
-    def save(self, folder):
-        "Keep the ids in a folder, beside a model."
-        for name in ('visitors', 'items'):
-            ids, path = getattr(self, name), Path(folder)/f'{name}.parquet'
-            try:
-                write_parquet(pd.DataFrame({'id': ids}), path)
-                same = _kept_ids(path).equals(ids)
-            except (ValueError, TypeError, NotImplementedError):
-                same = False # Parquet keeps one kind of ids
-            if not same:
-                raise DataError(f'{name} like {str(ids[0])[:40]} cannot be kept in a file: '
-                                'make text of them before `log_from_frame`')
-
-    @classmethod
-    def load(cls, folder):
-        "The ids that `save` kept."
-        return cls(*(_kept_ids(Path(folder)/f'{name}.parquet') for name in ('visitors', 'items')))
-
 # %% ../nbs/03_protocol.ipynb #153af081
 def _kept_ids(path):
     "One file of `OwnIds.save`."
@@ -614,6 +712,26 @@ def _kept_ids(path):
     if table is None or table.column_names != ['id']:
         raise DataError(f'{path} holds no ids, expected a file of `OwnIds.save`')
     return pd.Index(table.to_pandas().id, name=None, tupleize_cols=False)
+
+# %% ../nbs/03_protocol.ipynb #4e6c6bcc
+@patch
+def save(self:OwnIds, folder):
+    "Keep the ids in a folder, beside a model. Raises `DataError` where a file cannot keep them."
+    for name in ('visitors', 'items'):
+        ids, path = getattr(self, name), Path(folder)/f'{name}.parquet'
+        try:
+            write_parquet(pd.DataFrame({'id': ids}), path)
+            same = _kept_ids(path).equals(ids)
+        except (ValueError, TypeError, NotImplementedError):
+            same = False # Parquet keeps one kind of ids
+        if not same:
+            raise DataError(f'{name} like {str(ids[0])[:40]} cannot be kept in a file: '
+                            'make text of them before `log_from_frame`')
+
+@patch(cls_method=True)
+def load(cls:OwnIds, folder):
+    "The ids that `save` kept. Raises `DataError` where the files hold none."
+    return cls(*(_kept_ids(Path(folder)/f'{name}.parquet') for name in ('visitors', 'items')))
 
 # %% ../nbs/03_protocol.ipynb #adf9322c
 def _own_columns(df, names):
@@ -627,7 +745,8 @@ def _own_columns(df, names):
         n = list(df.columns).count(own)
         if n != 1:
             there = ', '.join(map(str, df.columns))
-            raise DataError(f'the frame has {"more than one" if n else "no"} column {own!r} for {ours}: it has {there}')
+            many = 'more than one' if n else 'no'
+            raise DataError(f'the frame has {many} column {own!r} for {ours}: it has {there}')
         column = df[own].reset_index(drop=True)
         if missing := int(column.isna().sum()):
             raise DataError(f'{own} is missing in {missing:,} of {len(df):,} rows: '
@@ -650,14 +769,14 @@ def _in_time_order(times, visitors, kinds, items, report):
 # %% ../nbs/03_protocol.ipynb #519a79f6
 def _without_duplicates(log, report):
     "The log without its exact duplicates, counted, unless times are coarse."
-    again = log.duplicated().to_numpy()
-    once = log[~again]
+    repeated = log.duplicated().to_numpy()
+    once = log[~repeated]
     shared = share_tied(dict(timestamp=milliseconds(once.timestamp), visitorid=once.visitorid.to_numpy()))
     if shared > COARSE:
-        report.notes.append(f'Times are coarse, in {shared:.0%} of the moments a visitor has more than one event: '
-                            'equal rows were kept.')
+        report.notes.append(f'Times are coarse, in {shared:.0%} of the moments a visitor has more than one '
+                            'event: equal rows were kept.')
         return log
-    report.duplicates = int(again.sum())
+    report.duplicates = int(repeated.sum())
     if report.duplicates:
         report.notes.append(f'{report.duplicates:,} exact duplicate rows were dropped.')
     return once.reset_index(drop=True)
@@ -672,14 +791,14 @@ def log_from_frame(
     events=None,           # own name of an event -> view, addtocart, transaction, or None: leave its rows out
     unit=None,             # of times that are numbers: s, ms, us or ns; None: told from their size
 )->tuple:                  # encoded log; `OwnIds`
-    "A log to fit models on, made of any frame, and what its numbers stand for. Raises `DataError`."
+    "A log to fit models on, made of any frame, and its ids. Raises `DataError` where a column is unclear."
     if event is None and 'event' in getattr(df, 'columns', ()):
         event = 'event'
     names = dict(visitorid=visitorid, itemid=itemid, timestamp=timestamp)
     columns = _own_columns(df, names if event is None else names | dict(event=event))
     report = LogReport('a frame', 'the frame', rows=len(df))
-    times, taken = frame_times(columns['timestamp'], timestamp, unit)
-    report.notes.append(f'{timestamp} was taken for {taken}.')
+    times, kind_of_times = frame_times(columns['timestamp'], timestamp, unit)
+    report.notes.append(f'{timestamp} was taken for {kind_of_times}.')
     kinds = np.zeros(len(df), np.int8)
     if event is None:
         report.notes.append('There is no column of events; all are views.')
@@ -712,18 +831,19 @@ class Protocols:
 # %% ../nbs/03_protocol.ipynb #7d17a002
 def window_counts(
     split:Split,
-    valid,      # next-item `Queries` of the validation window
-    test,       # next-item `Queries` of the test window
-    purchases,  # purchase `Queries` of the test window
+    valid,       # next-item `Queries` of the validation window
+    test,        # next-item `Queries` of the test window
+    purchases,   # purchase `Queries` of the test window
 )->pd.DataFrame: # a row for valid and for test
-    "How much there is to ask in each window: its ends, its events, those on items of the vocabulary, its queries."
+    "What there is to ask in a window: its ends, its events, those on items of the vocabulary, queries."
     raw_times, times = milliseconds(split.raw.timestamp), milliseconds(split.log.timestamp)
     rows = {}
     for name, queries, bought in (('valid', valid, None), ('test', test, len(purchases))):
         low, high = split.window(name)
         events, known = (int(np.diff(np.searchsorted(t, [low, high]))[0]) for t in (raw_times, times))
         begin, end = pd.to_datetime([low, min(high, int(raw_times[-1]))], unit='ms', utc=True)
-        rows[name] = dict(begin=begin, end=end, events=events, known=known, queries=len(queries), purchases=bought)
+        rows[name] = dict(begin=begin, end=end, events=events, known=known, queries=len(queries),
+                          purchases=bought)
     return pd.DataFrame(rows).T
 
 # %% ../nbs/03_protocol.ipynb #7d17a005
@@ -743,7 +863,8 @@ def lone_end(
     n = few - int(gaps.argmax())
     who = 'the newest event' if n == 1 else f'the first of the {n} newest events'
     return (f'{who}, of {str(first.timestamp)[:19]} (visitor {first.visitorid}, item {first.itemid}), '
-            f'comes {gaps.max():,.0f} days after everything else, as if a clock had been wrong: leave such rows out of the log')
+            f'comes {gaps.max():,.0f} days after everything else, as if a clock had been wrong: '
+            'leave such rows out of the log')
 
 # %% ../nbs/03_protocol.ipynb #7d17a008
 FEW = 100 # queries below which nothing is claimed: hardly a difference between models is beyond chance
@@ -754,45 +875,59 @@ def _no_queries(name, row, min_history):
     if not row.events:
         return f'set {length}'
     if not row.known:
-        return f'none of its events is on an item with enough earlier ones: set -p min_item_events=... lower, or {length}'
+        return ('none of its events is on an item with enough earlier ones: '
+                f'set -p min_item_events=... lower, or {length}')
     more = f' than the {min_history} that min_history asks for' if min_history > 1 else ''
-    return f'nobody in it has an earlier event{more}: set {length}, or bring a log in which visitors come back'
+    return (f'nobody in it has an earlier event{more}: '
+            f'set {length}, or bring a log in which visitors come back')
 
 # %% ../nbs/03_protocol.ipynb #7d17a00b
+def _holds(name, row): # "valid" or "test"; its row of `window_counts`
+    "A window and what it holds, in words."
+    window = f'the {name} window {str(row.begin)[:10]} to {str(row.end)[:10]}'
+    events = 'event' if row.events == 1 else 'events'
+    bought = f' and {row.purchases:,} purchase' if name == 'test' else ''
+    return window, f'{row.events:,} {events}, {row.queries:,} next-item{bought} queries'
+
 def window_remarks(
     split:Split,
     valid,         # next-item `Queries` of the validation window
     test,          # next-item `Queries` of the test window
     purchases,     # purchase `Queries` of the test window
     min_history=1, # see `next_item_queries`
-)->tuple:          # why nothing can be measured, '' where it can; a sentence on each window, list; remarks, list
+)->tuple:          # why nothing can be measured, '' where it can; sentences on the windows; remarks
     "What is to be said about the windows before anything runs."
     counts = window_counts(split, valid, test, purchases)
-    before = milliseconds(split.raw.timestamp)
-    days = (int(before[-1]) - split.valid_start) / DAY # of both windows
-    said, remarks, nothing = [], [], {}
+    times = milliseconds(split.raw.timestamp)
+    sentences, remarks, empty = [], [], {}
     for name, row in counts.iterrows():
-        window = f'the {name} window {str(row.begin)[:10]} to {str(row.end)[:10]}'
-        bought = f' and {row.purchases:,} purchase' if name == 'test' else ''
-        what = f'{row.events:,} {"event" if row.events == 1 else "events"}, {row.queries:,} next-item{bought} queries'
-        said.append(f'{window}: {what}')
+        window, what = _holds(name, row)
+        sentences.append(f'{window}: {what}')
         if not row.queries:
-            length = (before[-1] - split.test_start) / DAY
+            length = (times[-1] - split.test_start) / DAY
             cause = lone_end(split.raw, length) or _no_queries(name, row, min_history)
-            nothing[name] = f'{window} holds {what}, so that nothing can be measured; {cause}'
+            empty[name] = f'{window} holds {what}, so that nothing can be measured; {cause}'
         elif row.queries < FEW:
             remarks.append(f'T{window[1:]} holds {row.queries:,} next-item queries, fewer than {FEW}: '
                            'hardly a difference between models will be beyond chance.')
-    usual = (np.quantile(before, 1 - LONE) - before[0]) / DAY # days that all but the newest events span
-    alone = lone_end(split.raw, max(days, usual / 2))
-    wrong = f'{said[-1]}; {alone}' if alone else nothing.get('test') or nothing.get('valid', '')
+    days = (int(times[-1]) - split.valid_start) / DAY # of both windows
+    usual = (np.quantile(times, 1 - LONE) - times[0]) / DAY # days that all but the newest events span
+    late = lone_end(split.raw, max(days, usual / 2))
+    wrong = f'{sentences[-1]}; {late}' if late else empty.get('test') or empty.get('valid', '')
     if not counts.purchases['test']:
         remarks.append('Nobody buys in the test window: the protocol purchases asks nothing.')
-    return wrong, said, remarks
+    return wrong, sentences, remarks
 
 # %% ../nbs/03_protocol.ipynb #3455fd99
-def make_protocols(log, test_days=7, valid_days=7, context='all', min_history=1, min_item_events=5)->Protocols:
-    "Split a log and make its queries; leakage is asserted, and a warning says where there is nothing to measure."
+def make_protocols(
+    log,               # see `read_log`
+    test_days=7,       # length of the test window, days
+    valid_days=7,      # length of the validation window before it, days
+    context='all',     # see `next_item_queries`
+    min_history=1,     # fewest events in a history
+    min_item_events=5, # fewest events before the test window that put an item into the vocabulary
+)->Protocols:
+    "Split a log and make its queries; leakage is asserted, and a warning says where nothing can be measured."
     split = time_split(log, test_days, valid_days, min_item_events)
     valid, test = (next_item_queries(split, w, context, min_history) for w in ('valid', 'test'))
     purchases = purchase_queries(split)
@@ -801,11 +936,7 @@ def make_protocols(log, test_days=7, valid_days=7, context='all', min_history=1,
         warnings.warn(wrong, stacklevel=2)
     for queries in (test, purchases):
         assert_no_leak(queries, split.fit, split.test_start, log, min_item_events)
-    assert_no_leak(valid, encode(split.raw[milliseconds(split.raw.timestamp) < split.valid_start],
-                                 id_counts(item_ids(split.train))[0]), split.valid_start, log)
+    learned = split.raw[milliseconds(split.raw.timestamp) < split.valid_start]
+    learned = encode(learned, id_counts(item_ids(split.train))[0])
+    assert_no_leak(valid, learned, split.valid_start, log)
     return Protocols(split, valid, test, purchases, item_groups(split.fit))
-
-# %% ../nbs/03_protocol.ipynb #23da4cbd
-def item_ids(log)->np.ndarray: # int64[len(log)]
-    "Item ids of an encoded log."
-    return log.itemid.cat.categories.to_numpy(np.int64)[item_codes(log)]

@@ -8,7 +8,7 @@ __all__ = ['GROUP', 'rounded_factors', 'largest_of_groups', 'as_order', 'padded_
 
 # %% ../nbs/75_retrieval.ipynb #517ddcb9
 from .metrics import *
-from .losses import *
+from .steps import fast_bfloat16
 import numpy as np, torch
 
 # %% ../nbs/75_retrieval.ipynb #08ab9c78

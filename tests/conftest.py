@@ -17,7 +17,8 @@ with contextlib.suppress(ValueError):
 
 
 def pytest_collection_modifyitems(items):
-    "The longest first, so that no process waits for it alone at the end. A test that is to write down what it tries is known by it even if it fails before."
+    """The longest first, so that no process waits for it alone at the end.
+    A test that is to write down what it tries is known by it even if it fails before."""
     items.sort(key=lambda item: 'test_studies' not in item.nodeid)
     for item in items:
         if 'record' in getattr(item, 'fixturenames', ()):
@@ -26,7 +27,8 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture
 def record(request):
-    "Write down what a test tried, for the reliability page: `record('crash points', 'while metrics.json is written', seconds=3.1)`."
+    """Write down what a test tried, for the reliability page:
+    `record('crash points', 'while metrics.json is written', seconds=3.1)`."""
 
     def record(kind, what, **figures):
         request.node.user_properties.append(('reliability', dict(kind=kind, what=what, **figures)))
@@ -35,7 +37,8 @@ def record(request):
 
 
 def pytest_runtest_logreport(report):
-    "What was tried and how it ended goes into the file that RELIABILITY names, a line each; the process that others report to writes it."
+    """What was tried and how it ended goes into the file that RELIABILITY names, a line each;
+    the process that others report to writes it."""
     path = os.environ.get('RELIABILITY')
     if (
         not path

@@ -1,7 +1,9 @@
 """README's pictures, each at most 300 kB, taken with Chromium:
 
-.venv/bin/python tests/pictures.py --reports sessions     index.png and page.png, from reports/sessions
-.venv/bin/python tests/pictures.py --demo default         demo.png, from the fitted models in reports/default/results
+.venv/bin/python tests/pictures.py --reports sessions
+    index.png and page.png, from reports/sessions
+.venv/bin/python tests/pictures.py --demo default
+    demo.png, from the fitted models in reports/default/results
 """
 
 import argparse

@@ -1,4 +1,5 @@
-"What a notebook shows, and what it only makes: results that are thrown away, and sentences that point at nothing."
+"""What a notebook shows, and what it only makes:
+results that are thrown away, and sentences that point at nothing."""
 
 import ast
 import re
@@ -124,7 +125,10 @@ POINTERS = {  # words of a sentence -> what it must find, in the page or after t
     r'\b[Tt]he last table\b': 'a last table with results',
     r'\b[Tt]he last tables\b': 'last tables with results',
     r'\b[Tt]ables? (at the end|below)\b': 'a table below',
-    r'\b[Ll]ast line of this page\b|\b[Ss]entence (is written )?below\b|\b[Ff]indings are below\b|\b(is|are) shown below\b': 'something below',
+    (
+        r'\b[Ll]ast line of this page\b|\b[Ss]entence (is written )?below\b|'
+        r'\b[Ff]indings are below\b|\b(is|are) shown below\b'
+    ): 'something below',
     r'\b([Pp]ictures?|[Ff]igures?|[Cc]harts?|[Dd]iagrams?) below\b': 'a figure below',
     r'\bnext cell\b': 'a cell of code',
 }

@@ -1,4 +1,5 @@
-"What the tests of the runner share: projects to run in, the command, and what must be true of a study folder at any moment."
+"""What the tests of the runner share:
+projects to run in, the command, and what must be true of a study folder at any moment."""
 
 import io
 import json
@@ -110,13 +111,31 @@ def project(folder, only=None, data=ROOT / 'data'):
     return folder
 
 
+def install_wheel(folder):
+    "The library alone, built and installed as others get it, without network: the folder that it is in."
+    source, site = folder / 'source', folder / 'site'
+    ignored = shutil.ignore_patterns('__pycache__', '.ipynb_checkpoints')
+    for name in ('recsys_nb', 'nbs'):
+        shutil.copytree(ROOT / name, source / name, ignore=ignored)
+    for name in ('settings.ini', 'setup.py', 'README.md', 'LICENSE'):
+        shutil.copy(ROOT / name, source)
+    pip = [sys.executable, '-m', 'pip', '--quiet', '--disable-pip-version-check']
+    build = [*pip, 'wheel', '.', '--no-deps', '--no-build-isolation', '--no-index', '--wheel-dir', folder]
+    subprocess.run(build, cwd=source, check=True)
+    subprocess.run([*pip, 'install', '--no-deps', '--target', site, *folder.glob('*.whl')], check=True)
+    shutil.rmtree(source)
+    return site
+
+
 TOY = '''import hashlib, json, os
 from pathlib import Path
 exec(os.environ.get('TOY', ''))
 folder = Path(out)/'results'/'{0}'; folder.mkdir(parents=True, exist_ok=True)
 said = [data, {1}, '{0}']
 value = int(hashlib.sha256(json.dumps(said).encode()).hexdigest()[:6], 16) / 0xffffff
-part = folder/'.metrics.json.1'; part.write_text(json.dumps(dict(value=value, said=said), indent=1)); _ = os.replace(part, folder/'metrics.json')'''
+part = folder/'.metrics.json.1'
+_ = part.write_text(json.dumps(dict(value=value, said=said), indent=1))
+os.replace(part, folder/'metrics.json')'''
 TABLE = '''import json
 from pathlib import Path
 rows = ['protocol,slice,model,metric,k,value,low,high,n']
@@ -126,7 +145,8 @@ _ = (Path(out)/'comparison.csv').write_text('\\n'.join(rows) + '\\n')'''
 
 
 def toys(folder, **more):
-    "A project whose notebooks have the names and the parameters of ours, and end in a second: a model's result is a digest of its data and seed."
+    """A project whose notebooks have the names and the parameters of ours, and end in a second:
+    a model's result is a digest of its data and seed."""
     project(folder, TOYS, **more)
     for path in (folder / 'nbs').glob('[0-9]*.ipynb'):
         notebook = json.loads(path.read_text())

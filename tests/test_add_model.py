@@ -1,4 +1,5 @@
-"README's recipe for a model, followed to the letter in a copy of the project, with and without its `make notebooks`."
+"""README's recipe for a model, followed to the letter in a copy of the project,
+with and without its `make notebooks`."""
 
 import json
 import os
@@ -45,7 +46,7 @@ from recsys_nb.data import *
 from recsys_nb.protocol import *
 from recsys_nb.metrics import *
 from recsys_nb.baselines import *'''
-STUDY = '''from recsys_nb.shop import load_log
+STUDY = '''from recsys_nb.sources import load_log
 check_recommender(LastThenPopular)
 log, report = load_log(data)
 protocols = make_protocols(log, test_days, valid_days, context, min_history, min_item_events)
@@ -129,7 +130,8 @@ def test_the_recipe(copied):
 
 @pytest.mark.torture
 def test_a_model_that_is_not_marked_for_export(copied):
-    "Nothing that is exported differs, and nobody could load what was kept; the library has another class of its name."
+    """Nothing that is exported differs, and nobody could load what was kept;
+    the library has another class of its name."""
     model, study = (text.replace('LastThenPopular', 'Markov') for text in (MODEL, STUDY))
     write_notebook(copied / 'nbs/19_mymodel.ipynb', model.removeprefix('#| export\n'), study)
     code, said = here(copied, '19_mymodel')

@@ -1,4 +1,5 @@
-"Zips and folders that are not what they seem: refused in one sentence, without unpacking, waiting, or writing anything."
+"""Zips and folders that are not what they seem:
+refused in one sentence, without unpacking, waiting, or writing anything."""
 
 import gzip
 import io
@@ -116,7 +117,10 @@ ZIPS = [
     (
         'nested by the name of events.csv',
         lambda: pack((E, zipped(GOOD))),
-        "events.csv, line 1: found 'PK*', expected the column timestamp; it looks like a zip: call it what it is",
+        (
+            "events.csv, line 1: found 'PK*', "
+            "expected the column timestamp; it looks like a zip: call it what it is"
+        ),
     ),
     ('nested beside events.csv', lambda: pack(*GOOD.items(), ('more.zip', zipped(GOOD))), True),
     (
@@ -142,7 +146,10 @@ ZIPS = [
     (
         'an unknown method',
         lambda: claim(method=93),
-        "archive.zip: found the member 'events.csv' packed with an unknown method, expected a stored or deflated file",
+        (
+            "archive.zip: found the member 'events.csv' packed with an unknown method, "
+            "expected a stored or deflated file"
+        ),
     ),
     (
         'bzip2 of something else',
@@ -152,22 +159,34 @@ ZIPS = [
     (
         'password',
         lambda: claim(flags=1),
-        'archive.zip: events.csv cannot be read from this zip (*password*), expected a complete zip without password',
+        (
+            'archive.zip: events.csv cannot be read from this zip (*password*), '
+            'expected a complete zip without password'
+        ),
     ),
     (
         'strong encryption',
         lambda: claim(flags=65),
-        'archive.zip: events.csv cannot be read from this zip (strong encryption*), expected a complete zip without password',
+        (
+            'archive.zip: events.csv cannot be read from this zip (strong encryption*), '
+            'expected a complete zip without password'
+        ),
     ),
     (
         'AES',
         lambda: claim(flags=1, method=99),
-        "archive.zip: found the member 'events.csv' packed with an unknown method, expected a stored or deflated file",
+        (
+            "archive.zip: found the member 'events.csv' packed with an unknown method, "
+            "expected a stored or deflated file"
+        ),
     ),
     (
         'password on the properties',
         lambda: claim(P, flags=1),
-        'archive.zip: item_properties_part1.csv cannot be read from this zip (*password*), expected a complete zip without password',
+        (
+            'archive.zip: item_properties_part1.csv cannot be read from this zip (*password*), '
+            'expected a complete zip without password'
+        ),
     ),
     (
         'a version from the future',
@@ -190,37 +209,58 @@ ZIPS = [
     (
         '../',
         lambda: zipped(GOOD, '../'),
-        "archive.zip: found the member '../events.csv' with a path outside the zip, expected plain file names",
+        (
+            "archive.zip: found the member '../events.csv' with a path outside the zip, "
+            "expected plain file names"
+        ),
     ),
     (
         'a/../../',
         lambda: zipped(GOOD, 'a/../../'),
-        "archive.zip: found the member 'a/../../events.csv' with a path outside the zip, expected plain file names",
+        (
+            "archive.zip: found the member 'a/../../events.csv' with a path outside the zip, "
+            "expected plain file names"
+        ),
     ),
     (
         '..\\',
         lambda: zipped(GOOD, '..\\'),
-        "archive.zip: found the member '..*events.csv' with a path outside the zip, expected plain file names",
+        (
+            "archive.zip: found the member '..*events.csv' with a path outside the zip, "
+            "expected plain file names"
+        ),
     ),
     (
         'absolute',
         lambda: zipped(GOOD, '/etc/'),
-        "archive.zip: found the member '/etc/events.csv' with a path outside the zip, expected plain file names",
+        (
+            "archive.zip: found the member '/etc/events.csv' with a path outside the zip, "
+            "expected plain file names"
+        ),
     ),
     (
         'drive letter',
         lambda: zipped(GOOD, 'C:\\'),
-        "archive.zip: found the member 'C:*events.csv' with a path outside the zip, expected plain file names",
+        (
+            "archive.zip: found the member 'C:*events.csv' with a path outside the zip, "
+            "expected plain file names"
+        ),
     ),
     (
         'network share',
         lambda: zipped(GOOD, '\\\\host\\share\\'),
-        "archive.zip: found the member '*host*events.csv' with a path outside the zip, expected plain file names",
+        (
+            "archive.zip: found the member '*host*events.csv' with a path outside the zip, "
+            "expected plain file names"
+        ),
     ),
     (
         'another member leads outside',
         lambda: pack(*GOOD.items(), ('../../.bashrc', b'evil')),
-        "archive.zip: found the member '../../.bashrc' with a path outside the zip, expected plain file names",
+        (
+            "archive.zip: found the member '../../.bashrc' with a path outside the zip, "
+            "expected plain file names"
+        ),
     ),
     (
         'a link',
@@ -290,7 +330,10 @@ ZIPS = [
     (
         'members on top of each other',
         lambda: patch(zipped(GOOD, method=zipfile.ZIP_DEFLATED), P, central=[(*CENTRAL['offset'], 0)]),
-        'archive.zip: item_properties_part1.csv cannot be read from this zip (*), expected a complete zip without password',
+        (
+            'archive.zip: item_properties_part1.csv cannot be read from this zip (*), '
+            'expected a complete zip without password'
+        ),
     ),
     (
         'a member that begins after the end',
@@ -306,7 +349,10 @@ ZIPS = [
     (
         'a name of 60,000 letters',
         lambda: pack(*GOOD.items(), ('../' + 'a' * 60_000, b'')),
-        "archive.zip: found the member '../aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...' with a path outside the zip, expected plain file names",
+        (
+            "archive.zip: found the member '../aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...' "
+            "with a path outside the zip, expected plain file names"
+        ),
     ),
     # names
     (
@@ -338,7 +384,10 @@ ZIPS = [
     (
         'two names for one member',
         lambda: patch(zipped(GOOD), E, [(30, '<B', ord('E'))]),
-        'archive.zip: events.csv cannot be read from this zip (*differ*), expected a complete zip without password',
+        (
+            'archive.zip: events.csv cannot be read from this zip (*differ*), '
+            'expected a complete zip without password'
+        ),
     ),
     ('something before it', lambda: b'#!/bin/sh\n' * 100 + zipped(GOOD), True),
     ('a comment of 60 kB', lambda: good(comment=b'x' * 60_000), True),
@@ -543,7 +592,8 @@ def test_strange_paths(tmp_path, record):
     )
 
 
-# Other shapes of the same log: files in a folder, which of them is given ('' for the folder), and what is promised: how many events, or a message.
+# Other shapes of the same log: files in a folder, which of them is given ('' for the folder),
+# and what is promised: how many events, or a message.
 LAYOUT = "this version reads RetailRocket's layout: timestamp,visitorid,event,itemid"
 TABLE = pacsv.read_csv(io.BytesIO(GOOD[E]))
 
@@ -623,13 +673,19 @@ SHAPES = [
         'a gzip of a web page',
         {'events.csv.gz': gzip.compress(b'<html>\n')},
         'events.csv.gz',
-        f"events.csv.gz, line 1: found '<html>', expected the column timestamp; it looks like a web page, {LAYOUT}",
+        (
+            "events.csv.gz, line 1: found '<html>', "
+            f"expected the column timestamp; it looks like a web page, {LAYOUT}"
+        ),
     ),
     (
         'a tar.gz',
         {'shop.tar.gz': tar(**{E: GOOD[E]})},
         'shop.tar.gz',
-        'shop.tar.gz is no log, expected events.csv; it looks like a gzip of a tar: unpack it and give the folder',
+        (
+            'shop.tar.gz is no log, '
+            'expected events.csv; it looks like a gzip of a tar: unpack it and give the folder'
+        ),
     ),
     (
         'a tar.gz in a folder',
@@ -683,7 +739,10 @@ SHAPES = [
         'Parquet in seconds',
         {'events.parquet': parquet(timestamp=pa.array(TABLE['timestamp'].to_numpy() // 1000))},
         '',
-        "events.parquet, row 1, column timestamp: found '1430003600', expected milliseconds since 1970, these look like seconds",
+        (
+            "events.parquet, row 1, column timestamp: found '1430003600', "
+            "expected milliseconds since 1970, these look like seconds"
+        ),
     ),
     (
         'Parquet with float ids',
@@ -753,7 +812,10 @@ SHAPES = [
         'two shops',
         {'a/events.csv': GOOD[E], 'b/events.csv': GOOD[E]},
         '',
-        'shop holds a/events.csv and b/events.csv, expected one events.csv: give the folder of the one that is meant',
+        (
+            'shop holds a/events.csv and b/events.csv, '
+            'expected one events.csv: give the folder of the one that is meant'
+        ),
     ),
     (
         'two shops two folders down, one packed',
@@ -790,7 +852,10 @@ SHAPES = [
         'a zip of Windows packed with lzma',
         {'archive.zip': pack(*BACK, method=zipfile.ZIP_LZMA)},
         'archive.zip',
-        "archive.zip: found the member 'shop*events.csv' packed with lzma, expected a stored or deflated file",
+        (
+            "archive.zip: found the member 'shop*events.csv' packed with lzma, "
+            "expected a stored or deflated file"
+        ),
     ),
     ('a zip by another name', {'shop': pack(*GOOD.items())}, 'shop', 120),
     (
@@ -821,13 +886,19 @@ SHAPES = [
         'a link that was copied as text',
         {E: b'../plain/events.csv'},
         '',
-        "events.csv, line 1: found '../plain/events.csv', expected the column timestamp; it looks like a link that was copied as text, to ../plain/events.csv: copy that file itself",
+        (
+            "events.csv, line 1: found '../plain/events.csv', expected the column timestamp; "
+            "it looks like a link that was copied as text, to ../plain/events.csv: copy that file itself"
+        ),
     ),
     (
         'the tree itself',
         {C: GOOD[C], E: GOOD[E]},
         C,
-        "category_tree.csv, line 1: found 'categoryid,parentid', expected the column timestamp; it looks like RetailRocket's category tree: give the folder with events.csv",
+        (
+            "category_tree.csv, line 1: found 'categoryid,parentid', expected the column timestamp; "
+            "it looks like RetailRocket's category tree: give the folder with events.csv"
+        ),
     ),
     (
         'a database',
@@ -854,11 +925,17 @@ OTHERS = {  # data sets that everybody has on disk
     "YooChoose's clicks": b'1081,2015-06-02T18:10:43.430Z,507,0\n',
     "Diginetica's files": b'sessionId;userId;itemId;timeframe;eventdate\n1081;;507;65443430;2015-06-02\n',
     "session-rec's clicks": b'SessionId\tItemId\tTime\n1081\t507\t1433268643.43\n',
-    "OTTO's sessions": b'{"session": 1000, "events": [{"aid": 525, "ts": 1436161089324, "type": "clicks"}]}\n',
+    "OTTO's sessions": (
+        b'{"session": 1000, "events": [{"aid": 525, "ts": 1436161089324, "type": "clicks"}]}\n'
+    ),
     "Amazon's reviews": b'user_id,parent_asin,rating,timestamp\nAE1081,B0507,5.0,1433268643430\n',
-    "REES46's events": b'event_time,event_type,product_id,category_id,category_code,brand,price,user_id,user_session\n',
+    "REES46's events": (
+        b'event_time,event_type,product_id,category_id,category_code,brand,price,user_id,user_session\n'
+    ),
     "H&M's transactions": b't_dat,customer_id,article_id,price,sales_channel_id\n',
-    "Coveo's events": b'session_id_hash,event_type,product_action,product_skus_hash,server_timestamp_epoch_ms,hashed_url\n',
+    "Coveo's events": (
+        b'session_id_hash,event_type,product_action,product_skus_hash,server_timestamp_epoch_ms,hashed_url\n'
+    ),
 }
 
 
@@ -914,7 +991,8 @@ def test_another_data_set(tmp_path, what, how):
 
 
 def test_one_fingerprint(tmp_path):
-    "However a log is wrapped, it is the same log; a change of one byte or of what its events are called is another."
+    """However a log is wrapped, it is the same log;
+    a change of one byte or of what its events are called is another."""
     found = {}
     for name, content in {
         'plain/events.csv': GOOD[E],

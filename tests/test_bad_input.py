@@ -1,6 +1,7 @@
-"""Damaged and odd logs: each gives the promised `DataError` or the promised count, and never another exception."""
+"""Damaged and odd logs:
+each gives the promised `DataError` or the promised count, and never another exception."""
 
-import io, re, zipfile
+import io, zipfile
 from fnmatch import fnmatchcase
 import numpy as np, pytest
 from recsys_nb.data import DataError, EVENTS, read_categories, read_log
@@ -9,11 +10,15 @@ from recsys_nb.protocol import is_repeat, make_protocols, published_baselines, p
 
 T0, HOUR, DAY = 1_430_000_000_000, 3_600_000, 86_400_000
 HEADER = 'timestamp,visitorid,event,itemid,transactionid'
-ROWS = [
-    f'{T0 + day * DAY + v * HOUR},{v},{"transaction" if (day + v) % 5 == 0 else "view"},{10 + day % 4},{4000 + day if (day + v) % 5 == 0 else ""}'
-    for day in range(40)
-    for v in (1, 2, 3)
-]
+
+
+def good_row(day, visitor):
+    "A visitor's event of a day: every fifth one is a purchase."
+    kind, order = ('transaction', 4000 + day) if (day + visitor) % 5 == 0 else ('view', '')
+    return f'{T0 + day * DAY + visitor * HOUR},{visitor},{kind},{10 + day % 4},{order}'
+
+
+ROWS = [good_row(day, visitor) for day in range(40) for visitor in (1, 2, 3)]
 PROPERTIES = ['timestamp,itemid,property,value'] + [
     f'{T0},{i},{p},{x}' for i in range(10, 14) for p, x in (('categoryid', i - 5), ('790', 'n552.000'))
 ]
@@ -69,7 +74,7 @@ def cell(column, value, line=3, name=E):
 
 
 def columns(f):
-    return text(lambda t: '\n'.join(','.join(f(l.split(','))) for l in t.splitlines()) + '\n')
+    return text(lambda t: '\n'.join(','.join(f(line.split(','))) for line in t.splitlines()) + '\n')
 
 
 def each_cell(column, f):  # of every data row of events.csv
@@ -80,7 +85,7 @@ def each_cell(column, f):  # of every data row of events.csv
                 [HEADER]
                 + [
                     ','.join(f(c) if j == i else c for j, c in enumerate(r))
-                    for r in (l.split(',') for l in t.splitlines()[1:])
+                    for r in (line.split(',') for line in t.splitlines()[1:])
                 ]
             )
             + '\n'
@@ -107,7 +112,8 @@ def flip(name, method=zipfile.ZIP_STORED):
     return f
 
 
-# name, damage, and what is promised: the whole message of the `DataError` (* for any text), or a part of the facts of `study` below.
+# name, damage, and what is promised: the whole message of the `DataError` (* for any text),
+# or a part of the facts of `study` below.
 CASES = [
     (
         'untouched',
@@ -139,7 +145,11 @@ CASES = [
     (
         'capital letters',
         sub('timestamp', 'Timestamp'),
-        "events.csv, line 1: found 'Timestamp,visitorid,event,itemid,tran...', expected the column timestamp; it looks like RetailRocket's events: call it events.csv and write its header as timestamp,visitorid,event,itemid",
+        (
+            "events.csv, line 1: found 'Timestamp,visitorid,event,itemid,tran...', "
+            "expected the column timestamp; it looks like RetailRocket's events: "
+            "call it events.csv and write its header as timestamp,visitorid,event,itemid"
+        ),
     ),
     (
         'semicolons',
@@ -159,7 +169,10 @@ CASES = [
     (
         'empty file',
         change(lambda b: b''),
-        "events.csv, line 1: found 'an empty file', expected a header with timestamp, visitorid, event, itemid",
+        (
+            "events.csv, line 1: found 'an empty file', "
+            "expected a header with timestamp, visitorid, event, itemid"
+        ),
     ),
     (
         'header only',
@@ -209,17 +222,26 @@ CASES = [
     (
         'BOM twice',
         change(lambda b: b'\xef\xbb\xbf' * 2 + b),
-        "events.csv, line 1: found '\\ufefftimestamp,visitorid,event,itemid,tra...', expected the column timestamp",
+        (
+            "events.csv, line 1: found '\\ufefftimestamp,visitorid,event,itemid,tra...', "
+            "expected the column timestamp"
+        ),
     ),
     (
         'BOM and nothing else',
         change(lambda b: b'\xef\xbb\xbf'),
-        "events.csv, line 1: found 'an empty file', expected a header with timestamp, visitorid, event, itemid",
+        (
+            "events.csv, line 1: found 'an empty file', "
+            "expected a header with timestamp, visitorid, event, itemid"
+        ),
     ),
     (
         'line breaks and nothing else',
         change(lambda b: b'\n\r\n\r' * 9),
-        "events.csv, line 1: found 'an empty file', expected a header with timestamp, visitorid, event, itemid",
+        (
+            "events.csv, line 1: found 'an empty file', "
+            "expected a header with timestamp, visitorid, event, itemid"
+        ),
     ),
     ('empty lines before the header', change(lambda b: b'\n\n' + b), dict(events=120)),
     (
@@ -250,17 +272,26 @@ CASES = [
     (
         'a web page',
         change(lambda b: b'<!DOCTYPE html>\n<html><script>alert(1)</script></html>\n'),
-        "events.csv, line 1: found '<!DOCTYPE html>', expected the column timestamp; it looks like a web page, this version reads RetailRocket's layout: timestamp,visitorid,event,itemid",
+        (
+            "events.csv, line 1: found '<!DOCTYPE html>', expected the column timestamp; it looks "
+            "like a web page, this version reads RetailRocket's layout: timestamp,visitorid,event,itemid"
+        ),
     ),
     (
         'JSON',
         change(lambda b: b'[{"timestamp": 1}]'),
-        "events.csv, line 1: found '[[]{\"timestamp\": 1}]', expected the column timestamp; it looks like JSON, this version reads RetailRocket's layout: timestamp,visitorid,event,itemid",
+        (
+            "events.csv, line 1: found '[[]{\"timestamp\": 1}]', expected the column timestamp; it "
+            "looks like JSON, this version reads RetailRocket's layout: timestamp,visitorid,event,itemid"
+        ),
     ),
     (
         'a zip by the name of events.csv',
         lambda files: files | {E: zipped(files)},
-        "events.csv, line 1: found 'PK*', expected the column timestamp; it looks like a zip: call it what it is",
+        (
+            "events.csv, line 1: found 'PK*', "
+            "expected the column timestamp; it looks like a zip: call it what it is"
+        ),
     ),
     (
         'only NUL bytes',
@@ -296,33 +327,51 @@ CASES = [
     (
         'number over 64 bits',
         cell('itemid', '9' * 20),
-        "events.csv, line 3, column itemid: found '99999999999999999999', expected an integer of at most 64 bits",
+        (
+            "events.csv, line 3, column itemid: found '99999999999999999999', "
+            "expected an integer of at most 64 bits"
+        ),
     ),
     ('huge id that fits', cell('visitorid', str(2**63 - 1)), dict(events=120, visitors=4)),
     (
         'negative timestamp',
         cell('timestamp', '-1'),
-        "events.csv, line 3, column timestamp: found '-1', expected milliseconds since 1970, between the years 2000 and 2100",
+        (
+            "events.csv, line 3, column timestamp: found '-1', "
+            "expected milliseconds since 1970, between the years 2000 and 2100"
+        ),
     ),
     (
         'absurd timestamp',
         cell('timestamp', '99999999999999999'),
-        "events.csv, line 3, column timestamp: found '99999999999999999', expected milliseconds since 1970, between the years 2000 and 2100",
+        (
+            "events.csv, line 3, column timestamp: found '99999999999999999', "
+            "expected milliseconds since 1970, between the years 2000 and 2100"
+        ),
     ),
     (
         'seconds',
         each_cell('timestamp', lambda c: c[:-3]),
-        "events.csv, line 2, column timestamp: found '1430003600', expected milliseconds since 1970, these look like seconds",
+        (
+            "events.csv, line 2, column timestamp: found '1430003600', "
+            "expected milliseconds since 1970, these look like seconds"
+        ),
     ),
     (
         'one row in seconds',
         cell('timestamp', '1430003600', 50),
-        "events.csv, line 50, column timestamp: found '1430003600', expected milliseconds since 1970, these look like seconds",
+        (
+            "events.csv, line 50, column timestamp: found '1430003600', "
+            "expected milliseconds since 1970, these look like seconds"
+        ),
     ),
     (
         'microseconds',
         each_cell('timestamp', lambda c: c + '000'),
-        "events.csv, line 2, column timestamp: found '1430003600000000', expected milliseconds since 1970, these look like microseconds",
+        (
+            "events.csv, line 2, column timestamp: found '1430003600000000', "
+            "expected milliseconds since 1970, these look like microseconds"
+        ),
     ),
     (
         'too few columns',
@@ -410,12 +459,18 @@ CASES = [
     (
         'two to the 63',
         cell('visitorid', str(2**63)),
-        "events.csv, line 3, column visitorid: found '9223372036854775808', expected an integer of at most 64 bits",
+        (
+            "events.csv, line 3, column visitorid: found '9223372036854775808', "
+            "expected an integer of at most 64 bits"
+        ),
     ),
     (
         '100,000 digits',
         cell('visitorid', '9' * 100_000),
-        "events.csv, line 3, column visitorid: found '9999999999999999999999999999999999999...', expected an integer of at most 64 bits",
+        (
+            "events.csv, line 3, column visitorid: found '9999999999999999999999999999999999999...', "
+            "expected an integer of at most 64 bits"
+        ),
     ),
     (
         'a formula in a number',
@@ -440,12 +495,18 @@ CASES = [
     (
         'the last millisecond of 1999',
         cell('timestamp', str(946_684_800_000 - 1)),
-        "events.csv, line 3, column timestamp: found '946684799999', expected milliseconds since 1970, between the years 2000 and 2100",
+        (
+            "events.csv, line 3, column timestamp: found '946684799999', "
+            "expected milliseconds since 1970, between the years 2000 and 2100"
+        ),
     ),
     (
         'the year 2100',
         cell('timestamp', str(4_102_444_800_000)),
-        "events.csv, line 3, column timestamp: found '4102444800000', expected milliseconds since 1970, between the years 2000 and 2100",
+        (
+            "events.csv, line 3, column timestamp: found '4102444800000', "
+            "expected milliseconds since 1970, between the years 2000 and 2100"
+        ),
     ),
     (
         'the last wrong row of many',
@@ -460,7 +521,10 @@ CASES = [
     (
         'a wrong row after empty lines',
         text(lambda t: t.replace('\n', '\n\n') + '1,1,view,1,1'),
-        "events.csv, line 243, column timestamp: found '1', expected milliseconds since 1970, between the years 2000 and 2100",
+        (
+            "events.csv, line 243, column timestamp: found '1', "
+            "expected milliseconds since 1970, between the years 2000 and 2100"
+        ),
     ),
     (
         'two wrong rows',
@@ -564,12 +628,20 @@ CASES = [
     (
         'many unknown events',
         add(*(f'{LAST},1,e{i},10,' for i in range(300))),
-        "events.csv: found 'e0, e1, e2, *...', expected events of the types view, addtocart, transaction: 300 of 420 rows have others, say what each is with --events \"e0=...,e1=...,e2=...\" (none leaves its rows out)",
+        (
+            "events.csv: found 'e0, e1, e2, *...', "
+            "expected events of the types view, addtocart, transaction: 300 of 420 rows have others, "
+            "say what each is with --events \"e0=...,e1=...,e2=...\" (none leaves its rows out)"
+        ),
     ),
     (
         'only unknown events',
         each_cell('event', lambda c: 'click'),
-        "events.csv: found 'click', expected events of the types view, addtocart, transaction: 120 of 120 rows have others, say what each is with --events \"click=view\" (none leaves its rows out)",
+        (
+            "events.csv: found 'click', "
+            "expected events of the types view, addtocart, transaction: 120 of 120 rows have others, "
+            "say what each is with --events \"click=view\" (none leaves its rows out)"
+        ),
     ),
     (
         'names of another shop',
@@ -595,12 +667,20 @@ CASES = [
             *(r.replace('transaction', 'buy') for r in ROWS[90:105]),
             *(r.replace('transaction', 'order') for r in ROWS[105:]),
         ),
-        "events.csv: found 'buy, order', expected events of the types view, addtocart, transaction: 6 of 120 rows have others, say what each is with --events \"buy=transaction,order=transaction\" (none leaves its rows out)",
+        (
+            "events.csv: found 'buy, order', "
+            "expected events of the types view, addtocart, transaction: 6 of 120 rows have others, say "
+            "what each is with --events \"buy=transaction,order=transaction\" (none leaves its rows out)"
+        ),
     ),
     (
         'too many names that nobody knows',
         only(*(r.replace('view', 'hover') if i % 10 == 1 else r for i, r in enumerate(ROWS))),
-        "events.csv: found 'hover', expected events of the types view, addtocart, transaction: 12 of 120 rows have others, say what each is with --events \"hover=...\" (none leaves its rows out)",
+        (
+            "events.csv: found 'hover', "
+            "expected events of the types view, addtocart, transaction: 12 of 120 rows have others, "
+            "say what each is with --events \"hover=...\" (none leaves its rows out)"
+        ),
     ),
     (
         'as many as strays',
@@ -706,7 +786,9 @@ CASES = [
     (
         'line breaks of all kinds',
         text(
-            lambda t: ''.join(l + ('\n', '\r\n', '\r', '\r\r\n')[i % 4] for i, l in enumerate(t.splitlines()))
+            lambda t: ''.join(
+                line + ('\n', '\r\n', '\r', '\r\r\n')[i % 4] for i, line in enumerate(t.splitlines())
+            )
         ),
         dict(rows=120, events=120, test=22),
     ),
@@ -719,12 +801,19 @@ CASES = [
     (
         'every event has a name of its own',
         each_cell('event', lambda c, n=iter(range(10**6)): f'view{next(n)}'),
-        "events.csv: found 'view0, view1, view2, view3, view4, vi...', expected events of the types view, addtocart, transaction: 120 of 120 rows have others, say what each is with --events \"view0=...,view1=...,view2=...\" (none leaves its rows out)",
+        (
+            "events.csv: found 'view0, view1, view2, view3, view4, vi...', "
+            "expected events of the types view, addtocart, transaction: 120 of 120 rows have others, "
+            "say what each is with --events \"view0=...,view1=...,view2=...\" (none leaves its rows out)"
+        ),
     ),
     (
         'everything at one time',
         each_cell('timestamp', lambda c: str(T0)),
-        'the log spans 0.0 days, expected more than test_days + valid_days = 14: no event is left to train on',
+        (
+            'the log spans 0.0 days, '
+            'expected more than test_days + valid_days = 14: no event is left to train on'
+        ),
     ),
     (
         'from 2000 to 2099',
@@ -742,12 +831,18 @@ CASES = [
     (
         'one event',
         only(ROWS[0]),
-        'the log spans 0.0 days, expected more than test_days + valid_days = 14: no event is left to train on',
+        (
+            'the log spans 0.0 days, '
+            'expected more than test_days + valid_days = 14: no event is left to train on'
+        ),
     ),
     (
         'too short for the windows',
         only(*ROWS[:39]),
-        'the log spans 12.1 days, expected more than test_days + valid_days = 14: no event is left to train on',
+        (
+            'the log spans 12.1 days, '
+            'expected more than test_days + valid_days = 14: no event is left to train on'
+        ),
     ),
     (
         'every item is rare',
@@ -839,7 +934,10 @@ CASES = [
     (
         'empty properties',
         change(lambda b: b'', P),
-        "item_properties_part1.csv, line 1: found 'an empty file', expected a header with timestamp, itemid, property, value",
+        (
+            "item_properties_part1.csv, line 1: found 'an empty file', "
+            "expected a header with timestamp, itemid, property, value"
+        ),
     ),
     (
         'non-numeric category',
@@ -859,7 +957,10 @@ CASES = [
     (
         'properties in seconds',
         sub(f'{T0},', f'{T0 // 1000},', P),
-        "item_properties_part1.csv, line 2, column timestamp: found '1430000000', expected milliseconds since 1970, these look like seconds",
+        (
+            "item_properties_part1.csv, line 2, column timestamp: found '1430000000', "
+            "expected milliseconds since 1970, these look like seconds"
+        ),
     ),
     (
         'too few columns in properties',
@@ -886,7 +987,10 @@ CASES = [
     (
         'semicolons in properties',
         sub(',', ';', P),
-        "item_properties_part1.csv, line 1: found 'columns separated by semicolons', expected columns separated by commas",
+        (
+            "item_properties_part1.csv, line 1: found 'columns separated by semicolons', "
+            "expected columns separated by commas"
+        ),
     ),
     (
         'no values in properties',
@@ -942,12 +1046,18 @@ CASES = [
     (
         'a category of 19 digits',
         cell('value', '1' * 19, 4, P),
-        "item_properties_part1.csv, line 4, column value: found '1111111111111111111', expected a category number of at most 18 digits",
+        (
+            "item_properties_part1.csv, line 4, column value: found '1111111111111111111', "
+            "expected a category number of at most 18 digits"
+        ),
     ),
     (
         'a category of 100,000 digits',
         cell('value', '1' * 100_000, 4, P),
-        "item_properties_part1.csv, line 4, column value: found '1111111111111111111111111111111111111...', expected a category number of at most 18 digits",
+        (
+            "item_properties_part1.csv, line 4, column value: found "
+            "'1111111111111111111111111111111111111...', expected a category number of at most 18 digits"
+        ),
     ),
     (
         'a space before a category',
@@ -988,7 +1098,10 @@ CASES = [
     (
         'a negative item of a category',
         cell('itemid', '-1', 2, P),
-        "item_properties_part1.csv, line 2, column itemid: found '-1', expected a number that is not negative",
+        (
+            "item_properties_part1.csv, line 2, column itemid: found '-1', "
+            "expected a number that is not negative"
+        ),
     ),
     (
         'an empty time in properties',
@@ -1003,13 +1116,19 @@ CASES = [
     (
         '10 MB in a value',
         cell('value', 'n' * 10_000_000, 3, P),
-        "item_properties_part1.csv, line 3: found '8,388,608 bytes or more', expected rows of at most 4,194,304 bytes",
+        (
+            "item_properties_part1.csv, line 3: found '8,388,608 bytes or more', "
+            "expected rows of at most 4,194,304 bytes"
+        ),
     ),
     ('3 MB in a value', cell('value', 'n' * 3_000_000, 3, P), dict(roots={3, 8})),
     (
         '10 MB in a property',
         cell('property', 'n' * 10_000_000, 9, P),
-        "item_properties_part1.csv, line 9: found '8,388,608 bytes or more', expected rows of at most 4,194,304 bytes",
+        (
+            "item_properties_part1.csv, line 9: found '8,388,608 bytes or more', "
+            "expected rows of at most 4,194,304 bytes"
+        ),
     ),
     (
         'a wrong category after 100,000 other rows',
@@ -1061,7 +1180,10 @@ CASES = [
     (
         'a category over 64 bits in the tree',
         cell('parentid', '9' * 25, 3, C),
-        "category_tree.csv, line 3, column parentid: found '9999999999999999999999999', expected an integer of at most 64 bits",
+        (
+            "category_tree.csv, line 3, column parentid: found '9999999999999999999999999', "
+            "expected an integer of at most 64 bits"
+        ),
     ),
     (
         'an empty category in the tree',
@@ -1116,12 +1238,18 @@ CASES = [
     (
         'a script in the tree',
         cell('parentid', '<script>alert(1)</script>', 2, C),
-        "category_tree.csv, line 2, column parentid: found '<script>alert(1)</script>', expected a category number",
+        (
+            "category_tree.csv, line 2, column parentid: found '<script>alert(1)</script>', "
+            "expected a category number"
+        ),
     ),
     (
         '10 MB in the tree',
         cell('parentid', '1' * 10_000_000, 4, C),
-        "category_tree.csv, line 4: found '8,388,608 bytes or more', expected rows of at most 4,194,304 bytes",
+        (
+            "category_tree.csv, line 4: found '8,388,608 bytes or more', "
+            "expected rows of at most 4,194,304 bytes"
+        ),
     ),
     (
         'a stray quote in the tree',

@@ -1,4 +1,5 @@
-"Kill the runner, a kernel or both, at many moments: the next run finishes, and its numbers are those of a run that was never killed."
+"""Kill the runner, a kernel or both, at many moments:
+the next run finishes, and its numbers are those of a run that was never killed."""
 
 import json
 import shutil
@@ -7,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from studies import (
-    BIN,
     KILLED,
     ROOT,
     different,
@@ -20,13 +20,20 @@ from studies import (
 )
 
 NOTEBOOKS = ('10_baselines', '11_als', '12_sasrec', '30_comparison')
-DRIVER = '''from recsys_nb import study
-study.PROFILES['tiny'] = {'*': dict(data='simulated:tiny', trials=2, tune_queries=300, epochs=2), '12_sasrec': dict(published=False)}
-study.main()'''
+PROFILES = '''[tiny."*"]
+data = "simulated:tiny"
+trials = 2
+tune_queries = 300
+epochs = 2
+
+[tiny.12_sasrec]
+published = false
+'''
 
 
 def run(folder, *arguments, crash=None, temporary=None):
     "The command, on few and quick notebooks."
+    (folder / 'nbs' / 'profiles.toml').write_text(PROFILES)
     env = dict(
         PYTHONPATH=f'{Path(__file__).parent / "crashes"}:{ROOT}', CRASH=json.dumps(crash) if crash else ''
     )
@@ -41,13 +48,13 @@ def run(folder, *arguments, crash=None, temporary=None):
         '--study',
         'whole',
         *arguments,
-        program=(str(BIN / 'python'), '-c', DRIVER),
         env=env,
     )
 
 
 def cell(name, words):
-    "The event in which the runner notes that a cell starts, and the file that it notes it in: one note at the start, two a cell."
+    """The event in which the runner notes that a cell starts, and the file that it notes it in:
+    one note at the start, two a cell."""
     cells = json.loads((ROOT / 'nbs' / f'{name}.ipynb').read_text())['cells']
     position = (
         next(
@@ -64,10 +71,13 @@ def cell(name, words):
 
 def points():
     "(notebook, who is killed, at which event)."
-    at = lambda who, when, match, number=1, delay=0: dict(
-        who=who, when=when, match=match + '$', number=number, delay=delay
-    )
-    in_cell = lambda name, words, who, delay: cell(name, words) | dict(who=who, delay=delay)
+
+    def at(who, when, match, number=1, delay=0):
+        return dict(who=who, when=when, match=match + '$', number=number, delay=delay)
+
+    def in_cell(name, words, who, delay):
+        return cell(name, words) | dict(who=who, delay=delay)
+
     baselines = [
         at('group', 'before', 'manifest.json'),
         at('group', 'half', 'manifest.json'),

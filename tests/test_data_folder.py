@@ -1,4 +1,5 @@
-"The data folder on bad days: a full disk, no permission, damaged and planted files; and text of a log that would like to be code."
+"""The data folder on bad days: a full disk, no permission, damaged and planted files;
+and text of a log that would like to be code."""
 
 import os
 import pickle
@@ -24,7 +25,7 @@ import pytest
 
 from recsys_nb.data import DataError, read_categories, read_log
 from recsys_nb.files import write_parquet
-from recsys_nb.shop import open_data
+from recsys_nb.sources import open_data
 from test_bad_input import E, GOOD, P, T0, flip
 from watch import watched
 
@@ -97,7 +98,8 @@ def small_disk(tmp_path):
 
 @pytest.mark.parametrize('pages', [0, 1])
 def test_full_disk(small_disk, shop, record, pages):
-    "The cache lies on a disk with no room, or with room for its first file: the log is read, nothing half-written stays."
+    """The cache lies on a disk with no room, or with room for its first file:
+    the log is read, nothing half-written stays."""
     (small_disk / 'filler').write_bytes(b'x' * ((64 << 10) - pages * 4096))
     expected = truth(shop)
     cache = small_disk / 'cache'
@@ -172,7 +174,7 @@ def test_no_room_and_no_permission(tmp_path, shop, record):
 import sys, os
 from pathlib import Path
 from recsys_nb.data import read_log, DataError
-from recsys_nb.shop import load_log
+from recsys_nb.sources import load_log
 folder = Path(sys.argv[1])
 print(len(read_log(folder/'shop', folder/'cache')[0]))
 os.chdir(folder)
@@ -337,7 +339,8 @@ def test_planted_pickles(tmp_path, shop, evil, record):
 
 
 def test_damaged_cache(tmp_path, shop, record):
-    "Truncated, garbage, another schema, another log, the right shape with other numbers: made again, never trusted."
+    """Truncated, garbage, another schema, another log, the right shape with other numbers:
+    made again, never trusted."""
     expected, cache, spare = truth(shop), tmp_path / 'cache', tmp_path / 'spare'
     log, categories = kept(shop, cache)
     other = tmp_path / 'other'
@@ -393,7 +396,8 @@ def test_damaged_cache(tmp_path, shop, record):
 
 @pytest.mark.parametrize('flips', [40, pytest.param(3000, marks=pytest.mark.torture)])
 def test_flipped_bits_in_the_cache(tmp_path, shop, record, flips):
-    "One bit anywhere: the same log comes out, from the cache where the bit does not matter, anew where it does."
+    """One bit anywhere:
+    the same log comes out, from the cache where the bit does not matter, anew where it does."""
     expected, cache, draw = truth(shop), tmp_path / 'cache', random.Random(1)
     made_again = 0
     for path in kept(shop, cache):
@@ -500,8 +504,12 @@ EVIL = [
 MANY = 700  # ordinary rows, so that the others are strays
 
 
+def quote(text):
+    "As a field of a CSV file."
+    return '"' + text.replace('"', '""') + '"'
+
+
 def evil_log(path):
-    quote = lambda t: '"' + t.replace('"', '""') + '"'
     rows = [f'{T0 + i},{i},{quote(t)},10,{quote(t)}' for i, t in enumerate(EVIL)] + [
         f'{T0},1,transaction,10,{quote(t)}' for t in EVIL
     ]
@@ -515,8 +523,6 @@ def evil_log(path):
 
 def test_evil_text_page(tmp_path, shop, record):
     "The page of 00_data for a log with code in every field of text: all of it is shown as text."
-    from recsys_nb.report import write_page
-
     evil_log(shop)
     log, report = read_log(shop, tmp_path / 'cache')
     assert (
@@ -551,11 +557,14 @@ def test_evil_text_page(tmp_path, shop, record):
 
 
 def test_nothing_unpickles(record):
-    "What the library could load as code, it does not: no pickle, no array of objects, no checkpoint with more than numbers, no evaluated text."
+    """What the library could load as code, it does not:
+    no pickle, no array of objects, no checkpoint with more than numbers, no evaluated text."""
     bad = re.compile(
-        r'\b(import|from) (pickle|dill|joblib|shelve|marshal)\b|read_pickle|allow_pickle=True|weights_only=False|torch\.load\((?!.*weights_only=True)|yaml\.(unsafe_)?load\(|(?<![\w.])(eval|exec)\('
+        r'\b(import|from) (pickle|dill|joblib|shelve|marshal)\b|read_pickle|allow_pickle=True|'
+        r'weights_only=False|torch\.load\((?!.*weights_only=True)|yaml\.(unsafe_)?load\(|(?<![\w.])(eval|exec)\('
     )
-    ours = 'eval(python_of(rule)'  # a rule between parameters, from the cells of a notebook that runs next anyway
+    # a rule between parameters, from the cells of a notebook that runs next anyway
+    ours = 'eval(python_of(rule)'
     found = [
         f'{p.name}: {line.strip()}'
         for p in sorted((ROOT / 'recsys_nb').glob('*.py'))

@@ -1,4 +1,5 @@
-"The demo: its answers, the app on 127.0.0.1, a browser in front of it, JupyterLab around it, intruders, and fifty clients at once."
+"""The demo: its answers, the app on 127.0.0.1, a browser in front of it,
+JupyterLab around it, intruders, and fifty clients at once."""
 
 import asyncio
 import http.client
@@ -21,12 +22,31 @@ import pandas as pd
 import pytest
 
 from recsys_nb.comparison import harmless
-from recsys_nb.demo import ADDED, LARGEST, Shopper, answer, demo_state, example_visitors, find_items, launch_app, launch_demo, load_demo, make_demo, page_html, page_parts, parse_visitor, recommend_for, study_vocabulary, time_demo, visitor_rows
+from recsys_nb.demo import (
+    ADDED,
+    LARGEST,
+    Shopper,
+    answer,
+    demo_state,
+    example_visitors,
+    find_items,
+    launch_app,
+    launch_demo,
+    load_demo,
+    make_demo,
+    page_html,
+    page_parts,
+    parse_visitor,
+    recommend_for,
+    study_vocabulary,
+    time_demo,
+    visitor_rows,
+)
 from recsys_nb.metrics import write_result
-from recsys_nb.protocol import encode, make_protocols
+from recsys_nb.protocol import make_protocols
 from recsys_nb.qualitative import SMALL, load_models
 from recsys_nb.sasrec import SASRec
-from recsys_nb.shop import load_log
+from recsys_nb.sources import load_log
 
 ROOT = Path(__file__).parent.parent
 DATA = 'simulated:tiny'
@@ -260,9 +280,11 @@ def test_the_report_shows_the_same_lists(state):
         ''.join(page_parts(state, shopper, 'SASRec', 'ALS')),
     )
     assert '<button' not in twin and '<script' not in twin
-    words = lambda html: re.sub(
-        r'\s+', ' ', re.sub(r'<style>.*?</style>|<button[^>]*chip.*?</button>|<[^>]+>|\d+ ms', ' ', html)
-    )
+
+    def words(html):
+        text = re.sub(r'<style>.*?</style>|<button[^>]*chip.*?</button>|<[^>]+>|\d+ ms', ' ', html)
+        return re.sub(r'\s+', ' ', text)
+
     assert words(live) in words(twin)
 
 
@@ -320,7 +342,8 @@ def test_answers_through_the_client(state, server):
 
 
 def test_listens_on_this_machine_only(process, server, record):
-    "Though the environment asks gradio for a public share, every address, all files, a tool server and a proxy."
+    """Though the environment asks gradio for a public share,
+    every address, all files, a tool server and a proxy."""
     import psutil
 
     own = psutil.Process(process.pid)
@@ -466,7 +489,10 @@ def test_takes_no_files(server, record):
 def test_nonsense_is_refused_and_the_server_goes_on(state, server, record):
     join, call, run = '/gradio_api/queue/join', '/gradio_api/call/recommend', '/gradio_api/run/predict'
     of = dict(session_hash='nonsense')
-    as_json = lambda x: json.dumps(x).encode()
+
+    def as_json(x):
+        return json.dumps(x).encode()
+
     large = as_json(dict(data=['x' * 1_000_000, 'SASRec']))
     tried = {
         '1 MB in the text': (call, large, {}),
@@ -571,7 +597,8 @@ def test_clicks_are_checked_again(state, server, record):
 
 
 def test_requests_waiting_are_limited(record):
-    "A model that does not answer: who comes when 128 wait is told so, and all who wait are answered in the end."
+    """A model that does not answer:
+    who comes when 128 wait is told so, and all who wait are answered in the end."""
 
     class Stuck:
         def recommend(self, histories, k):
@@ -606,7 +633,8 @@ def test_requests_waiting_are_limited(record):
 
 
 def test_csv_files_hold_no_formula(tmp_path, record):
-    "No visitor's or item's text reaches a CSV file; the names of models do, and a hostile one is refused or disarmed."
+    """No visitor's or item's text reaches a CSV file;
+    the names of models do, and a hostile one is refused or disarmed."""
     for name in (FORMULA, '+1', '-1', '@SUM(1)', '\t=1', '../../x', IMAGE):
         with pytest.raises(ValueError, match='expected letters'):
             write_result(tmp_path, name, None, {}, {}, {}, [])
@@ -673,7 +701,9 @@ async def hold(server, clients, seconds, visitors, models):
 def test_load(state, process, server, clients, warm, seconds, record):
     import psutil
 
-    memory = lambda: psutil.Process(process.pid).memory_info().rss
+    def memory():
+        return psutil.Process(process.pid).memory_info().rss
+
     models = list(state.models)
     asyncio.run(hold(server, clients, warm, state.visitors, models))
     before = memory()
@@ -1018,9 +1048,12 @@ def test_inline_in_jupyterlab(lab, visit):
     frame = page.frame_locator('iframe.recsys-nb-demo')
     frame.locator('.list li').first.wait_for(timeout=WAIT)
     said = frame.locator('p.message[role=status]')
-    fits = lambda: frame.locator('html').evaluate(
-        'e => [e.scrollHeight - e.clientHeight, e.scrollWidth - e.clientWidth]'
-    )
+
+    def fits():
+        return frame.locator('html').evaluate(
+            'e => [e.scrollHeight - e.clientHeight, e.scrollWidth - e.clientWidth]'
+        )
+
     for _ in range(40):
         if fits() == [0, 0]:
             break

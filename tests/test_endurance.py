@@ -13,12 +13,15 @@ from pathlib import Path
 import psutil
 from rich.console import Console
 from recsys_nb.study import run_study
-root, times, only, profiles = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3].split(','), json.loads(sys.argv[4])
+root = Path(sys.argv[1])
+times = int(sys.argv[2])
+asked = dict(only=sys.argv[3].split(','), root=root, profiles=json.loads(sys.argv[4]))
 me = psutil.Process()
 for i in range(times):
-    code = run_study(study=f's{i}', profile='tiny', only=only, root=root, profiles=profiles, console=Console(file=io.StringIO()))
+    code = run_study(study=f's{i}', profile='tiny', console=Console(file=io.StringIO()), **asked)
     gc.collect()
-    print(json.dumps(dict(code=code, mb=me.memory_info().rss / 1e6, files=me.num_fds(), threads=me.num_threads(), children=len(me.children(recursive=True)))), flush=True)
+    found = dict(code=code, mb=me.memory_info().rss / 1e6, files=me.num_fds(), threads=me.num_threads())
+    print(json.dumps(found | dict(children=len(me.children(recursive=True)))), flush=True)
 '''
 
 

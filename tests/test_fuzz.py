@@ -1,4 +1,5 @@
-"""Mutations of a valid archive that nobody thought of: each ends in a log that a second, simple reader agrees with, or in one `DataError` sentence.
+"""Mutations of a valid archive that nobody thought of:
+each ends in a log that a second, simple reader agrees with, or in one `DataError` sentence.
 
 The sample is the same on every run. `make torture` tries thousands."""
 
@@ -204,7 +205,8 @@ def number(text):
 
 
 def simple_log(b):
-    "The log again, row by row in plain Python: rows as (timestamp, visitorid, event, itemid), and what was dropped."
+    """The log again, row by row in plain Python:
+    rows as (timestamp, visitorid, event, itemid), and what was dropped."""
     rows = [r for r in csv.reader(io.StringIO(b.decode('utf-8-sig'), newline='')) if r]
     header, rows = rows[0], rows[1:]
     at = [header.index(c) for c in HEADER.split(',') if c in header]

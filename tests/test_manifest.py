@@ -1,4 +1,5 @@
-"A study that was made elsewhere, by another version, from other events, or by somebody who means harm; and the same numbers again."
+"""A study that was made elsewhere, by another version, from other events, or by somebody who means harm;
+and the same numbers again."""
 
 import copy
 import json
@@ -203,7 +204,8 @@ OTHER = 'simulated:visitors=300,items=40,days=28'
 
 
 def test_other_events_run_all_again(mine, record):
-    "The same name with other events: nothing is skipped, and nothing of the first events is left in a result."
+    """The same name with other events:
+    nothing is skipped, and nothing of the first events is left in a result."""
     code, told = here(mine, '30_comparison', data=OTHER, replace=True)
     assert code == 0 and 'skipped' not in told and told.count('changed: the events') == len(MODELS) + 1, told
     for path in (mine / 'reports' / 'toy').glob('results/*/metrics.json'):
@@ -213,7 +215,8 @@ def test_other_events_run_all_again(mine, record):
 
 @pytest.mark.torture
 def test_a_comparison_of_other_events_is_out_of_date(mine, record):
-    "Where only a model is run on other events, the comparison says so and keeps its own numbers; the next one compares only what is new."
+    """Where only a model is run on other events, the comparison says so and keeps its own numbers;
+    the next one compares only what is new."""
     before = (mine / 'reports' / 'toy' / 'comparison.csv').read_bytes()
     assert here(mine, '10_baselines', data=OTHER, replace=True)[0] == 0
     assert (mine / 'reports' / 'toy' / 'comparison.csv').read_bytes() == before
@@ -267,7 +270,8 @@ def test_results_of_a_notebook_that_is_gone_are_gone(mine, record):
 
 
 def test_what_somebody_put_beside_results_stays(mine):
-    "Where a notebook is gone, its files go, and logs that no list of files names; a folder with something else in it is named."
+    """Where a notebook is gone, its files go, and logs that no list of files names;
+    a folder with something else in it is named."""
     folder = mine / 'reports' / 'toy' / 'results'
     (folder / '14_ease' / 'mine.txt').write_text('mine')
     log = folder / '11_als' / 'tensorboard' / 'key' / 'events.out.tfevents.1.box.2.0'

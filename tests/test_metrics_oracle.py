@@ -1,4 +1,5 @@
-"Our metrics against ir-measures, an independent implementation, and our intervals and tests against plain loops."
+"""Our metrics against ir-measures, an independent implementation,
+and our intervals and tests against plain loops."""
 
 import numpy as np
 import pandas as pd
@@ -7,7 +8,22 @@ import ir_measures
 from ir_measures import P, R, RR, Success, nDCG
 
 from recsys_nb.data import EVENTS
-from recsys_nb.metrics import KS, METRICS, SLICES, Recommender, difference_tests, drawn, evaluate, hit_matrix, holm, intervals, metric_table, metrics_at, paired_test, visitor_sums
+from recsys_nb.metrics import (
+    KS,
+    METRICS,
+    SLICES,
+    Recommender,
+    difference_tests,
+    drawn,
+    evaluate,
+    hit_matrix,
+    holm,
+    intervals,
+    metric_table,
+    metrics_at,
+    paired_test,
+    visitor_sums,
+)
 from recsys_nb.protocol import DAY, Queries, histories_from_lists, item_codes, make_protocols, n_items
 
 
@@ -196,7 +212,8 @@ def test_intervals_and_tests_against_loops():
 
 
 def test_tests_of_equal_models_are_calibrated():
-    "Of many pairs of equally good models about one in twenty looks different before the correction, hardly any family after it."
+    """Of many pairs of equally good models about one in twenty looks different before the correction,
+    hardly any family after it."""
     rng, pairs = np.random.default_rng(0), []
     visitors = np.repeat(np.arange(150), 2)
     for _ in range(200):

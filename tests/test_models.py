@@ -1,4 +1,5 @@
-"On the simulated shop, whose order is planted, SASRec must find more than Item-Item CF, and that more than Popularity."
+"""On the simulated shop, whose order is planted,
+SASRec must find more than Item-Item CF, and that more than Popularity."""
 
 import math
 
@@ -8,8 +9,11 @@ import pytest
 from recsys_nb.baselines import ItemItemCF, Popularity
 from recsys_nb.metrics import evaluate, metrics_at
 from recsys_nb.protocol import histories_from_lists, make_protocols
-from recsys_nb.sasrec import SASRec, SASRecModule, pack_rows, packed_batch
-from recsys_nb.shop import load_log, oracle_hit_rate, simulate_shop
+from recsys_nb.sasrec import SASRec, SASRecModule
+from recsys_nb.training import pack_rows, packed_batch
+from recsys_nb.sources import load_log
+from recsys_nb.oracle import oracle_hit_rate
+from recsys_nb.shop import simulate_shop
 
 
 def hit_rate(model, protocols, k=10):
@@ -23,7 +27,8 @@ def protocols():
 
 
 def test_order_of_models(protocols):
-    "Popularity < Item-Item CF < SASRec < the oracle that knows what is planted, by margins well beyond the intervals."
+    """Popularity < Item-Item CF < SASRec < the oracle that knows what is planted,
+    by margins well beyond the intervals."""
     popularity, cf = hit_rate(Popularity('transaction'), protocols), hit_rate(ItemItemCF(), protocols)
     sasrec = hit_rate(SASRec(epochs=8), protocols)
     assert cf.mean() > popularity.mean() + 0.2
@@ -32,7 +37,8 @@ def test_order_of_models(protocols):
 
 
 def test_direction_is_learned_not_only_company(tmp_path):
-    "On shuffled histories SASRec loses what the planted direction gives; a model that ignores order would lose nothing."
+    """On shuffled histories SASRec loses what the planted direction gives;
+    a model that ignores order would lose nothing."""
     protocols = make_protocols(load_log('simulated:tiny')[0])
     model = SASRec(epochs=8).fit(protocols.split.fit)
     queries = protocols.test[protocols.test.histories.length >= 3]
@@ -44,7 +50,8 @@ def test_direction_is_learned_not_only_company(tmp_path):
 
 
 def reference_forward(w, items, heads, temperature):
-    "SASRec on one history, [length, d] with one answer a place: a loop over places and heads, an explicit causal mask, no library layer."
+    """SASRec on one history, [length, d] with one answer a place:
+    a loop over places and heads, an explicit causal mask, no library layer."""
 
     def norm(x, name):
         return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5) * w[
@@ -75,7 +82,8 @@ def reference_forward(w, items, heads, temperature):
 
 
 def reference_copies(w, x, items, temperature):
-    "What the copy head adds to each distinct item of one history when its last place asks: a loop over places."
+    """What the copy head adds to each distinct item of one history when its last place asks:
+    a loop over places."""
     d, n, added = x.shape[1], len(items), {}
     unit = x * temperature * math.sqrt(d)
     query = unit[-1] @ w['copier.query.weight'].T + w['copier.query.bias']
@@ -89,7 +97,8 @@ def reference_copies(w, x, items, temperature):
 
 
 def test_forward_against_a_reference_with_an_explicit_mask():
-    "Packed histories of many lengths, two heads, a copy head with weights that are not zero: every logit agrees."
+    """Packed histories of many lengths, two heads, a copy head with weights that are not zero:
+    every logit agrees."""
     import torch
 
     torch.manual_seed(0)
@@ -118,7 +127,8 @@ def test_forward_against_a_reference_with_an_explicit_mask():
 
 
 def test_loss_is_the_cross_entropy_of_the_logits():
-    "With all items as negatives, the training loss is the mean cross-entropy of the reference's logits, copies included."
+    """With all items as negatives, the training loss is the mean cross-entropy
+    of the reference's logits, copies included."""
     import torch
 
     torch.manual_seed(1)
@@ -152,11 +162,12 @@ def test_same_seed_same_shop(tmp_path):
 def test_killed_training_resumes_to_the_same_weights(protocols, tmp_path, monkeypatch):
     "A training that dies in its third epoch and is started again ends where an unbroken one ends."
     import torch
-    from recsys_nb.sasrec import Curve
+    from recsys_nb.training import Curve
 
-    fit = lambda folder: SASRec(epochs=4, hidden_dim=16, batch_rows=16).fit(
-        protocols.split.train, protocols.valid, folder, 'key'
-    )  # noqa: E731
+    def fit(folder):
+        model = SASRec(epochs=4, hidden_dim=16, batch_rows=16)
+        return model.fit(protocols.split.train, protocols.valid, folder, 'key')
+
     unbroken = fit(tmp_path / 'a')
     start = Curve.on_train_epoch_start
 
@@ -181,7 +192,8 @@ def test_killed_training_resumes_to_the_same_weights(protocols, tmp_path, monkey
 
 @pytest.mark.parametrize('seed', [0, 1])
 def test_als_is_implicit(seed):
-    "Factors, folded-in histories, scores and lists on a random log equal implicit's own `recommend`, with and without repeats."
+    """Factors, folded-in histories, scores and lists on a random log
+    equal implicit's own `recommend`, with and without repeats."""
     import pandas as pd
     from implicit.cpu.als import AlternatingLeastSquares
     from recsys_nb.als import ALS, distinct_rows

@@ -1,4 +1,5 @@
-"Who is ahead, said in one way: on a study on which two rules would disagree, every page, mark, figure and sentence names the same models."
+"""Who is ahead, said in one way:
+on a study on which two rules would disagree, every page, mark, figure and sentence names the same models."""
 
 import html
 import json
@@ -47,7 +48,8 @@ MANIFEST = dict(
 
 
 def made_up():
-    "Which targets each model finds: Hybrid in 14 queries more than SASRec, and both in far more than all the others, which are alike."
+    """Which targets each model finds:
+    Hybrid in 14 queries more than SASRec, and both in far more than all the others, which are alike."""
     at, rng = np.arange(QUERIES), np.random.default_rng(3)
     found = {'Hybrid': at < 240, 'SASRec': (at >= 20) & (at < 246)}
     return found | {m: rng.random(QUERIES) < 0.2 for m in OTHERS}
@@ -127,7 +129,8 @@ def alternative_texts(node):
 
 
 def test_the_rules_disagree_here():
-    "The best model against each other one, corrected for these tests alone, is ahead of all; corrected for all pairs it is not."
+    """The best model against each other one, corrected for these tests alone, is ahead of all;
+    corrected for all pairs it is not."""
     found = pd.DataFrame(made_up()).astype(float)
     differences = found.drop(columns='Hybrid').rsub(found.Hybrid, axis=0)
     sums = visitor_sums(np.c_[differences, np.ones(QUERIES)], np.arange(QUERIES))[:, 0]
@@ -229,7 +232,8 @@ def test_of_few_queries_nothing_is_claimed(tmp_path):
 
 
 def test_equal_models_are_seldom_told_apart():
-    "Of many families of equally good models, with several queries for a visitor, hardly any pair looks different."
+    """Of many families of equally good models,
+    with several queries for a visitor, hardly any pair looks different."""
     from recsys_nb.comparison import compare_models
 
     rng, claimed = np.random.default_rng(0), 0
@@ -243,7 +247,8 @@ def test_equal_models_are_seldom_told_apart():
 
 
 def test_a_difference_can_be_seen_among_many_metrics():
-    "The diff of two whole studies makes almost two hundred tests; 2,000 resamples could never show one of them."
+    """The diff of two whole studies makes almost two hundred tests;
+    2,000 resamples could never show one of them."""
     from recsys_nb.comparison import difference_p
 
     better = np.r_[np.ones(60), -np.ones(10), np.zeros(330)][:, None]

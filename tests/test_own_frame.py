@@ -1,4 +1,5 @@
-"A frame of one's own: README's script as printed, ways to write the same events, fits that refuse what is no log."
+"""A frame of one's own:
+README's script as printed, ways to write the same events, fits that refuse what is no log."""
 
 import re
 import runpy
@@ -13,7 +14,16 @@ from recsys_nb.als import ALS
 from recsys_nb.baselines import ItemItemCF, Popularity, ring, wrong_logs
 from recsys_nb.data import EVENTS, DataError, read_log
 from recsys_nb.metrics import evaluate_shared
-from recsys_nb.protocol import OwnIds, check_log, encode, histories_from_log, item_codes, log_from_frame, make_protocols, milliseconds
+from recsys_nb.protocol import (
+    OwnIds,
+    check_log,
+    encode,
+    histories_from_log,
+    item_codes,
+    log_from_frame,
+    make_protocols,
+    milliseconds,
+)
 
 ROOT = Path(__file__).parent.parent
 
@@ -40,8 +50,11 @@ def shop():
     )
 
 
+def UTC(milliseconds):
+    return pd.to_datetime(milliseconds, unit='ms', utc=True)
+
+
 OWN = dict(timestamp='t', visitorid='user', itemid='sku', event='what')
-UTC = lambda ms: pd.to_datetime(ms, unit='ms', utc=True)  # noqa: E731
 WRITTEN = {  # another way to write the same events, and how it is said
     'alphabetical categories': (lambda d: d.assign(event=d.event.astype('category')), {}),
     'unsorted': (lambda d: d.sample(frac=1, random_state=1), {}),

@@ -1,7 +1,7 @@
-"The committed reports and a made-up one, in a browser: sorting, switching, no complaints, nothing from elsewhere, axe-core's rules."
+"""The committed reports and a made-up one, in a browser:
+sorting, switching, no complaints, nothing from elsewhere, axe-core's rules."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -34,7 +34,8 @@ def test_times_are_in_utc(study):
     manifest = json.loads((ROOT / 'reports' / study / 'manifest.json').read_text())
     run = facts(manifest)['Run']
     assert re.fullmatch(
-        r'\d{4}-\d\d-\d\d \d\d:\d\d:\d\d to \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC, \d+:\d\d minutes in notebooks',
+        r'\d{4}-\d\d-\d\d \d\d:\d\d:\d\d to \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC, '
+        r'\d+:\d\d minutes in notebooks',
         run,
     ), run
     assert f'<td>{run}</td>' in (ROOT / 'reports' / study / 'index.html').read_text()
@@ -102,7 +103,8 @@ def made_up(tmp_path_factory):
         'protocol,slice,model,metric,k,value,low,high,n\n' + '\n'.join(rows) + '\n'
     )
     (folder / 'ties.csv').write_text(
-        f'protocol,slice,metric,k,model,mark\nnext-item,all,HitRate,10,Good,best\nnext-item,all,HitRate,10,{EVIL},tied\n'
+        'protocol,slice,metric,k,model,mark\n'
+        f'next-item,all,HitRate,10,Good,best\nnext-item,all,HitRate,10,{EVIL},tied\n'
     )
     data = dict(
         name=EVIL,
@@ -168,10 +170,13 @@ def test_hostile_text_is_shown_as_text(made_up, visit, record):
         record('intruders', f'markup in every text of a page made by the renderer: {name}')
 
 
-SVG = '<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"><script>alert(2)</script><a xlink:href="javascript:alert(3)"><text>SVG</text></a></svg>'
-LOUD = (
-    EVIL
-    + '<iframe src="https://example.org"></iframe><a href="javascript:alert(4)">x</a><form action="https://example.org"><input onfocus="alert(5)" autofocus></form>'
+SVG = (
+    '<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"><script>alert(2)</script>'
+    '<a xlink:href="javascript:alert(3)"><text>SVG</text></a></svg>'
+)
+LOUD = EVIL + (
+    '<iframe src="https://example.org"></iframe><a href="javascript:alert(4)">x</a>'
+    '<form action="https://example.org"><input onfocus="alert(5)" autofocus></form>'
 )
 HOSTILE = {
     'text/html': LOUD,
@@ -195,7 +200,8 @@ def hostile_page(folder, study):
         v4.new_output(
             'display_data',
             data={
-                'text/html': f'<table><tr><th>{EVIL}</th></tr><tr><td>1</td></tr></table><figure><figcaption>{"a" * 99}. {EVIL * 9}</figcaption></figure>'
+                'text/html': f'<table><tr><th>{EVIL}</th></tr><tr><td>1</td></tr></table>'
+                f'<figure><figcaption>{"a" * 99}. {EVIL * 9}</figcaption></figure>'
             },
         ),
     ]
@@ -217,8 +223,11 @@ def assert_harmless(page, scripts=1):
     assert page.locator('script:not([type="application/json"])').count() == scripts
     assert page.locator('iframe, object, embed, form, link, base, input').count() == 0
     assert (
-        page.evaluate("""() => [...document.querySelectorAll('*')].flatMap(e => [...e.attributes]).filter(a => /^on/i.test(a.name)
-        || (/(^|:)(href|src)$/i.test(a.name) && !/^(https?:|#|data:image|[\\w.-]+(#|$))/.test(a.value))).map(a => a.name + '=' + a.value)""")
+        page.evaluate("""() => [...document.querySelectorAll('*')]
+            .flatMap(e => [...e.attributes])
+            .filter(a => /^on/i.test(a.name) || (/(^|:)(href|src)$/i.test(a.name)
+                && !/^(https?:|#|data:image|[\\w.-]+(#|$))/.test(a.value)))
+            .map(a => a.name + '=' + a.value)""")
         == []
     )
 
@@ -241,7 +250,10 @@ def test_outputs_of_all_kinds_are_harmless(made_up, visit, record):
 
 def test_index_sorts_and_switches(made_up, visit):
     page = visit(made_up / 'index.html')
-    models = lambda: [t.strip() for t in page.locator('#comparison-table tbody th').all_inner_texts()]
+
+    def models():
+        return [t.strip() for t in page.locator('#comparison-table tbody th').all_inner_texts()]
+
     assert models() == ['Good', EVIL]
     page.get_by_role('button', name='HitRate@20').click()
     assert models() == [EVIL, 'Good'] and page.locator('th[aria-sort=descending]').inner_text().startswith(
@@ -319,7 +331,8 @@ def test_committed_index(study, visit):
     ],
 )
 def test_page(path, visit, axe):
-    "Light, on a desk: small enough, links that lead somewhere, no serious or critical finding of axe-core, with all code unfolded."
+    """Light, on a desk: small enough, links that lead somewhere,
+    no serious or critical finding of axe-core, with all code unfolded."""
     assert path.stat().st_size < LIMIT
     page = visit(path, bypass_csp=True)
     fold = page.locator('#fold')
@@ -334,7 +347,10 @@ def test_page(path, visit, axe):
     ] == []
     anchors = page.eval_on_selector_all(
         '.toc a',
-        'links => links.filter(a => !document.getElementById(decodeURIComponent(a.hash.slice(1)))).map(a => a.hash)',
+        (
+            'links => links.map(a => a.hash)'
+            '.filter(hash => !document.getElementById(decodeURIComponent(hash.slice(1))))'
+        ),
     )
     assert anchors == []
     for name in page.eval_on_selector_all('a[rel]', 'links => links.map(a => a.getAttribute("href"))'):
@@ -363,7 +379,7 @@ WORD = '<script>alert(1)</script><img src=x onerror=alert(2)>'
 
 def hostile_archive(path):
     "A simulated shop's files, with markup wherever they hold text."
-    from recsys_nb.shop import open_data
+    from recsys_nb.sources import open_data
 
     with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
         for file in sorted(Path(open_data('simulated:tiny')).glob('*.csv')):
@@ -380,7 +396,8 @@ def hostile_archive(path):
 
 @pytest.mark.torture
 def test_study_of_a_hostile_log(tmp_path, visit, record):
-    "A whole tiny study over it: what its pages say about the log is text, and no page runs or asks for anything."
+    """A whole tiny study over it:
+    what its pages say about the log is text, and no page runs or asks for anything."""
     hostile_archive(tmp_path / '<b>log & co.zip')
     data = next(tmp_path.glob('*.zip'))
     shutil.copytree(ROOT / 'nbs', tmp_path / 'nbs', ignore=shutil.ignore_patterns('.ipynb_checkpoints'))

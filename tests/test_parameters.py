@@ -1,4 +1,5 @@
-"Every notebook parameter and every command-line option: wrong type, out of range, contradictory. All refused before anything runs."
+"""Every notebook parameter and every command-line option: wrong type, out of range, contradictory.
+All refused before anything runs."""
 
 import ast
 import json
@@ -13,11 +14,20 @@ import papermill
 import pytest
 from typer.testing import CliRunner
 
-from recsys_nb.parameters import PROFILES, StudyError, python_of, settle, study_notebooks
+from recsys_nb.parameters import (
+    RULES,
+    StudyError,
+    model_names,
+    read_notebook,
+    read_profiles,
+    resolve_settings,
+    study_notebooks,
+)
 from recsys_nb.cli import app
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = study_notebooks(ROOT)
+PROFILES = read_profiles(ROOT)
 FREE = {'data', 'out', 'full', 'study', 'peers', 'results'}  # paths
 OURS = [(n, p) for n, nb in NOTEBOOKS.items() for p in nb.parameters.values()]
 
@@ -38,13 +48,12 @@ def test_every_parameter_says_what_is_allowed():
         elif p.allowed is None or not p.allowed.words:
             assert p.allowed and None not in (p.allowed.low, p.allowed.high), f'{n}.{p.name}: {p.help}'
         if p.allowed:
-            assert p.help.endswith(']') and not re.search(
-                r'\b(KS|METRICS|ROW|KINDS|CHANGES|COLOURS)\b', p.help
-            ), f'{n}.{p.name}: {p.help}'
+            assert p.help.endswith(']') and not re.search(r'\b[A-Z]{3,}_?[A-Z]*\.\.|\bmodels\|', p.help)
 
 
 def test_a_name_means_the_same_everywhere():
-    "What `-p name=value` sets in several notebooks has one range, unless 0 or a smaller size means something in one of them."
+    """What `-p name=value` sets in several notebooks has one range,
+    unless 0 or a smaller size means something in one of them."""
     differ = {
         'epochs',
         'published_epochs',
@@ -63,11 +72,74 @@ def test_a_name_means_the_same_everywhere():
     assert {name for name, kinds in found.items() if any(len(a) > 1 for a in kinds.values())} <= differ
 
 
-def test_rules_name_parameters_of_their_notebook():
-    for n, p in OURS:
-        if p.allowed and p.allowed.rule:
-            names = {x.id for x in ast.walk(ast.parse(python_of(p.allowed.rule))) if isinstance(x, ast.Name)}
-            assert p.name in names and names <= set(NOTEBOOKS[n].parameters), f'{n}.{p.name}'
+def wording(parameter):
+    "What a parameter's comment says, brackets aside."
+    return re.sub(r' \[[^\[\]]*\]$', '', parameter.help)
+
+
+OTHER_MEANING = {  # name -> notebooks in which it means something of their own
+    'data': {'00_data', '01_shop', '30_comparison', '91_reliability'},
+    'epochs': {'18_hybrid', '31_ablation', '32_what_is_left', '35_leakage', '90_benchmarks'},
+    'items': {'75_retrieval', '77_networks'},
+    'max_len': {'17_bert4rec'},  # the hidden place is one of them
+    'most_queries': {'20_qualitative', '32_what_is_left'},
+    'negatives': {'76_training'},
+    'repeats': {'79_blend', '90_benchmarks'},
+    'rows': {'76_training', '77_networks'},
+    'tune_queries': {'32_what_is_left'},
+}
+
+
+def test_a_shared_parameter_has_one_wording():
+    "What several notebooks call by one name is said in the same words, unless it means another thing."
+    found = {}
+    for path in sorted((ROOT / 'nbs').glob('[0-9][0-9]_*.ipynb')):
+        for p in read_notebook(path).parameters.values():
+            if path.stem not in OTHER_MEANING.get(p.name, ()):
+                found.setdefault(p.name, {}).setdefault(wording(p), []).append(path.stem)
+    assert {name: words for name, words in found.items() if len(words) > 1} == {}
+
+
+def test_what_people_change_comes_first():
+    "A notebook with more than ten parameters has at most seven above its dividing line."
+    for n, nb in NOTEBOOKS.items():
+        cell = next(s for kind, s in nb.cells if kind == 'code' and 'out: str' in s)
+        above, line, _ = cell.partition('\n# rarely changed\n')
+        assert bool(line) == (len(nb.parameters) > 10), n
+        assert not line or len(re.findall(r'(?m)^\w+: ', above)) <= 7, n
+
+
+def constant(notebook, name):
+    "A constant that a notebook's cell defines: its members or its keys that are words."
+    for kind, source in read_notebook(ROOT / 'nbs' / f'{notebook}.ipynb').cells:
+        for node in ast.parse(source).body if kind == 'code' else []:
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
+                return [k.value for k in node.value.keys if isinstance(k, ast.Constant)]
+
+
+def test_what_is_written_out_is_what_the_library_has():
+    "Bounds and words in the parameters cells are those of the constants that they come from."
+    from recsys_nb.ablation import CHANGES
+    from recsys_nb.metrics import KS, METRICS
+    from recsys_nb.training import ROW
+
+    allowed = {(n, p.name): p.allowed for n, p in OURS}
+    assert allowed['30_comparison', 'metric'].words == METRICS
+    assert allowed['30_comparison', 'k'].words == tuple(map(str, KS))
+    assert [allowed[n, 'max_len'].high for n in ('12_sasrec', '16_gru4rec', '17_bert4rec')] == [ROW] * 3
+    assert list(allowed['31_ablation', 'only'].words) == [c for c in CHANGES if ',' not in c]
+    assert list(allowed['18_hybrid', 'parts'].words) == constant('18_hybrid', 'KINDS')
+    names = (*model_names(ROOT / 'nbs'), 'Popularity (N days)')
+    for where in (('34_certainty', 'seeded'), ('34_certainty', 'rolling'), ('35_leakage', 'models')):
+        assert allowed[where].words == names
+
+
+def test_every_rule_is_of_a_notebook():
+    "And names the parameters that it is about."
+    for rule in RULES:
+        have = [n for n, nb in NOTEBOOKS.items() if set(rule.names) <= set(nb.parameters)]
+        assert have and all(NOTEBOOKS[n].parameters[rule.names[0]].rule is rule for n in have), rule.words
+        assert set(re.findall(r'[a-z]\w*', rule.words)) - {'is', 'or', 'and'} == set(rule.names)
 
 
 def test_papermill_reads_every_line():
@@ -78,14 +150,23 @@ def test_papermill_reads_every_line():
 
 @pytest.mark.parametrize('profile', PROFILES)
 def test_profiles_are_allowed(profile):
-    assert list(settle(NOTEBOOKS, profile)) == list(NOTEBOOKS)
+    assert list(resolve_settings(NOTEBOOKS, profile)) == list(NOTEBOOKS)
+
+
+def test_order_of_a_cell_changes_nothing():
+    "What a result depends on is compared by name."
+    from recsys_nb.manifest import digest
+
+    values = resolve_settings(NOTEBOOKS, 'tiny')['12_sasrec']
+    assert digest(values) == digest(dict(reversed(values.items())))
 
 
 def test_committed_studies_are_allowed():
-    "What a report says it was made with can be asked for again."
+    "What a report says it was made with can be asked for again, where its notebook is still part of a study."
     for path in (ROOT / 'reports').glob('*/manifest.json'):
-        for n, entry in json.loads(path.read_text())['notebooks'].items():
-            for name, value in entry['parameters'].items():
+        made = json.loads(path.read_text())['notebooks']
+        for n in made.keys() & NOTEBOOKS:
+            for name, value in made[n]['parameters'].items():
                 if name not in ('data', 'out') and name in NOTEBOOKS[n].parameters:
                     NOTEBOOKS[n].parameters[name].parse(str(value))
 
@@ -131,7 +212,7 @@ def test_parameters_refuse(notebook, record):
         for text in beyond(p):
             tried += 1
             with pytest.raises(StudyError) as e:
-                settle(NOTEBOOKS, 'tiny', [f'{notebook}.{p.name}={text}'])
+                resolve_settings(NOTEBOOKS, 'tiny', [f'{notebook}.{p.name}={text}'])
             one_sentence(e.value, f'{notebook}.{p.name} must be ', ' not ')
             refused += 1
     record('parameters', notebook, tried=tried, refused=refused)
@@ -149,7 +230,10 @@ def ends(p):
         ]
     if p.allowed.words:
         return [re.sub(r'\bN\b', '17', w) for w in p.allowed.words]
-    inside = lambda end, outwards, open_: str(math.nextafter(end, -outwards) if open_ else end)
+
+    def inside(end, outwards, open_):
+        return str(math.nextafter(end, -outwards) if open_ else end)
+
     return [
         inside(p.allowed.low, -math.inf, p.allowed.above),
         inside(p.allowed.high, math.inf, p.allowed.below),
@@ -167,13 +251,19 @@ def test_parameters_take_their_ends(notebook):
 CONTRADICTIONS = [  # settings, what the sentence must name
     (
         ['12_sasrec.heads=3'],
-        '12_sasrec.hidden_dim must be from 2 to 1,024, where hidden_dim % heads is 0, not 64, while heads is 3',
+        (
+            '12_sasrec.hidden_dim must be from 2 to 1,024, '
+            'where hidden_dim % heads is 0, not 64, while heads is 3'
+        ),
     ),
     (['heads=3', '12_sasrec.hidden_dim=66'], '17_bert4rec.hidden_dim must be'),
     (['12_sasrec.large_epochs=1', '12_sasrec.large_dim=129'], '12_sasrec.large_dim must be'),
     (
         ['11_als.max_factors=19'],
-        '11_als.min_factors must be from 1 to 1,024, where min_factors ≤ max_factors, not 20, while max_factors is 19',
+        (
+            '11_als.min_factors must be from 1 to 1,024, '
+            'where min_factors ≤ max_factors, not 20, while max_factors is 19'
+        ),
     ),
     (['11_als.min_regularization=0.2'], 'max_regularization is 0.1'),
     (['11_als.min_iterations=51'], 'max_iterations is 50'),
@@ -190,13 +280,13 @@ CONTRADICTIONS = [  # settings, what the sentence must name
 )
 def test_contradictions_are_refused(settings, named, record):
     with pytest.raises(StudyError) as e:
-        settle(NOTEBOOKS, 'default', settings)
+        resolve_settings(NOTEBOOKS, 'default', settings)
     one_sentence(e.value, named)
     record('parameters', ' '.join(settings), tried=1, refused=1)
 
 
 def test_what_only_looks_like_a_contradiction():
-    values = settle(
+    values = resolve_settings(
         NOTEBOOKS,
         'default',
         [
@@ -211,18 +301,11 @@ def test_what_only_looks_like_a_contradiction():
     assert values['12_sasrec']['epochs'] == 7 and values['16_gru4rec']['epochs'] == 5, (
         'a setting for one notebook counts more than one for all'
     )
-    assert (
-        settle(NOTEBOOKS, 'default', ['34_certainty.rolling=Popularity (14 days), ALS'])['34_certainty'][
-            'rolling'
-        ]
-        == 'Popularity (14 days), ALS'
-    )
-    assert (
-        settle(NOTEBOOKS, 'default', ['17_bert4rec.ending_share=0', '17_bert4rec.cloze_share=1', 'trials=1'])[
-            '17_bert4rec'
-        ]['ending_share']
-        == 0
-    )
+    values = resolve_settings(NOTEBOOKS, 'default', ['34_certainty.rolling=Popularity (14 days), ALS'])
+    assert values['34_certainty']['rolling'] == 'Popularity (14 days), ALS'
+    only_cloze = ['17_bert4rec.ending_share=0', '17_bert4rec.cloze_share=1', 'trials=1']
+    values = resolve_settings(NOTEBOOKS, 'default', only_cloze)
+    assert values['17_bert4rec']['ending_share'] == 0
 
 
 # the command line

@@ -1,4 +1,5 @@
-"A pickle can do anything when it is loaded, so none is loaded from a study or a data folder, wherever one is planted."
+"""A pickle can do anything when it is loaded,
+so none is loaded from a study or a data folder, wherever one is planted."""
 
 import ast
 import io
@@ -25,7 +26,7 @@ from recsys_nb.data import DataError, read_log
 from recsys_nb.demo import study_vocabulary
 from recsys_nb.metrics import kept_vocabulary, load_model, study_parameters
 from recsys_nb.qualitative import read_fitted
-from recsys_nb.sasrec import keep_tuned, kept_tuned
+from recsys_nb.networks import keep_tuned, kept_tuned
 from recsys_nb.tuning import tune
 
 ROOT = Path(__file__).parent.parent
@@ -127,7 +128,10 @@ def test_planted_in_a_model(name, tmp_path, marker, record):
             path.write_bytes(make(Evil(marker)))
             with pytest.raises(
                 DataError,
-                match=r"the model kept there can't be read \(.*\), expected the files that save wrote: fit it again$",
+                match=(
+                    r"the model kept there can't be read \(.*\), "
+                    r"expected the files that save wrote: fit it again$"
+                ),
             ) as said:
                 load_model(place)
             assert (
@@ -171,7 +175,8 @@ def test_no_model_needs_a_pickle(tmp_path, unpickled, record):
 
 
 def test_planted_in_checkpoints(tmp_path, marker, record):
-    "A killed training whose checkpoints somebody exchanged begins anew, says so, and ends as if nothing had been there."
+    """A killed training whose checkpoints somebody exchanged begins anew,
+    says so, and ends as if nothing had been there."""
     elsewhere('kill_trainings', str(tmp_path), [('SASRec', 'in the third epoch')])
     whole, tried = training('SASRec', tmp_path / 'whole'), 0
     for file, kind in (('last.ckpt', 'a checkpoint'), ('best.ckpt', 'a pickle')):
@@ -240,7 +245,8 @@ def test_planted_beside_a_model(kind, tmp_path, marker, record):
 
 
 def test_planted_in_a_cache(tmp_path, marker, record):
-    "A parsed log in the data folder: another file in its place, and one with a type whose description is a pickle, as pyarrow once loaded it."
+    """A parsed log in the data folder: another file in its place,
+    and one with a type whose description is a pickle, as pyarrow once loaded it."""
     (tmp_path / 'shop').mkdir()
     (tmp_path / 'shop/events.csv').write_text(
         'timestamp,visitorid,event,itemid,transactionid\n'

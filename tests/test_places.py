@@ -1,4 +1,5 @@
-"Where things are and what a terminal shows: another shop's events, events that were moved, terminals of any encoding, places that are read-only, missing or somebody else's, a wheel."
+"""Where things are and what a terminal shows: another shop's events, events that were moved,
+terminals of any encoding, places that are read-only, missing or somebody else's, a wheel."""
 
 import contextlib
 import io
@@ -12,7 +13,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from studies import BIN, ROOT, command, one_sentence, recsys, toys
+from studies import BIN, ROOT, command, install_wheel, one_sentence, recsys, toys
 from test_resources import read_only
 
 ASK = ('run', '--profile', 'tiny', '--only', '10_baselines')
@@ -105,7 +106,8 @@ def manifest_of(study):
 
 
 def test_another_shop_never_replaces_a_study(place):
-    "Two files of one name are two studies; nothing of the first is touched, by its default name or by the one that was typed."
+    """Two files of one name are two studies;
+    nothing of the first is touched, by its default name or by the one that was typed."""
     one, two = archive(place / 'one' / 'archive.zip', 30), archive(place / 'two' / 'archive.zip', 31)
     assert typed(place, *ASK, '--data', str(one))[0] == 0
     study = place / 'reports' / 'archive'
@@ -154,7 +156,8 @@ def test_a_study_without_results_has_nothing_to_lose(place, monkeypatch):
 
 
 def test_moved_events_are_found_again(place):
-    "Nothing runs again, and everything that names the place names the new one: manifest, command, parameters, pages, verify."
+    """Nothing runs again, and everything that names the place names the new one:
+    manifest, command, parameters, pages, verify."""
     archive(place / 'before' / 'archive.zip', 30)
     for name in ('10_baselines', '11_als'):
         assert (
@@ -446,22 +449,13 @@ def test_a_system_without_fcntl():
 @pytest.mark.torture
 def test_a_wheel(tmp_path):
     "Built and installed: every module can be imported, every command answers in a sentence."
-    source, site, empty = (tmp_path / name for name in ('source', 'site', 'empty'))
-    for name in ('recsys_nb', 'nbs'):
-        shutil.copytree(
-            ROOT / name, source / name, ignore=shutil.ignore_patterns('__pycache__', '.ipynb_checkpoints')
-        )
-    for name in ('settings.ini', 'setup.py', 'README.md', 'LICENSE'):
-        shutil.copy(ROOT / name, source)
+    site, empty = install_wheel(tmp_path), tmp_path / 'empty'
     empty.mkdir()
-    pip = [sys.executable, '-m', 'pip', '--quiet', '--disable-pip-version-check']
-    subprocess.run(
-        [*pip, 'wheel', '.', '--no-deps', '--no-build-isolation', '--wheel-dir', tmp_path],
-        cwd=source,
-        check=True,
+    code = (
+        "import importlib, pkgutil, recsys_nb; print(recsys_nb.__file__); "
+        "[importlib.import_module(f'recsys_nb.{m.name}') "
+        "for m in pkgutil.iter_modules(recsys_nb.__path__)]"
     )
-    subprocess.run([*pip, 'install', '--no-deps', '--target', site, *tmp_path.glob('*.whl')], check=True)
-    code = "import importlib, pkgutil, recsys_nb; print(recsys_nb.__file__); [importlib.import_module(f'recsys_nb.{m.name}') for m in pkgutil.iter_modules(recsys_nb.__path__)]"
     done = subprocess.run(
         [sys.executable, '-c', code],
         cwd=empty,

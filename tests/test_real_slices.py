@@ -1,4 +1,5 @@
-"""The real slices of RetailRocket's log, where they lie beside the repository; nothing of them is written into it."""
+"""The real slices of RetailRocket's log, where they lie beside the repository;
+nothing of them is written into it."""
 
 from pathlib import Path
 import numpy as np, pandas as pd, pytest
@@ -69,7 +70,8 @@ def test_sessions(tmp_path):
 
 
 def test_as_published_baselines_against_a_plain_implementation():
-    "Popularity and Item-Item CF as the original describes them, written again with pandas and scikit-learn, on real events."
+    """Popularity and Item-Item CF as the original describes them,
+    written again with pandas and scikit-learn, on real events."""
     from sklearn.metrics.pairwise import cosine_similarity
     from recsys_nb.baselines import ItemItemCF, Popularity
     from recsys_nb.metrics import evaluate_published, metrics_at

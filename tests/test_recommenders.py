@@ -1,4 +1,5 @@
-"What every model must keep to, whatever it learns; trainings and searches that are killed or explode; one and two threads."
+"""What every model must keep to, whatever it learns;
+trainings and searches that are killed or explode; one and two threads."""
 
 import importlib
 import json
@@ -20,19 +21,28 @@ import torch
 import recsys_nb
 from recsys_nb import sasrec
 from recsys_nb.als import ALS
-from recsys_nb.baselines import CHECKS, History, ItemItemCF, Popularity, check_recommender, odd_histories, prefixes, ring
+from recsys_nb.baselines import (
+    CHECKS,
+    History,
+    ItemItemCF,
+    Popularity,
+    check_recommender,
+    odd_histories,
+    prefixes,
+    ring,
+)
 from recsys_nb.metrics import NotFitted
 from recsys_nb.bert4rec import BERT4Rec
 from recsys_nb.blend import AGES, COUNTS
 from recsys_nb.bpr import BPR
-from recsys_nb.comparison import MODELS as IN_TABLES
 from recsys_nb.ease import EASE
 from recsys_nb.gru4rec import GRU4Rec
 from recsys_nb.hybrid import Hybrid
 from recsys_nb.metrics import Recommender
-from recsys_nb.neighbours import HistoryWalk, VSKNN
+from recsys_nb.neighbours import HistoryWalk
 from recsys_nb.protocol import Queries, histories_from_log
 from recsys_nb.sasrec import SASRec
+from recsys_nb.show import models
 from recsys_nb.tuning import DONE, GIVEN_UP, alone_at, search, tune
 
 HERE = Path(__file__).parent
@@ -114,7 +124,8 @@ IN_LARGE = [
     'name', [n if n in LARGE else pytest.param(n, marks=pytest.mark.torture) for n in MODELS]
 )
 def test_model_in_a_large_catalogue(name, record):
-    "With so many items, negatives are drawn, only touched rows are updated, and lists go by half precision first."
+    """With so many items, negatives are drawn, only touched rows are updated,
+    and lists go by half precision first."""
     assert len(IN_LARGE) == 6
     record(
         'models',
@@ -124,11 +135,15 @@ def test_model_in_a_large_catalogue(name, record):
 
 
 def test_every_model_of_the_tables_is_checked():
-    "Who adds a model adds a class to the library; the tables know each by a name whose letters are the class's."
-    letters = lambda s: ''.join(c for c in s.lower() if c.isalnum())  # noqa: E731
+    """Who adds a model adds a class to the library;
+    the tables know each by a name whose letters are the class's."""
+
+    def letters(name):
+        return ''.join(c for c in name.lower() if c.isalnum())
+
     same = {'History (counted)': 'CountedHistory', 'S-KNN': 'SKNN', 'Popularity (views)': 'Popularity'}
     known = {letters(n) for n in MODELS}
-    assert {n for n in IN_TABLES if letters(same.get(n, n)) not in known} == set()
+    assert {n for n in (m.name for m in models()) if letters(same.get(n, n)) not in known} == set()
 
 
 def test_a_model_that_breaks_a_promise_is_named():
@@ -181,7 +196,8 @@ def answers(model, log):
     'name', [n if n in ('ALS', 'BPR') else pytest.param(n, marks=pytest.mark.torture) for n in MODELS]
 )
 def test_how_much_company_changes(name, record):
-    "A query among others against the same query alone: products in single precision round otherwise, nothing more."
+    """A query among others against the same query alone:
+    products in single precision round otherwise, nothing more."""
     log = ring()
     model, h = MODELS[name]().fit(log), odd_histories(log)
     (items, scores), parts = answers(model, log), [model.recommend(h[i], 10) for i in range(len(h))]
@@ -203,7 +219,8 @@ TRAINED = {'SASRec': SASRec, 'GRU4Rec': GRU4Rec, 'BERT4Rec': BERT4Rec}
 
 
 def training(kind, folder=None, epochs=4, hand_over=None, **how):
-    "Four epochs of a few batches each, watched on queries; the model goes into a list before it is trained, for who outlives that."
+    """Four epochs of a few batches each, watched on queries;
+    the model goes into a list before it is trained, for who outlives that."""
     log = ring()
     asked, following = prefixes(histories_from_log(log)[0])
     n = len(asked)
@@ -354,7 +371,8 @@ def test_killed_trainings_at_every_moment(tmp_path, record, request):
 
 @pytest.mark.torture
 def test_a_moved_training_goes_on(tmp_path, record):
-    "A study folder that was moved between kill and rerun: the best checkpoint of the old place is still the best."
+    """A study folder that was moved between kill and rerun:
+    the best checkpoint of the old place is still the best."""
     elsewhere('kill_trainings', str(tmp_path), [('SASRec', 'in the third epoch')])
     (tmp_path / 'SASRec/in the third epoch').rename(tmp_path / 'moved')
     with warnings.catch_warnings():
@@ -396,7 +414,8 @@ def poison(monkeypatch, epoch, batch, method='on_train_batch_start'):
     ],
 )
 def test_a_poisoned_weight_stops_a_training(kind, method, tmp_path, monkeypatch, record):
-    "In the third epoch's first batch, or after its last step, which no loss sees any more: the second epoch is what is left, and it goes on from there."
+    """In the third epoch's first batch, or after its last step, which no loss sees any more:
+    the second epoch is what is left, and it goes on from there."""
     model = []
     with monkeypatch.context() as m:
         batches = len(
@@ -407,7 +426,10 @@ def test_a_poisoned_weight_stops_a_training(kind, method, tmp_path, monkeypatch,
         poison(m, 2, 0 if method == 'on_train_batch_start' else batches - 1, method)
         with pytest.raises(
             FloatingPointError,
-            match=r'training stopped: .* step \d+; the model is as it was after epoch 2, which .*last.ckpt keeps; lower',
+            match=(
+                r'training stopped: .* step \d+; '
+                r'the model is as it was after epoch 2, which .*last.ckpt keeps; lower'
+            ),
         ) as stopped:
             training(kind, tmp_path, hand_over=model)
     kept = torch.load(tmp_path / 'checkpoints/key/last.ckpt', weights_only=True)
@@ -498,7 +520,8 @@ def test_a_search_killed_in_every_trial(tmp_path, record):
 
 
 def train_a_trial(folder):
-    "How a notebook judges a configuration of a network: a training that reports each epoch and resumes by itself."
+    """How a notebook judges a configuration of a network:
+    a training that reports each epoch and resumes by itself."""
 
     def score(report, rate):
         return float(
@@ -542,7 +565,8 @@ def kill_trials(folder, ns):
     'ns', [(5,), pytest.param((0, 0, 1, 1), marks=pytest.mark.torture)], ids=['once', 'often']
 )
 def test_a_trial_killed_in_its_training(ns, tmp_path, record):
-    "Its first epochs are reported again when it goes on, so that it, and the trials after it, are given up or not as in an unbroken search."
+    """Its first epochs are reported again when it goes on,
+    so that it, and the trials after it, are given up or not as in an unbroken search."""
     elsewhere('kill_trials', str(tmp_path / 'killed'), ns)
     found = [train_a_trial(tmp_path / name)[:2] for name in ('killed', 'whole')]
     assert found[0][0] == found[1][0]

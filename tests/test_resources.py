@@ -1,6 +1,8 @@
-"""What a machine can run short of, and what a person can do to a run: one sentence, no damage, and the next run finishes with the right numbers.
+"""What a machine can run short of, and what a person can do to a run:
+one sentence, no damage, and the next run finishes with the right numbers.
 
-The notebooks are toys with the names and parameters of ours; the runner, its kernels, the disks and the limits are real."""
+The notebooks are toys with the names and parameters of ours;
+the runner, its kernels, the disks and the limits are real."""
 
 import contextlib
 import json
@@ -269,7 +271,8 @@ def test_interrupted_at_many_moments(tmp_path, undisturbed, record, after):
 
 
 def test_replies_that_nobody_is_told_of(tmp_path, monkeypatch, record):
-    "pyzmq's asyncio sockets now and then lose the news that a message has come (seen as one notebook in some dozens that never ends on a busy machine); here they lose all of it."
+    """pyzmq's asyncio sockets now and then lose the news that a message has come
+    (seen as one notebook in some dozens that never ends on a busy machine); here they lose all of it."""
     import nbformat
     import zmq.asyncio
     from recsys_nb.kernel import execute, kernel_environment

@@ -1,4 +1,5 @@
-"The same fit again, at real batch sizes and epochs, with several threads: the same weights and the same lists, to the bit."
+"""The same fit again, at real batch sizes and epochs, with several threads:
+the same weights and the same lists, to the bit."""
 
 import hashlib
 import json
@@ -21,8 +22,9 @@ from recsys_nb.gru4rec import GRU4Rec
 from recsys_nb.hybrid import Hybrid
 from recsys_nb.neighbours import HistoryWalk
 from recsys_nb.protocol import histories_from_lists, make_protocols
-from recsys_nb.sasrec import CopyHead, SASRec
-from recsys_nb.shop import load_log
+from recsys_nb.networks import CopyHead
+from recsys_nb.sasrec import SASRec
+from recsys_nb.sources import load_log
 
 HERE = Path(__file__).parent
 BUYERS = HERE.parents[1] / 'shared' / 'data' / 'retailrocket' / 'buyers'
@@ -34,7 +36,8 @@ TRAINED = ['ALS', 'BERT4Rec', 'BPR', 'EASE', 'GRU4Rec', 'Hybrid', 'SASRec', 'SAS
 
 
 def indexed_forward(self, x, often):
-    "The copy head as it was until commit 3e93481: the gradient of `worth[...]` is summed in another order each time."
+    """The copy head as it was until commit 3e93481:
+    the gradient of `worth[...]` is summed in another order each time."""
     places = torch.arange(x.shape[1])
     ago = (places[:, None] - places).clamp(0, len(self.ago) - 1)
     match = self.query(x) @ self.key(x).transpose(1, 2) / self.query.out_features**0.5
@@ -45,7 +48,8 @@ def indexed_forward(self, x, often):
 
 
 def stopped_early(choices, start, pull):
-    "The weights as they were found until commit 3e93481: where L-BFGS stopped, and without a pull on the features."
+    """The weights as they were found until commit 3e93481:
+    where L-BFGS stopped, and without a pull on the features."""
     held = np.arange(len(start)) >= choices.features.shape[-1]
 
     def loss(v):
@@ -66,7 +70,7 @@ def fitted(name, protocols, **config):
             part.fit(protocols.split.train)
         else:
             part.fit(protocols.split.train, protocols.valid, progress=False).calibrate(protocols.valid)
-    return model.look(protocols.split.train).learn(protocols.valid) if name == 'Hybrid' else model
+    return model.take_demand(protocols.split.train).learn(protocols.valid) if name == 'Hybrid' else model
 
 
 def kept(model):
@@ -78,7 +82,8 @@ def kept(model):
 
 
 def fit_again(name, source, times, protocols=None, **config):
-    "Fit a model several times: how many fits are not the first one to the bit, and the share of lists that differ from its lists."
+    """Fit a model several times:
+    how many fits are not the first one to the bit, and the share of lists that differ from its lists."""
     protocols = protocols or make_protocols(load_log(source)[0])
     first, lists, weights, apart = None, None, 0, []
     began = time.perf_counter()
@@ -200,7 +205,8 @@ def test_the_gradient_that_was_summed_in_any_order_is_found(monkeypatch):
 
 
 def moved_lists(model, protocols, by=1e-7):
-    "The share of test lists that differ once the calibration has seen scores that differ by up to this share."
+    """The share of test lists that differ once the calibration has seen scores
+    that differ by up to this share."""
     vectors, rng = type(model).vectors, np.random.default_rng(0)
 
     def noisy(self, histories):

@@ -49,7 +49,8 @@ def test_not_lost(source):
 
 
 def test_makers():
-    "By what they say that they return, by what they do, and through each other; not those that are called for what they write."
+    """By what they say that they return, by what they do, and through each other;
+    not those that are called for what they write."""
     source = """
 def a()->pd.DataFrame: ...
 def b(): return HTML('x')

@@ -79,8 +79,7 @@ def status(pid):
 def two_searches(folder, end_one):
     "The second comes while the first is in its second trial; when it waits, one may be ended."
     folder = Path(folder)
-    go_on = lambda: wait_for((folder / 'go on').exists)
-    first = fork(folder, 'first', pause=go_on)
+    first = fork(folder, 'first', pause=lambda: wait_for((folder / 'go on').exists))
     wait_for(lambda: len(tried(folder)) == 2)
     second = fork(folder, 'second')
     wait_for(
@@ -124,11 +123,13 @@ def searches():
         text=True,
     )
 
+    def kept(path):
+        return json.loads(path.read_text()) if path.exists() else None
+
     def ask(folder, end_one=None):
         server.stdin.write(json.dumps([str(folder), end_one]) + '\n')
         server.stdin.flush()
         answer = json.loads(server.stdout.readline())
-        kept = lambda path: json.loads(path.read_text()) if path.exists() else None
         return dict(
             before=answer['ends'][0],
             ends=answer['ends'][1:],
@@ -181,7 +182,8 @@ import numpy as np, pandas as pd, torch
 from pathlib import Path
 from recsys_nb.data import EVENTS
 from recsys_nb.protocol import Queries, encode, histories_from_lists
-from recsys_nb.sasrec import Curve, SASRec
+from recsys_nb.training import Curve
+from recsys_nb.sasrec import SASRec
 from recsys_nb.tuning import Hopeless, search
 
 
@@ -198,7 +200,8 @@ def little_log():
 
 
 def poison(rank, when):
-    "Put a NaN into a weight of one process in the second epoch, in its first batch or after its last step; returns what undoes it."
+    # Put a NaN into a weight of one process in the second epoch,
+    # in its first batch or after its last step; returns what undoes it.
     entered = getattr(Curve, when)
     def both(self, trainer, module, *rest):
         if trainer.global_rank == rank and trainer.current_epoch == 1:
@@ -212,22 +215,30 @@ def hopeless(value, epoch):
     if epoch == 2: raise Hopeless('worse than the others')
 
 
-def train(rank, epochs, folder=None, key='key', watch=False, poisoned='', searched=False, stop_after=None, rate=3e-3, lightning=None):
+def train(rank, epochs, folder=None, key='key', watch=False, poisoned='', searched=False, stop_after=None,
+          rate=3e-3, lightning=None):
     "One training; how it ended."
     undo = poison(1, poisoned) if poisoned else lambda: None
     log, valid = little_log()
-    model = SASRec(epochs=epochs, batch_rows=4, hidden_dim=16, blocks=1, warmup_steps=5, negatives=30, dropout=.1, learning_rate=rate)
+    model = SASRec(epochs=epochs, batch_rows=4, hidden_dim=16, blocks=1, warmup_steps=5, negatives=30,
+                   dropout=.1, learning_rate=rate)
     folder = folder[rank] if isinstance(folder, list) else folder
     def fit(x=0):
         model.fit(log, valid, folder, key, watch=hopeless if watch else None, stop_after=stop_after,
                   lightning=dict(accelerator='cpu') | (lightning or {}))
         return 0.
     answer = {}
-    try: search(folder, 'SASRec', lambda trial: dict(x=trial.suggest_float('x', 0, 1)), fit, 1, []) if searched else fit()
-    except (Exception, SystemExit) as e: answer['raised'] = f'{type(e).__name__}: {e}'
+    try:
+        if searched:
+            search(folder, 'SASRec', lambda trial: dict(x=trial.suggest_float('x', 0, 1)), fit, 1, [])
+        else:
+            fit()
+    except (Exception, SystemExit) as e:
+        answer['raised'] = f'{type(e).__name__}: {e}'
     if hasattr(model, 'module') and hasattr(model, 'best_epoch'):
         weights = b''.join(w.detach().numpy().tobytes() for w in model.module.state_dict().values())
-        answer |= dict(weights=hashlib.sha256(weights).hexdigest(), history=model.history.drop(columns='seconds').to_dict('records'), best=model.best_epoch)
+        history = model.history.drop(columns='seconds').to_dict('records')
+        answer |= dict(weights=hashlib.sha256(weights).hexdigest(), history=history, best=model.best_epoch)
     undo()
     answer['processes'] = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
     answer['kept'] = sorted(p.name for p in Path(folder).rglob('*.ckpt')) if folder else []
@@ -294,18 +305,11 @@ def one_node(place, *trainings):
 def start_nodes(place, trainings):
     "torchrun on two machines, or what passes for them, with a process each."
     port = str(free_port())
-    where = lambda node: [
-        '--nnodes',
-        '2',
-        '--node-rank',
-        str(node),
-        '--nproc-per-node',
-        '1',
-        '--master-addr',
-        '127.0.0.1',
-        '--master-port',
-        port,
-    ]
+
+    def where(node):
+        place = f'--master-addr 127.0.0.1 --master-port {port}'
+        return f'--nnodes 2 --node-rank {node} --nproc-per-node 1 {place}'.split()
+
     return [begin(place, trainings, where(node)) for node in (0, 1)]
 
 
@@ -333,7 +337,8 @@ def test_torchrun_on_one_machine(tmp_path):
 
 @pytest.mark.torture
 def test_two_machines_with_a_folder_each(tmp_path):
-    "The same as with one folder; the second machine's folder stays empty; a training that was stopped goes on there, too."
+    """The same as with one folder;
+    the second machine's folder stays empty; a training that was stopped goes on there, too."""
     folders = [str(tmp_path / name) for name in ('a', 'b')]
     whole, shared, stopped, again = ended(
         tmp_path,
@@ -357,7 +362,8 @@ def test_two_machines_with_a_folder_each(tmp_path):
 
 @pytest.mark.torture
 def test_processes_end_the_same_way(tmp_path):
-    "Given up, poisoned in one process only, or set differently: every process says the same, none waits for ever."
+    """Given up, poisoned in one process only, or set differently:
+    every process says the same, none waits for ever."""
     out = str(tmp_path / 'out')
     given_up, early, late, differs, mismatch, spawn, searched, well = one_node(
         tmp_path,
@@ -376,7 +382,8 @@ def test_processes_end_the_same_way(tmp_path):
         alike(early)['raised'],
     )
     assert re.match(
-        r'FloatingPointError: training stopped: .* is not finite after step \d+; the model is as it was after epoch 1, which .*last.ckpt keeps',
+        r'FloatingPointError: training stopped: .* is not finite after step \d+; '
+        r'the model is as it was after epoch 1, which .*last.ckpt keeps',
         alike(late)['raised'],
     )
     assert 'differ in folder: give all of them the same' in alike(differs)['raised']

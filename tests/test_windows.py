@@ -1,4 +1,5 @@
-"Logs that leave little or nothing to ask, and logs with other words for their events: what is said before a study runs, and what its notebooks make of it."
+"""Logs that leave little or nothing to ask, and logs with other words for their events:
+what is said before a study runs, and what its notebooks make of it."""
 
 import json
 import re
@@ -66,7 +67,10 @@ NOTHING = {  # rows, and what the one sentence names
         [
             'the test window',
             '0 next-item',
-            'nobody in it has an earlier event: set -p test_days=... longer, or bring a log in which visitors come back',
+            (
+                'nobody in it has an earlier event: set -p test_days=... longer, '
+                'or bring a log in which visitors come back'
+            ),
         ],
     ),
     'only new items': (
@@ -148,7 +152,8 @@ def test_windows_are_said(tmp_path):
 
 
 def test_names_of_events(tmp_path):
-    "What the log calls its events reaches the notebooks, the manifest, the next run and verify; and another meaning is another log."
+    """What the log calls its events reaches the notebooks, the manifest, the next run and verify;
+    and another meaning is another log."""
     words = {'view': 'schau', 'transaction': 'kauf, bar/karte'}
     rows = [
         r.replace('view', words['view']).replace('transaction', '"' + words['transaction'] + '"')
@@ -179,7 +184,9 @@ def test_names_of_events(tmp_path):
 
 
 MISNAMED = {  # --events, and what the one sentence names
-    'schau=look': "found 'schau=look', expected name=kind with one of view, addtocart, transaction, none as the kind",
+    'schau=look': (
+        "found 'schau=look', expected name=kind with one of view, addtocart, transaction, none as the kind"
+    ),
     'schau': "found 'schau'",
     '=view': "found '=view'",
     'schau=view,schau=none': "expected one kind for 'schau'",
@@ -208,7 +215,8 @@ def test_names_in_the_path(tmp_path):
 
 
 def test_coarse_times(tmp_path):
-    "Where times know the day alone, equal rows are repeats and stay, in the order of the file; where they know the millisecond, they are duplicates."
+    """Where times know the day alone, equal rows are repeats and stay, in the order of the file;
+    where they know the millisecond, they are duplicates."""
     day = [
         f'{T0 // DAY * DAY + d * DAY},{v},view,{10 + i},'
         for d in range(20)
@@ -218,7 +226,8 @@ def test_coarse_times(tmp_path):
     log, report = read_log(shop(tmp_path / 'coarse', day))
     assert len(log) == 240 and report.duplicates == 0 and report.coarse and report.tied == 240
     assert report.notes[-1].startswith(
-        'Times are coarse: 100% of the rows share their time with another row of the same visitor; equal rows were kept'
+        'Times are coarse: 100% of the rows share their time with another row of the same visitor; '
+        'equal rows were kept'
     )
     assert log[log.visitorid == 1].itemid.tolist() == [13, 11, 11, 12] * 20
     assert len(make_protocols(log).test)
@@ -236,7 +245,8 @@ def test_coarse_times(tmp_path):
 @pytest.mark.torture
 @pytest.mark.parametrize('what', ['one query', 'no query', 'no query in either window', 'nobody comes back'])
 def test_every_notebook_survives(tmp_path, monkeypatch, what):
-    "A study is refused where it has nothing to ask; a notebook that is opened by hand is not, and shows that there is nothing."
+    """A study is refused where it has nothing to ask;
+    a notebook that is opened by hand is not, and shows that there is nothing."""
     rows = {
         'one query': LITTLE['one query'],
         'no query': [*days(0, 30), *(row(30 + d, 100 + d, 10) for d in range(7))],

@@ -1,4 +1,5 @@
-"What reading somebody's file costs and does: time, memory, and whatever it writes, starts, connects to or unpickles."
+"""What reading somebody's file costs and does:
+time, memory, and whatever it writes, starts, connects to or unpickles."""
 
 import os
 import resource
@@ -52,7 +53,7 @@ sys.addaudithook(hook)
 def memory():
     "Megabytes of this process: now, and the most since `reset`."
     try:
-        facts = dict(l.split(':', 1) for l in Path('/proc/self/status').read_text().splitlines())
+        facts = dict(line.split(':', 1) for line in Path('/proc/self/status').read_text().splitlines())
     except OSError:
         return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,) * 2
     return tuple(int(facts[k].split()[0]) / 1024 for k in ('VmRSS', 'VmHWM'))
@@ -75,7 +76,8 @@ def listing(folder, but):
 
 @contextmanager
 def watched(folder, cache):
-    "Within it nothing may take long, take much memory, or change anything outside the cache; `.seconds` and `.megabytes` afterwards."
+    """Within it nothing may take long, take much memory, or change anything outside the cache;
+    `.seconds` and `.megabytes` afterwards."""
     global seen
 
     def late(*_):

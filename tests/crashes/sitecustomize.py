@@ -1,7 +1,11 @@
-"""Python imports this at its start when this folder is on PYTHONPATH. It ends the runner of a study, its kernel, or both, at the event that CRASH names:
+"""Python imports this at its start when this folder is on PYTHONPATH.
+It ends the runner of a study, its kernel, or both, at the event that CRASH names:
 who    group, runner or kernel
-when   before, half, after: a file gets its final name (half: the file under its temporary name is cut first); wrote: a file was opened for writing and closed
-match  pattern of the file's path; number: of those events, in this process; delay: seconds to wait, meanwhile the work goes on"""
+when   before, half, after: a file gets its final name (half: the file under its temporary name is cut first);
+       wrote: a file was opened for writing and closed
+match  pattern of the file's path
+number of those events, in this process
+delay  seconds to wait, meanwhile the work goes on"""
 
 import builtins
 import io
@@ -34,9 +38,8 @@ def kill(who):
         except ProcessLookupError:
             pass
     if who == 'runner' and runner != os.getpid():
-        time.sleep(
-            10
-        )  # a kernel ends with its runner, a moment later: until then it must not go on with the file that was cut
+        # a kernel ends with its runner, a moment later: until then it must not use the file that was cut
+        time.sleep(10)
 
 
 def watch(who, when, match, number=1, delay=0):
