@@ -11,7 +11,7 @@ __all__ = ['app', 'COMPARED', 'HANDLE', 'DOWNLOAD', 'refusing', 'typers_refusal'
 # %% ../nbs/86_cli.ipynb #8600004a
 import contextlib, os, re, shutil, signal, subprocess, sys, tempfile, time, webbrowser
 from pathlib import Path
-from .parameters import Allowed, PROFILES, StudyError, in_words, near, study_notebooks
+from .parameters import Allowed, StudyError, did_you_mean, in_words, read_profiles, study_notebooks
 from .manifest import Study, printable, read_manifest
 from .kernel import kernel_environment
 from .study import check_system, echo, project_root, run_study, show_anything, terminal
@@ -130,7 +130,7 @@ def complete_profile(
     incomplete:str, # what was typed so far
 )->list:            # names
     "Names of profiles, for the shell."
-    return [p for p in PROFILES if p.startswith(incomplete)]
+    return [p for p in read_profiles(find_root()) if p.startswith(incomplete)]
 
 def complete_setting(
     incomplete:str, # what was typed so far
@@ -272,7 +272,7 @@ def find_study(
     "A study's manifest. Raises `StudyError` where there is none, or none that can be believed."
     names = [p.parent.name for p in sorted((root/'reports').glob('*/manifest.json'))]
     if name not in names:
-        raise StudyError(f'there is no study {name}: {near(name, names)}')
+        raise StudyError(f'there is no study {name}: {did_you_mean(name, names)}')
     return read_manifest(root/'reports'/name)
 
 # %% ../nbs/86_cli.ipynb #d7f47726
@@ -290,12 +290,11 @@ def settings_of(
 
 # %% ../nbs/86_cli.ipynb #8600027a
 def verify_study(
-    root:Path,              # project folder
-    name:str,               # study
-    profiles:dict=PROFILES, # name -> notebook or '*' -> parameter -> value
-    console=None,           # where to say how it goes
-    level='normal',         # how much to say: quiet, normal or verbose
-)->list:                    # as `compare_results`
+    root:Path,      # project folder
+    name:str,       # study
+    console=None,   # where to say how it goes
+    level='normal', # how much to say: quiet, normal or verbose
+)->list:            # as `compare_results`
     "Run a study again from its manifest, in a temporary folder, and compare the results."
     manifest = find_study(root, name)
     here = study_notebooks(root)
@@ -314,7 +313,7 @@ def verify_study(
         (root/'data').mkdir(exist_ok=True)
         (place/'data').symlink_to(root/'data')
         run_study(source, name, manifest['profile'], settings_of(manifest, done), list(done), root=place,
-                  profiles=profiles, console=console, level=level, keep=False)
+                  console=console, level=level, keep=False)
         now = read_manifest(place/'reports'/name)['data']['fingerprint']
         found = compare_results(root/'reports'/name, place/'reports'/name)
     then = data['fingerprint']

@@ -123,7 +123,7 @@ def check_shop(
     name='--data',    # option or parameter that says so
 ):
     "Raises `StudyError` for a simulated shop whose size is none, or too large for this machine."
-    from recsys_nb.shop import parse_simulated
+    from recsys_nb.sources import parse_simulated
     try:
         size = parse_simulated(data)
     except ValueError as e:
@@ -150,7 +150,7 @@ def describe_data(
 )->dict:        # name, place, fingerprint, counts, first and last time, remarks
     "Read the events, and say what they are. Raises `StudyError` where they cannot be read."
     from recsys_nb.data import open_source, fingerprint, split_events
-    from recsys_nb.shop import open_data, load_log
+    from recsys_nb.sources import open_data, load_log
     try:
         folder = open_data(source)
         log, report = load_log(source)
@@ -181,7 +181,7 @@ def check_windows(
 )->list:         # what to say before anything runs: a sentence on each window, and the notes
     "Raises `StudyError` for windows that leave nothing to train on or to ask; says what is in the others."
     from recsys_nb.protocol import next_item_queries, purchase_queries, time_split, window_remarks
-    from recsys_nb.shop import load_log
+    from recsys_nb.sources import load_log
     names = ('test_days', 'valid_days', 'min_item_events', 'context', 'min_history')
     wanted = set()
     for parameters in values.values():

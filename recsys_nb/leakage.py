@@ -227,7 +227,7 @@ def leak_orders(
     answers:dict,     # setting -> `Answered`
     metric='HitRate', # one of METRICS
     k=20,             # length of the lists
-)->pd.DataFrame:      # index leaky setting: honest one, tau, pairs, swapped, reversed (beyond chance both times)
+)->pd.DataFrame:      # index leaky setting: honest one, tau, pairs, swapped, reversed (beyond chance twice)
     "How far each leak turns the order of the models."
     tests = {name: pair_tests(a, metric, k) for name, a in answers.items() if len(a.hits) > 1}
     rows = {}

@@ -100,12 +100,18 @@ def in_words(
 _BRACKETS = re.compile(r'\[(any of |some of |)([^\[\]]*)\]$') # a list or not, and the rest of it
 _RANGE = re.compile(r'(>?)([-\w.+]*?)\.\.(<?)([-\w+.]*)')    # two ends
 
+def _read_toml(path):
+    "A data file that stands beside the notebooks."
+    try:
+        return tomllib.loads(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError) as e:
+        raise StudyError(f"{from_here(path)} can't be read: {e}") from None
+
 def model_names(
     folder:Path, # where the notebooks are
 )->tuple:        # in the order of the tables
-    "The models of the project."
-    models = tomllib.loads((folder/'models.toml').read_text(encoding='utf-8'))['model']
-    return tuple(m['name'] for m in models)
+    "The models of the project; `StudyError` where their file can't be read."
+    return tuple(m['name'] for m in _read_toml(folder/'models.toml')['model'])
 
 def read_allowed(
     comment:str,      # of a parameter
@@ -156,7 +162,9 @@ def something_is_read(
     "Whether a network that hides items is trained on anything, in every trial."
     return ending_share > 0 or cloze_share > 0 and trials < 2
 
-def all_even(widths:str)->bool: # whole numbers with commas
+def all_even(
+    widths:str, # whole numbers with commas
+)->bool:
     "Whether every width is that of two equal heads."
     return all(int(w) % 2 == 0 for w in widths.split(','))
 
@@ -182,7 +190,9 @@ RULES = (
 )
 
 # %% ../nbs/80_parameters.ipynb #c8b54c7f
-def read_bool(text:str)->bool: # true or false, in capitals or not
+def read_bool(
+    text:str, # true or false, in capitals or not
+)->bool:
     "Whether a text says true; `ValueError` where it says neither."
     if text.lower() not in ('true', 'false'):
         raise ValueError(text)
@@ -218,10 +228,10 @@ class Parameter:
 
 # %% ../nbs/80_parameters.ipynb #80d00001
 def value_refused(
-    parameter:Parameter,
-    found:str,   # what was given
-    kind:str='', # what it should have been first of all
-)->StudyError:   # to be raised
+    parameter:Parameter, # that can't have it
+    found:str,           # what was given
+    kind:str='',         # what it should have been first of all
+)->StudyError:           # to be raised
     "Why a value can't be used."
     wanted = [kind] if kind else []
     if parameter.allowed:
@@ -393,10 +403,7 @@ def read_profiles(
 )->dict:       # name -> notebook or '*' -> parameter -> value
     "The profiles of a project; `StudyError` where their file can't be read."
     path = root/'nbs'/'profiles.toml'
-    try:
-        profiles = tomllib.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError) as e:
-        raise StudyError(f'{from_here(path)} can\'t be read: {e}') from None
+    profiles = _read_toml(path)
     for name, places in profiles.items():
         tables = places.values() if isinstance(places, dict) else [places]
         if not all(isinstance(changes, dict) for changes in tables):

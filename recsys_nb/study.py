@@ -8,14 +8,15 @@ __all__ = ['MARKS', 'LOOK_ALIKE', 'EXPORT', 'SYSTEMS', 'board', 'show_state', 'w
            'remove_owned', 'remove_gone', 'check_results', 'save_study', 'run_notebook', 'lacking_in_library',
            'models_without_module', 'skipped_text', 'changed_text', 'ended_text', 'run_or_skip', 'check_system',
            'lock_study', 'alive', 'remove_leftovers', 'temporary_place', 'project_root', 'seeds', 'command_line',
-           'finish_report', 'say_how_it_ended', 'new_manifest', 'study_environment', 'prepare', 'run_all', 'run_study']
+           'finish_report', 'say_how_it_ended', 'new_manifest', 'data_of', 'study_environment', 'prepare', 'run_all',
+           'run_study']
 
 # %% ../nbs/83_study.ipynb #6af85ca1
 import codecs, contextlib, json, os, re, shlex, shutil, sys, tempfile, time
 from datetime import datetime
 from pathlib import Path
 import psutil
-from .parameters import PROFILES, StudyError, choose, settle, study_notebooks
+from .parameters import StudyError, choose, read_profiles, resolve_settings, study_notebooks
 from .manifest import *
 from .kernel import execute, kernel_environment
 from .report import export_notebook, neighbours
@@ -583,6 +584,17 @@ def new_manifest(
         versions=versions(root),
         notebooks=notebooks)
 
+# %% ../nbs/83_study.ipynb #8300026a
+def data_of(
+    profile:str,   # its name
+    profiles:dict, # as `read_profiles`
+)->str:            # folder, zip or simulated:...
+    "The events that a profile is about. Raises `StudyError` where it names none."
+    data = profiles[profile].get('*', {}).get('data')
+    if not data:
+        raise StudyError(f'the profile {profile} names no data: give --data')
+    return data
+
 # %% ../nbs/83_study.ipynb #8300024a
 @contextlib.contextmanager
 def study_environment(
@@ -633,7 +645,7 @@ def run_study(
     only=(),                # notebooks; all when empty
     force:bool=False,       # run what did not change, too
     root=None,              # project folder
-    profiles:dict=PROFILES, # name -> notebook or '*' -> parameter -> value
+    profiles:dict=None,     # as `read_profiles`; those of the project when None
     console=None,           # where to say how it goes
     level='normal',         # how much to say: quiet, normal or verbose
     limit=None,             # seconds that a notebook may take
@@ -645,9 +657,10 @@ def run_study(
     root = Path(root or project_root()).resolve()
     notebooks = study_notebooks(root)
     plan = choose(only, notebooks)
-    values = settle(notebooks, profile, settings, profiles, plan)
+    profiles = read_profiles(root) if profiles is None else profiles
+    values = resolve_settings(notebooks, profile, settings, profiles, plan)
     planned = {n: values[n] for n in plan}
-    place = data or profiles[profile]['*']['data']
+    place = data or data_of(profile, profiles)
     check_shops(place, planned)
     name = study_name(study, data, profile)
     source = data_source(place, root)
