@@ -25,7 +25,8 @@ def changed(
     "What differs between two dictionaries."
     rows = []
     for name in dict.fromkeys([*a, *b]):
-        x, y = a.get(name), b.get(name)
+        x = a.get(name)
+        y = b.get(name)
         if isinstance(x, dict) and isinstance(y, dict):
             rows += [(f'{name}.{n}', u, v) for n, u, v in changed(x, y)]
         elif x != y:
@@ -50,7 +51,8 @@ def inputs_changed(
     b:dict, # manifest of the other study
 )->dict:    # 'Data', 'Parameters', 'Notebooks', 'Code', 'Versions', 'Machine': [(name, in a, in b)]
     "What two studies were made from, where it differs."
-    inputs_a, inputs_b = _inputs_of(a), _inputs_of(b)
+    inputs_a = _inputs_of(a)
+    inputs_b = _inputs_of(b)
     both = [n for n in inputs_a if n in inputs_b]
     only = []
     for name in sorted(set(inputs_a) ^ set(inputs_b)):
@@ -85,7 +87,8 @@ def paired_differences(
     values = [query_metric(y, m, k) - query_metric(x, m, k) for m, k in wanted if m in METRICS]
     values = np.stack([*values, np.ones(len(x))], 1) # float64[queries, metrics + 1]
     sums = visitor_sums(values, x.visitorid.to_numpy())[:, 0]
-    differences, queries = sums[:, :-1], sums[:, -1]
+    differences = sums[:, :-1]
+    queries = sums[:, -1]
     return difference_tests(differences, queries[:, None]) | {'p': difference_p(differences, queries)}
 
 # %% ../nbs/85_diff.ipynb #8500002a
@@ -124,7 +127,8 @@ def metrics_changed(
     b:Path, # the other study's
 )->list:    # dicts: protocol, model, metric, a, b, difference, low, high, p (corrected), verdict
     "Every model's headline metrics in both studies."
-    first, second = _values_of(a), _values_of(b)
+    first = _values_of(a)
+    second = _values_of(b)
     rows = []
     for protocol in [p for p in first if p in second]:
         wanted = shown_metrics(protocol)
@@ -169,8 +173,8 @@ def _metric_row(row):
     "A row of `metrics_changed` as cells."
     interval = '–' if row['low'] is None else f"[{row['low']:+.4f}, {row['high']:+.4f}]"
     p = '–' if row['p'] is None else f"{row['p']:.3f}"
-    a, b, difference = f"{row['a']:.4f}", f"{row['b']:.4f}", f"{row['difference']:+.4f}"
-    return [row['protocol'], row['model'], row['metric'], a, b, difference, interval, p, row['verdict']]
+    values = [f"{row['a']:.4f}", f"{row['b']:.4f}", f"{row['difference']:+.4f}"]
+    return [row['protocol'], row['model'], row['metric'], *values, interval, p, row['verdict']]
 
 def diff_tables(
     inputs:dict,  # from `inputs_changed`
@@ -194,8 +198,10 @@ def write_diff(
 )->tuple:   # answer, tables (see `diff_tables`), path of the page
     "Compare two studies, and write the page beside their folders."
     first, second = (json.loads((f/'manifest.json').read_text(encoding='utf-8')) for f in (a, b))
-    inputs, metrics = inputs_changed(first, second), metrics_changed(a, b)
-    answer, tables = answer_in_words(inputs, metrics), diff_tables(inputs, metrics)
+    inputs = inputs_changed(first, second)
+    metrics = metrics_changed(a, b)
+    answer = answer_in_words(inputs, metrics)
+    tables = diff_tables(inputs, metrics)
     place = SimpleNamespace(folder=b.parent, manifest=second)
     name = f'{a.name}-against-{b.name}'
     body = template('diff.html.j2', a=first['study'], b=second['study'], answer=answer, tables=tables)

@@ -53,7 +53,8 @@ def data_source(
         return data
     place = place_of(data)
     names = data[len(place):]
-    path, root = Path(place).expanduser().resolve(), root.resolve()
+    path = Path(place).expanduser().resolve()
+    root = root.resolve()
     if not os.path.exists(path):
         raise StudyError(f'--data {place} does not exist: give a folder or zip with events.csv, '
                          'or simulated:default')
@@ -151,7 +152,8 @@ def describe_data(
     from recsys_nb.data import open_source, fingerprint, split_events
     from recsys_nb.sources import open_data, load_log
     try:
-        folder, (log, report) = open_data(source), load_log(source)
+        folder = open_data(source)
+        log, report = load_log(source)
         digits = fingerprint(open_source(folder))
     except (ValueError, FileNotFoundError, NotADirectoryError, PermissionError) as e:
         raise StudyError(f'--data: {e}') from None
@@ -181,8 +183,12 @@ def check_windows(
     from recsys_nb.protocol import next_item_queries, purchase_queries, time_split, window_remarks
     from recsys_nb.sources import load_log
     names = ('test_days', 'valid_days', 'min_item_events', 'context', 'min_history')
-    wanted = {tuple(v[n] for n in names) for v in values.values() if all(n in v for n in names)}
-    sentences, remarks = [], []
+    wanted = set()
+    for parameters in values.values():
+        if all(n in parameters for n in names):
+            wanted.add(tuple(parameters[n] for n in names))
+    sentences = []
+    remarks = []
     for *windows, context, least in sorted(wanted):
         try:
             split = time_split(load_log(source)[0], *windows)
@@ -273,7 +279,8 @@ def source_of(
     manifest:dict, # a study's
 )->str:            # as `data_source`
     "Where a study's events are, as the notebooks see it. Raises `StudyError` where they are gone."
-    data, study = manifest['data'], manifest['study']
+    data = manifest['data']
+    study = manifest['study']
     place = root/'nbs'/place_of(data['source'])
     if data['simulated'] or os.path.exists(place):
         return data['source']

@@ -72,7 +72,8 @@ def _register_engine(seen):
     from papermill.clientwrap import PapermillNotebookClient
     how = {}
     if sys.platform == 'linux':
-        parent, prctl = os.getpid(), ctypes.CDLL(None).prctl
+        parent = os.getpid()
+        prctl = ctypes.CDLL(None).prctl
         how['preexec_fn'] = lambda: _die_with_parent(parent, prctl)
     def note_cell(cell, cell_index):
         seen.cell = cell_index + 1
@@ -110,10 +111,10 @@ def _error_line(error, process):
         return f'{line}; was there too little memory?' if code == -signal.SIGKILL else line
     if code is not None:
         return f'its kernel ended with status {code}'
-    name, text = type(error).__name__, str(error)
+    line = f'{type(error).__name__}: {error}'
     if hasattr(error, 'ename'): # a cell's own error, as nbclient hands it on
-        name, text = error.ename, error.evalue
-    return f'{name}: {text}'.strip().splitlines()[0].removesuffix(':')
+        line = f'{error.ename}: {error.evalue}'
+    return line.strip().splitlines()[0].removesuffix(':')
 
 # %% ../nbs/82_kernel.ipynb #8200015a
 def _keep(part, output):
@@ -137,6 +138,7 @@ def _work(notebook, part, values, seen, over):
     finally:
         over.set()
 
+# %% ../nbs/82_kernel.ipynb #8200020a
 def execute(
     notebook:str,              # path of the .ipynb, relative to the current folder, as is
     output:str,                # path of the executed notebook
@@ -146,7 +148,9 @@ def execute(
 )->tuple:                      # '' or the error in one line; peak of memory in MB
     """Run a notebook; when it is interrupted or takes too long, end its kernel first.
     The peak is the kernel's, None where the system does not say."""
-    began, late, output = time.monotonic(), False, Path(output)
+    began = time.monotonic()
+    late = False
+    output = Path(output)
     part = output.with_name(f'.{output.stem}.{os.getpid()}.ipynb')
     seen = SimpleNamespace(cell=0, cells=0, client=None, process=None, error=None, peak=None)
     over = threading.Event() # an interrupted Thread.join takes the thread for ended (Python 3.11)

@@ -9,6 +9,7 @@ __all__ = ['WIDGET', 'LOADS', 'NUMBER', 'LIMIT', 'cell_kind', 'mark_cells', 'fir
 
 # %% ../nbs/84_report.ipynb #47a96d0e
 import ast, base64, hashlib, html, io, re
+from itertools import chain
 from .events import data_line
 from .places import own_files, scrub
 
@@ -145,7 +146,7 @@ def _mark_numbers(table):
     "Say of each column of a plain table whether it holds numbers."
     rows = [_cells(row) for row in table('tr')]
     body = [row for row in rows if row and not row[0].find_parent('thead')]
-    spans = any(c.get('colspan', c.get('rowspan', '1')) != '1' for row in rows for c in row)
+    spans = any(c.get('colspan', c.get('rowspan', '1')) != '1' for c in chain(*rows))
     if spans or not body or len({len(row) for row in rows}) != 1 or 'parameters' in table.get('class', []):
         return
     for column in zip(*rows):
@@ -189,7 +190,8 @@ def _short_caption(figure, new_tag):
         return
     caption.clear()
     caption.append(short)
-    more, head = new_tag('details', attrs={'class': 'numbers'}), new_tag('summary')
+    more = new_tag('details', attrs={'class': 'numbers'})
+    head = new_tag('summary')
     head.string = 'In numbers'
     more.extend([head, text[len(short):].lstrip(' :;')])
     caption.append(more)
@@ -361,7 +363,8 @@ def write_page(
     "Put a body into the page that all have in common."
     from markupsafe import Markup
     from recsys_nb.files import write_text
-    data, text = study.manifest['data'], own_file(script)
+    data = study.manifest['data']
+    text = own_file(script)
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     page = template(
         'page.html.j2', title=title, study=study.manifest['study'],
@@ -397,8 +400,10 @@ def export_notebook(
     again=False, # content comes from the page that is there, where there is no executed notebook
 ):
     "Write an executed notebook's page, whole or as far as it got."
-    nb, entry = study.notebooks[name], study.entry(name)
-    path, page = study.folder/'notebooks'/f'{name}.ipynb', study.folder/f'{name}.html'
+    nb = study.notebooks[name]
+    entry = study.entry(name)
+    path = study.folder/'notebooks'/f'{name}.ipynb'
+    page = study.folder/f'{name}.html'
     if again and page.exists() and not path.exists():
         body, toc = page_body(page.read_text(encoding='utf-8'))
     else:

@@ -176,7 +176,7 @@ def test_every_place_names_the_same_models(study):
     )
     terminal = Console(width=200, record=True, file=open('/dev/null', 'w'))
     tables = comparison_tables(reports)
-    from recsys_nb.study import terminal_table
+    from recsys_nb.overview import terminal_table
 
     terminal.print(terminal_table(tables[0]))
     lines = [line.split('│') for line in terminal.export_text().splitlines() if '│' in line]
