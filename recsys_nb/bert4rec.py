@@ -25,7 +25,7 @@ def hide(
     last_only:np.ndarray,    # pieces that hide their last item alone, bool[p]
     probability:float,       # of hiding an item in the other pieces
     rng:np.random.Generator, # draws what is hidden
-)->dict: # int64[rows, width] each: item (-1: hidden), target (the hidden item, else -1), position (from the end), piece
+)->dict: # int64[rows, width] each: item (-1: hidden), target (-1: not hidden), position (from the end), piece
     "A cloze test from a batch of pieces."
     item, piece, position = (batch[k].numpy() for k in ('item', 'piece', 'position'))
     there, n = piece >= 0, length[piece]
@@ -100,13 +100,14 @@ class ClozeData(HistoryData):
 class BERT4RecModule(SequenceModule):
     "Bidirectional Transformer trained on hidden items (Sun et al., 2019)."
     def __init__(self, n_items:int, hidden_dim=64, blocks=2, heads=2, max_len=50, dropout=.2, cloze_share=0.,
-                 mask_probability=.4, ending_share=.3, svd_start=True, negatives=1024, temperature=.05, learning_rate=3e-3,
-                 embedding_learning_rate=1e-2, weight_decay=1e-6, warmup_steps=50, total_steps=1000, seed=0):
-        super().__init__(n_items, hidden_dim, max_len, dropout, negatives, temperature, heads, marks=1) # the hidden item
+                 mask_probability=.4, ending_share=.3, svd_start=True, negatives=1024, temperature=.05,
+                 learning_rate=3e-3, embedding_learning_rate=1e-2, weight_decay=1e-6, warmup_steps=50,
+                 total_steps=1000, seed=0):
+        super().__init__(n_items, hidden_dim, max_len, dropout, negatives, temperature, heads, marks=1)
         self.save_hyperparameters()
         if max_len < 2 or not cloze_share + ending_share > 0:
-            raise ValueError(f'max_len is {max_len}, cloze_share {cloze_share} and ending_share {ending_share}, '
-                             'expected 2 or more, and a share above 0')
+            raise ValueError(f'max_len is {max_len}, cloze_share {cloze_share} and ending_share '
+                             f'{ending_share}, expected 2 or more, and a share above 0')
         self.positions = nn.Embedding(max_len, hidden_dim)
         self.blocks = nn.ModuleList(Block(hidden_dim, heads, dropout) for _ in range(blocks))
         self.norm, self.drop = nn.LayerNorm(hidden_dim), PooledDropout(dropout)
@@ -117,11 +118,10 @@ class BERT4RecModule(SequenceModule):
         "Rows of the embedding: items, and the last one where an item is hidden."
         return batch['item'].masked_fill(batch['item'] < 0, self.hparams.n_items)
 
-    def forward(self, batch): # see `hide`, int64[rows, width] each -> [rows, width, d], at every place what stands there
-        piece = batch['piece']
+    def forward(self, batch): # see `hide` -> [rows, width, d], what stands at every place
+        piece, d = batch['piece'], self.hparams.hidden_dim
         mask = (piece[:, :, None] == piece[:, None, :])[:, None]                # [rows, 1, width, width]
-        x = self.embed(self.codes(batch)) * math.sqrt(self.hparams.hidden_dim) + self.positions(batch['position'])
-        x = self.drop(x)
+        x = self.drop(self.embed(self.codes(batch)) * math.sqrt(d) + self.positions(batch['position']))
         for block in self.blocks:
             x = block(x, mask)
         return self.scaled(self.norm(x))
@@ -134,7 +134,7 @@ def batch_loss(
 )->tuple:                # scalar; how many hidden places it is the mean of
     "Mean cross-entropy over the hidden places of a batch."
     n_items = self.hparams.n_items
-    target = batch['target'].flatten()                                          # [rows * width], -1: not hidden
+    target = batch['target'].flatten() # [rows * width], -1: not hidden
     place = (target >= 0).nonzero().squeeze(1)
     hidden = len(place)
     place = F.pad(place, (0, -hidden % 256))                                    # [n]: few different shapes
@@ -143,8 +143,9 @@ def batch_loss(
     with self.rows_of(self.codes(batch), target, item):
         x = self(batch).flatten(0, 1).index_select(0, place)                    # [n, d]
         if self.items.sparse:
-            loss = sampled_softmax_loss(x, self.embed(target), self.embed(item.clamp(max=n_items - 1)), log_weight,
-                                        accidental_hits(item, target))
+            at_negative = self.embed(item.clamp(max=n_items - 1))               # [s, d]
+            hits = accidental_hits(item, target)
+            loss = sampled_softmax_loss(x, self.embed(target), at_negative, log_weight, hits)
         else:
             catalogue = self.embed(torch.arange(n_items, device=x.device))      # [n_items, d]
             loss = F.cross_entropy(x @ catalogue.T, target, reduction='none')
@@ -163,7 +164,8 @@ def encode_histories(
     self.eval()
     h = histories.last(self.hparams.max_len - 1)
     # room for the hidden place after the last history
-    h = replace(h, items=np.append(h.items, 0), events=np.append(h.events, 0), times=np.zeros(len(h.items) + 1, np.int64))
+    h = replace(h, items=np.append(h.items, 0), events=np.append(h.events, 0),
+                times=np.zeros(len(h.items) + 1, np.int64))
     out = torch.empty(len(h), self.hparams.hidden_dim)
     for which, row, column, size in packed_batches(h.length + 1, rows):
         length = h.length[which] + 1
@@ -175,7 +177,7 @@ def encode_histories(
 
 # %% ../nbs/17_bert4rec.ipynb #808ab196
 class BERT4Rec(NeuralRecommender):
-    "BERT4Rec (Sun et al., 2019) behind the common interface; keyword arguments are those of `BERT4RecModule`."
+    "BERT4Rec (Sun et al., 2019) as a recommender; keyword arguments are those of `BERT4RecModule`."
     Module = BERT4RecModule
 
     def cloze(self)->tuple:

@@ -25,8 +25,9 @@ class Block(nn.Module):
         uniform=False, # every place weighs the same: an ablation
     ):
         super().__init__()
-        self.heads, self.norm1, self.norm2, self.drop = heads, nn.LayerNorm(d), nn.LayerNorm(d), PooledDropout(dropout)
-        self.qkv, self.out, self.uniform = nn.Linear(d, 3 * d), nn.Linear(d, d), uniform
+        self.heads, self.uniform = heads, uniform
+        self.norm1, self.norm2, self.drop = nn.LayerNorm(d), nn.LayerNorm(d), PooledDropout(dropout)
+        self.qkv, self.out = nn.Linear(d, 3 * d), nn.Linear(d, d)
         self.feed_forward = nn.Sequential(nn.Linear(d, 4 * d), nn.GELU(), nn.Linear(4 * d, d))
 
     def attend(self, x, mask): # [rows, width, d], [rows, 1, width, width] -> [rows, width, d]
@@ -59,24 +60,24 @@ class GatedBlock(Block):
 class SASRecModule(SequenceModule):
     "Self-attentive sequential recommendation (Kang & McAuley, 2018)."
     def __init__(self, n_items:int, hidden_dim=64, blocks=2, heads=2, max_len=50, dropout=.2, negatives=1024,
-                 temperature=.05, copy_head=True, ligr=False, event_inputs=False, gap_inputs=False, uniform_attention=False,
-                 svd_start=True, learning_rate=3e-3, embedding_learning_rate=1e-2, weight_decay=1e-6,
-                 warmup_steps=50, total_steps=1000, seed=0):
+                 temperature=.05, copy_head=True, ligr=False, event_inputs=False, gap_inputs=False,
+                 uniform_attention=False, svd_start=True, learning_rate=3e-3, embedding_learning_rate=1e-2,
+                 weight_decay=1e-6, warmup_steps=50, total_steps=1000, seed=0):
         super().__init__(n_items, hidden_dim, max_len, dropout, negatives, temperature, heads)
         self.save_hyperparameters()
-        kind = GatedBlock if ligr else Block
-        self.positions = nn.Embedding(max_len, hidden_dim)
-        self.kinds = nn.Embedding(3, hidden_dim) if event_inputs else None
-        self.gaps = nn.Embedding(GAPS, hidden_dim) if gap_inputs else None
-        self.blocks = nn.ModuleList(kind(hidden_dim, heads, dropout, uniform_attention) for _ in range(blocks))
-        self.norm, self.drop = nn.LayerNorm(hidden_dim), PooledDropout(dropout)
-        self.copier = CopyHead(hidden_dim, max_len) if copy_head else None
+        kind, d = GatedBlock if ligr else Block, hidden_dim
+        self.positions = nn.Embedding(max_len, d)
+        self.kinds = nn.Embedding(3, d) if event_inputs else None
+        self.gaps = nn.Embedding(GAPS, d) if gap_inputs else None
+        self.blocks = nn.ModuleList(kind(d, heads, dropout, uniform_attention) for _ in range(blocks))
+        self.norm, self.drop = nn.LayerNorm(d), PooledDropout(dropout)
+        self.copier = CopyHead(d, max_len) if copy_head else None
         for e in filter(None, (self.items, self.positions, self.kinds, self.gaps)):
             nn.init.normal_(e.weight, std=.02)
 
     def forward(self, batch): # see `packed_batch`, int64[rows, width] each -> [rows, width, d]
-        h, same = self.hparams, same_piece(batch['piece'])
-        mask = torch.zeros(same.shape, device=same.device).masked_fill(~same, -torch.inf)[:, None] # [rows, 1, width, width]
+        h, same = self.hparams, same_piece(batch['piece']) # bool[rows, width, width]
+        mask = torch.zeros(same.shape, device=same.device).masked_fill(~same, -torch.inf)[:, None]
         x = self.embed(batch['item']) * math.sqrt(h.hidden_dim) + self.positions(batch['position'])
         if h.event_inputs:
             x = x + self.kinds(batch['event'])
@@ -89,5 +90,5 @@ class SASRecModule(SequenceModule):
 
 # %% ../nbs/12_sasrec.ipynb #9ccc298c
 class SASRec(NeuralRecommender):
-    "SASRec (Kang & McAuley, 2018) behind the common interface; keyword arguments are those of `SASRecModule`."
+    "SASRec (Kang & McAuley, 2018) as a recommender; keyword arguments are those of `SASRecModule`."
     Module = SASRecModule

@@ -14,7 +14,7 @@ from torch import nn
 def shared_negatives(
     draw:torch.Tensor, # probability of each item, float32[n_items]
     n:int,             # how many to draw
-)->tuple:              # items int64[n], sorted, padded with n_items; their log weights float32[n], -inf for padding
+)->tuple: # items int64[n], sorted, padded with n_items; their log weights float32[n], -inf for padding
     "Draw negatives, each distinct one once, weighed for an unbiased sum (Bengio & Senécal, 2008)."
     item, count = torch.multinomial(draw, n, replacement=True).unique(return_counts=True)
     log_weight = torch.full((n,), -torch.inf, device=draw.device)
@@ -65,7 +65,7 @@ class _LogSum(torch.autograd.Function):
         p = torch.mm(xb, nb.T)                                 # [n, s], the only large matrix
         p += log_weight.bfloat16()
         p[row, column] = -torch.inf
-        top = p.amax(-1).clamp(min=-1e30)                      # [n]; all may be masked: a shopper who saw every item
+        top = p.amax(-1).clamp(min=-1e30) # [n]; all may be masked: a shopper who saw every item
         total = p.sub_(top[:, None]).exp_().sum(-1, dtype=torch.float32)
         ctx.save_for_backward(x, xb, nb, p, total)
         return total.log() + top.float()
@@ -85,7 +85,9 @@ def fast_bfloat16(
     "Whether bfloat16 matrix products are fast: a GPU that has them, or a processor with AVX512-BF16 or AMX."
     if device.type == 'cuda':
         return torch.cuda.is_bf16_supported()
-    return device.type == 'cpu' and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    if device.type != 'cpu':
+        return False
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 def log_sum(
     x:torch.Tensor,          # what should come next, float[n, d]
@@ -113,7 +115,7 @@ def sampled_softmax_loss(
 # %% ../nbs/76_steps.ipynb #e57d6120
 def catch_up_rows(
     weight:torch.Tensor, # changed in place, float[n, d]
-    state:dict,          # of the optimizer for this weight: step, last float[n], exp_avg and exp_avg_sq float[n, d]
+    state:dict, # of the optimizer for this weight: step, last float[n], exp_avg and exp_avg_sq float[n, d]
     rows:torch.Tensor,   # which, each once, int64[m]
     lr:float,            # learning rate
     betas:tuple,         # how the running means fade in a step
@@ -126,7 +128,7 @@ def catch_up_rows(
     if not len(rows):
         return
     b1, b2 = betas
-    n = (step - state['last'].index_select(0, rows)).to(weight)[:, None]                        # [m, 1], steps missed
+    n = (step - state['last'].index_select(0, rows)).to(weight)[:, None] # [m, 1], steps missed
     mean, square = (state[name].index_select(0, rows) for name in ('exp_avg', 'exp_avg_sq'))    # [m, d]
     r = b1 * b2 ** -.5
     correction = (1 - b2 ** step) ** .5 / (1 - b1 ** step)
@@ -166,7 +168,7 @@ def update_rows(
 
 # %% ../nbs/76_steps.ipynb #efa23cfd
 class RowAdamW(torch.optim.AdamW):
-    "AdamW that reads and writes, of a weight with a sparse gradient, only the rows in it and those about to be looked up."
+    "AdamW that, where a gradient is sparse, reads and writes only its rows and those about to be looked up."
     @staticmethod
     def settings(group): return {name: group[name] for name in ('lr', 'betas', 'eps', 'weight_decay')}
 

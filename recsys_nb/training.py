@@ -29,14 +29,14 @@ def training_pieces(
     histories:Histories,
     max_len:int,             # longest input
     rng:np.random.Generator, # for the places to cut
-)->tuple:                    # start int64[p], length int64[p]: inputs are flat positions start..start+length-1, targets one further
+)->tuple: # start int64[p], length int64[p]: inputs are places start..start+length-1, targets one further
     "Cut histories into pieces of at most `max_len` inputs, in random order."
     n = histories.length - 1
     start, n = histories.start[n > 0], n[n > 0]
-    first = np.where(n > max_len, rng.integers(1, max_len + 1, len(n)), n)                      # inputs of each first piece
+    first = np.where(n > max_len, rng.integers(1, max_len + 1, len(n)), n) # inputs of each first piece
     pieces = 1 + -(-(n - first) // max_len)
-    which = np.repeat(np.arange(len(n)), pieces)                                                # history of each piece
-    j = np.arange(len(which)) - np.repeat(np.cumsum(pieces) - pieces, pieces)                   # its place among them
+    which = np.repeat(np.arange(len(n)), pieces) # history of each piece
+    j = np.arange(len(which)) - np.repeat(np.cumsum(pieces) - pieces, pieces) # its place among them
     begin = np.where(j == 0, 0, first[which] + (j - 1) * max_len)
     length = np.where(j == 0, first[which], np.minimum(max_len, n[which] - begin))
     order = rng.permutation(len(begin))
@@ -69,7 +69,7 @@ def pack_rows(
     return np.array(rows, np.int64), np.array(columns, np.int64)
 
 # %% ../nbs/76_training.ipynb #44f249aa
-_EMPTY = dict(item=0, target=-1, position=0, piece=-1, event=0, gap=0) # what stands at a place without an event
+_EMPTY = dict(item=0, target=-1, position=0, piece=-1, event=0, gap=0) # a place without an event
 
 def packed_batch(
     histories:Histories,
@@ -79,11 +79,11 @@ def packed_batch(
     column:np.ndarray, # where it begins there, int64[p]
     rows:int,          # rows in the batch
     width:int=ROW,     # events in a row
-)->dict:               # int64[rows, width] each: item, target (-1: none), position, piece (-1: empty), event, gap (log2 of seconds)
+)->dict: # int64[rows, width] each: item, target (-1: none), position, piece (-1: empty), event, gap (log2 s)
     "Lay pieces of histories into a batch."
     piece = np.repeat(np.arange(len(start)), length)                                            # [events]
     position = np.arange(len(piece)) - np.repeat(np.cumsum(length) - length, length)
-    at = start[piece] + position                                                                # in the flat arrays
+    at = start[piece] + position # in the flat arrays
     place = row[piece], column[piece] + position                                                # in the batch
     before, after = np.maximum(at - 1, 0), np.minimum(at + 1, len(histories.items) - 1)
     gap = np.where(position > 0, histories.times[at] - histories.times[before], 0).clip(0)      # milliseconds
@@ -176,8 +176,10 @@ class HistoryData(L.LightningDataModule):
         return torch.utils.data.DataLoader(batches, batch_size=None)
 
     def val_dataloader(self):
-        parts = [(self.valid.histories[slice(a, a + 512)], torch.from_numpy(self.valid.targets[a:a + 512]).long())
-                 for a in range(0, len(self.valid), 512)]
+        parts = []
+        for a in range(0, len(self.valid), 512):
+            some = slice(a, a + 512)
+            parts.append((self.valid.histories[some], torch.from_numpy(self.valid.targets[some]).long()))
         return torch.utils.data.DataLoader(parts, batch_size=None, collate_fn=lambda x: x)
 
 # %% ../nbs/76_training.ipynb #8b44bd08
@@ -273,7 +275,9 @@ def processes_exist(
     trainer:L.Trainer,
 )->bool:
     "Whether all processes of a training are there before it begins."
-    return trainer.world_size > 1 and not isinstance(trainer.strategy.cluster_environment, LightningEnvironment)
+    if trainer.world_size < 2:
+        return False
+    return not isinstance(trainer.strategy.cluster_environment, LightningEnvironment)
 
 def is_spawning(
     trainer:L.Trainer,
@@ -291,10 +295,11 @@ def check_processes(
     if started > 1 and is_spawning(trainer):
         raise ValueError('torchrun has started the processes: leave out the strategy that starts its own')
     if started > 1 and trainer.world_size != started:
-        raise ValueError(f'devices times num_nodes is {trainer.world_size}, and torchrun has started {started} processes: '
-                         'leave both out')
+        raise ValueError(f'devices times num_nodes is {trainer.world_size}, and torchrun has started '
+                         f'{started} processes: leave both out')
     if trainer.num_nodes > 1 and not processes_exist(trainer):
-        raise ValueError(f'num_nodes is {trainer.num_nodes}: start the program on every machine with torchrun')
+        raise ValueError(f'num_nodes is {trainer.num_nodes}: '
+                         'start the program on every machine with torchrun')
     if trainer.world_size > 1 and not is_spawning(trainer) and searching():
         raise RuntimeError('the processes of one training cannot each search: '
                            'search without them, then train what was found')
@@ -349,7 +354,7 @@ def check_loss(
 
 # %% ../nbs/76_training.ipynb #e4777613
 class Curve(L.Callback):
-    "Keeps one row an epoch: epoch, train_loss, hit_rate, seconds; and gives each epoch its own random numbers."
+    "Keeps a row an epoch: epoch, train_loss, hit_rate, seconds; and gives each epoch its own random numbers."
     def __init__(
         self,
         seed:int,
@@ -414,10 +419,12 @@ def on_train_batch_start(self:Curve, trainer, module, batch, index):
 
 # %% ../nbs/76_training.ipynb #6e2d9003
 @patch
-def on_before_optimizer_step(self:Curve, trainer, module, optimizer): # after processes have added up their gradients
+def on_before_optimizer_step(self:Curve, trainer, module, optimizer):
+    # processes have added up their gradients
     if not several_processes():
         return
-    values = [p.grad._values() if p.grad.is_sparse else p.grad for p in module.parameters() if p.grad is not None]
+    gradients = [p.grad for p in module.parameters() if p.grad is not None]
+    values = [g._values() if g.is_sparse else g for g in gradients]
     if not all(v.isfinite().all() for v in values):
         self.stop_together(FloatingPointError(f'a gradient is not finite at step {trainer.global_step}'))
 
@@ -427,10 +434,12 @@ def on_validation_start(self:Curve, trainer, module): # not-a-number is below no
 
 @patch
 def on_train_epoch_end(self:Curve, trainer, module):
-    self.stop_together(error_of(assert_finite, module, trainer.global_step)) # before this epoch's checkpoint is written
+    # before this epoch's checkpoint is written
+    self.stop_together(error_of(assert_finite, module, trainer.global_step))
     metrics = trainer.callback_metrics
-    values = {name: float(metrics[name]) if name in metrics else float('nan') for name in ('train_loss', 'hit_rate')}
-    row = dict(epoch=trainer.current_epoch + 1, **values, seconds=time.perf_counter() - self.start)
+    loss, hit_rate = (float(metrics.get(name, np.nan)) for name in ('train_loss', 'hit_rate'))
+    row = dict(epoch=trainer.current_epoch + 1, train_loss=loss, hit_rate=hit_rate,
+               seconds=time.perf_counter() - self.start)
     self.rows = [*self.rows, row]
     if trainer.is_global_zero:
         self._keep(self.rows)
@@ -456,7 +465,8 @@ def usable_checkpoint(
         return None
     try:
         kept = torch.load(path, map_location='cpu', weights_only=True)
-        shapes, wanted = ({n: p.shape for n, p in state.items()} for state in (kept['state_dict'], module.state_dict()))
+        shapes = {name: p.shape for name, p in kept['state_dict'].items()}
+        wanted = {name: p.shape for name, p in module.state_dict().items()}
         if shapes == wanted and kept['loops']:
             return path
     except Exception:
@@ -471,7 +481,8 @@ def checkpoint_to_resume(
 )->Path:                    # None where there is none
     "The last epoch's checkpoint, where all that a training goes on from can be read."
     names = ['last', 'best'] if validate else ['last']
-    return place/'last.ckpt' if all(usable_checkpoint(module, place/f'{name}.ckpt') for name in names) else None
+    usable = all(usable_checkpoint(module, place/f'{name}.ckpt') for name in names)
+    return place/'last.ckpt' if usable else None
 
 # %% ../nbs/76_training.ipynb #6e2d8f09
 @contextlib.contextmanager
@@ -528,7 +539,8 @@ def make_trainer(
     if validate:
         callbacks.append(EarlyStopping('hit_rate', mode='max', patience=patience))
     if place and validate:
-        callbacks.append(Checkpoints(place, filename='best', enable_version_counter=False, monitor='hit_rate', mode='max'))
+        callbacks.append(Checkpoints(
+            place, filename='best', enable_version_counter=False, monitor='hit_rate', mode='max'))
     if place: # of every epoch, not only of better ones
         callbacks.append(Checkpoints(place, filename='last', enable_version_counter=False))
     logger = TensorBoardLogger(folder/'tensorboard', name='', version=key) if folder else False
@@ -546,7 +558,7 @@ def launch(
     data:L.LightningDataModule,
     checkpoint,               # path of what to go on from, or None
 ):
-    "Let Lightning train; raises `FloatingPointError` where something is not finite, and what who watches raises."
+    "Let Lightning train; raises `FloatingPointError` where something is not finite, and what `watch` raises."
     def train(): trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     if not is_spawning(trainer):
         train()
