@@ -1,6 +1,7 @@
 "Every notebook runs at its defaults; export, clean and README are no-ops; the papermill tag survives."
 
 import ast
+import contextlib
 import json
 import os
 import re
@@ -14,6 +15,7 @@ import nbformat
 import papermill
 import pytest
 
+from kernels import warm_kernels
 from shown import complaints, functions_of, makers, points_at_nothing, thrown_away
 
 ROOT = Path(__file__).parent.parent
@@ -21,17 +23,27 @@ NOTEBOOKS = sorted((ROOT / 'nbs').glob('*.ipynb'))
 NUMBERED = [p for p in NOTEBOOKS if p.name[0].isdigit()]
 BIN = Path(sys.executable).parent
 IDS = attrgetter('stem')
+MEASURES = ('90_benchmarks',)
 SCRIPTS = [name for name in ('tests', '.ci', 'examples', 'setup.py') if (ROOT / name).exists()]
 
 
+@pytest.fixture(scope='module')
+def warm(tmp_path_factory):
+    from recsys_nb.kernel import kernel_environment
+
+    with kernel_environment(), warm_kernels(tmp_path_factory.mktemp('warm')) as chosen:
+        yield chosen
+
+
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=IDS)
-def test_runs(path, tmp_path, monkeypatch):
+def test_runs(path, tmp_path, monkeypatch, warm):
     "Run All at the defaults, results in a folder of its own."
     from recsys_nb.kernel import execute, kernel_environment
 
     monkeypatch.chdir(path.parent)
     out = {'out': str(tmp_path / 'study')} if 'out' in papermill.inspect_notebook(str(path)) else {}
-    with kernel_environment():
+    own = path.stem in MEASURES  # memory of a fork is that of what it was forked from
+    with kernel_environment(), contextlib.nullcontext() if own else warm():
         error, _ = execute(str(path), str(tmp_path / path.name), out, limit=300)
     assert error == ''
     node = nbformat.read(tmp_path / path.name, 4)
