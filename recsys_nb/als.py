@@ -149,26 +149,30 @@ class ALS(Recommender):
         self.repeats = repeats
         self.fill = fill
 
-    def confidences(
-        self,
-        histories:Histories,
-        n:int,        # items of the vocabulary
-    )->sp.csr_matrix: # float32[len(histories), n]
-        "How sure it is that a visitor likes an item: the weights of the events between them, added up."
-        return user_item_matrix(histories, n, np.asarray(self.weights) * self.alpha)
+# %% ../nbs/11_als.ipynb #8f1a8fff
+@patch
+def confidences(
+    self:ALS,
+    histories:Histories,
+    n:int,        # items of the vocabulary
+)->sp.csr_matrix: # float32[len(histories), n]
+    "How sure it is that a visitor likes an item: the weights of the events between them, added up."
+    return user_item_matrix(histories, n, np.asarray(self.weights) * self.alpha)
 
-    def start(self, n:int)->torch.Tensor: # number of rows; float32[n, factors]
-        "Small random vectors to begin with."
-        rng = np.random.default_rng([self.seed, n])
-        return torch.from_numpy(rng.random((n, self.factors), np.float32) * .01)
+@patch
+def start(self:ALS, n:int)->torch.Tensor: # number of rows; float32[n, factors]
+    "Small random vectors to begin with."
+    rng = np.random.default_rng([self.seed, n])
+    return torch.from_numpy(rng.random((n, self.factors), np.float32) * .01)
 
-    def shared(
-        self,
-        y:torch.Tensor, # vectors of a side, float32[m, factors]
-        counts=1.,      # how often each of them counts, float32[m, 1]
-    )->torch.Tensor:    # float32[factors, factors]
-        "The part of the equations that is the same for all rows."
-        return y.T @ (y * counts) + self.regularization * torch.eye(self.factors)
+@patch
+def shared(
+    self:ALS,
+    y:torch.Tensor, # vectors of a side, float32[m, factors]
+    counts=1.,      # how often each of them counts, float32[m, 1]
+)->torch.Tensor:    # float32[factors, factors]
+    "The part of the equations that is the same for all rows."
+    return y.T @ (y * counts) + self.regularization * torch.eye(self.factors)
 
 # %% ../nbs/11_als.ipynb #3fd1a33e
 @patch

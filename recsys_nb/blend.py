@@ -17,14 +17,20 @@ from scipy.optimize import minimize
 # %% ../nbs/79_blend.ipynb #65c7c8cc
 DEMAND_DAYS = (1, 7, None) # None: all of the log
 
-def demand(log)->np.ndarray: # encoded log -> float32[n_items, len(DEMAND_DAYS)]
+def demand(
+    log,         # encoded log
+)->np.ndarray:   # float32[n_items, len(DEMAND_DAYS)]
     "Logarithm of each item's events, late and overall."
     codes, times = item_codes(log), milliseconds(log.timestamp)
-    late = [times >= times.max(initial=0) - (days or np.inf) * DAY for days in DEMAND_DAYS]
-    return np.log1p(np.stack([np.bincount(codes[at], minlength=n_items(log)) for at in late], 1)).astype(np.float32)
+    counts = []
+    for days in DEMAND_DAYS:
+        late = times >= times.max(initial=0) - (days or np.inf) * DAY
+        counts.append(np.bincount(codes[late], minlength=n_items(log)))
+    return np.log1p(np.stack(counts, 1)).astype(np.float32)
 
 # %% ../nbs/79_blend.ipynb #0b835d3f
-AGES, COUNTS = 50, 5 # history items that are told apart by age; the last bin holds all larger counts
+AGES = 50  # newest items of a history that are told apart by age
+COUNTS = 5 # largest count that is told apart
 
 @dataclass
 class Candidates:
@@ -37,66 +43,82 @@ class Candidates:
 # %% ../nbs/79_blend.ipynb #55a8b99d
 def union(
     histories:Histories,
-    lists, # int32[n, k] each, -1 for none
-)->Candidates: # without features
+    lists,               # of each model, int32[n, k], -1 for none
+)->Candidates:           # without features
     "The newest AGES items of each history and the items of all lists, each once."
     row, item, age, count, _ = history_items(histories)
     new = age < AGES
     row, item, age, count = row[new], item[new], age[new], count[new]
-    others = [np.nonzero(l >= 0) for l in lists]
+    others = [np.nonzero(items >= 0) for items in lists]
     rows = np.concatenate([row, *(at[0] for at in others)])
-    items = np.concatenate([item, *(l[at] for l, at in zip(lists, others))])
+    items = np.concatenate([item, *(items[at] for items, at in zip(lists, others))])
     keys, first = np.unique(rows * 2**32 + items, return_index=True) # history comes first, so its age is kept
     seen = first < len(row)
     rows, items = (keys // 2**32).astype(int), (keys % 2**32).astype(np.int32)
     place = np.arange(len(rows)) - np.searchsorted(rows, np.arange(len(histories)))[rows]
-    out = [np.full((len(histories), place.max(initial=0) + 1), fill, kind) for fill, kind in ((-1, np.int32), (0, int), (0, int))]
-    out[0][rows, place] = items
-    out[1][rows[seen], place[seen]] = age[first[seen]] + 1
-    out[2][rows[seen], place[seen]] = np.minimum(count[first[seen]], COUNTS)
-    return Candidates(*out, np.zeros((*out[0].shape, 0), np.float32))
+    shape = len(histories), place.max(initial=0) + 1
+    out = Candidates(np.full(shape, -1, np.int32), np.zeros(shape, int), np.zeros(shape, int),
+                     np.zeros((*shape, 0), np.float32))
+    out.items[rows, place] = items
+    out.age[rows[seen], place[seen]] = age[first[seen]] + 1
+    out.count[rows[seen], place[seen]] = np.minimum(count[first[seen]], COUNTS)
+    return out
 
 # %% ../nbs/79_blend.ipynb #f79d9f56
-def locate(candidates:Candidates, row, item)->np.ndarray: # int64[t] each, all of them candidates; -> column int64[t]
-    "Where these items stand among the candidates of their query."
+def locate(
+    candidates:Candidates,
+    row:np.ndarray,        # query, int64[t]
+    item:np.ndarray,       # one of its candidates, int64[t]
+)->np.ndarray:             # column int64[t]
+    "Where items stand among the candidates of their query."
     rows, columns = np.nonzero(candidates.items >= 0)
     keys = rows * 2**32 + candidates.items[rows, columns] # ascending, as `union` lays them
     return columns[np.searchsorted(keys, row * 2**32 + item)]
 
 # %% ../nbs/79_blend.ipynb #d778ce60
 def log_share(
-    items, scores, # a model's lists, int32[n, k] and float32[n, k]
-    logits:bool,   # whether scores are logits; else positive weights, and what is not positive is a filler
-)->np.ndarray:     # float32[n, k], -inf for fillers
+    items:np.ndarray,  # a model's lists, int32[n, k]
+    scores:np.ndarray, # of these, float32[n, k]
+    logits:bool, # whether scores are logits; else positive weights, and what is not positive is a filler
+)->np.ndarray:         # float32[n, k], -inf for fillers
     "Logarithm of each item's share of its list."
     with np.errstate(divide='ignore', invalid='ignore'):
-        s = np.where(items >= 0, scores if logits else np.log(np.maximum(scores, 0)), -np.inf).astype(np.float32)
+        logs = scores if logits else np.log(np.maximum(scores, 0))
+        s = np.where(items >= 0, logs, -np.inf).astype(np.float32)
         top = np.where(np.isfinite(s[:, :1]), s[:, :1], 0)
         return s - top - np.log(np.maximum(np.exp(s - top).sum(1, keepdims=True), 1e-30))
 
 # %% ../nbs/79_blend.ipynb #09bbbd03
 def model_features(
     candidates:Candidates,
-    items, share, # a model's lists and their `log_share`
-)->np.ndarray:    # float32[n, m, 5]: share (of items outside, inside the history), log of the rank (the same two), missing
-    "What a model says about each candidate; a missing one gets the lowest share and the rank after the list's end."
+    items:np.ndarray,      # a model's lists, int32[n, k]
+    share:np.ndarray,      # their `log_share`, float32[n, k]
+)->np.ndarray: # float32[n, m, 5]: share outside and inside the history, fading rank (the same two), missing
+    "What a model says about each candidate; a missing one has the lowest share, and a rank beyond the list."
     n, k = items.shape
     row, place = np.nonzero(np.isfinite(share))
     keys = row * 2**32 + items[row, place]
     order = np.argsort(keys)
-    asked = np.arange(n)[:, None] * 2**32 + np.maximum(candidates.items, 0)
-    at = np.minimum(np.searchsorted(keys[order], asked), max(len(keys) - 1, 0))
-    named = (keys[order][at] == asked) & (candidates.items >= 0) if len(keys) else np.zeros(asked.shape, bool)
-    rank = np.where(named, place[order][at] if len(keys) else k, k)
+    asked = np.arange(n)[:, None] * 2**32 + np.maximum(candidates.items, 0)     # [n, m]
+    named, rank = np.zeros(asked.shape, bool), np.full(asked.shape, k)
+    if len(keys):
+        at = np.minimum(np.searchsorted(keys[order], asked), len(keys) - 1)
+        named = (keys[order][at] == asked) & (candidates.items >= 0)
+        rank = np.where(named, place[order][at], k)
     lowest = np.where(np.isfinite(share), share, 0).min(1, keepdims=True)
     value = np.where(named, np.take_along_axis(share, np.minimum(rank, k - 1), 1), lowest)
     inside, fade = candidates.age > 0, -np.log1p(rank)
-    return np.stack([value * ~inside, value * inside, fade * ~inside, fade * inside, ~named], -1).astype(np.float32)
+    features = [value * ~inside, value * inside, fade * ~inside, fade * inside, ~named]
+    return np.stack(features, -1).astype(np.float32)
 
 # %% ../nbs/79_blend.ipynb #65fdd4a8
-def listwise_scores(candidates:Candidates, weights:dict)->np.ndarray: # float32[n, m], -inf where there is no candidate
-    "Score of each candidate; weights as from `fit_listwise`."
-    s = candidates.features @ weights['feature'] + weights['age'][candidates.age] + weights['count'][candidates.count]
+def listwise_scores(
+    candidates:Candidates,
+    weights:dict,          # feature, age and count, see `fit_listwise`
+)->np.ndarray:             # float32[n, m], -inf where there is no candidate
+    "Score of each candidate."
+    s = candidates.features @ weights['feature'] + weights['age'][candidates.age]
+    s = s + weights['count'][candidates.count]
     return np.where(candidates.items >= 0, s, -np.inf).astype(np.float32)
 
 # %% ../nbs/79_blend.ipynb #7b1008cf
@@ -109,16 +131,18 @@ class _Choices:
         self.features = candidates.features[ok] / scale # float64[n, m, f]
         self.empty = candidates.items[ok] < 0           # bool[n, m]: there is no candidate
         self.place = hit[ok].argmax(1)                  # column of the target, int64[n]
-        self.inside = np.nonzero(age)                   # row and column of the t items of a history: few, so they are kept apart
+        self.inside = np.nonzero(age) # row and column of the t items of a history: few, so apart
         bins = np.stack([age[self.inside] - 1, AGES + count[self.inside] - 1], 1)
         ends = np.arange(0, bins.size + 1, 2)
-        self.bins = sp.csr_matrix((np.ones(bins.size), bins.ravel(), ends), (len(bins), AGES + COUNTS)) # age and count of each
+        shape = len(bins), AGES + COUNTS
+        self.bins = sp.csr_matrix((np.ones(bins.size), bins.ravel(), ends), shape) # age and count of each
 
     def __len__(self): return len(self.place)
 
     def chances(self, v): # -> float64[n, m], and the mean of -log of the targets'
-        scores = self.features @ v[:self.features.shape[-1]]
-        scores[self.inside] += self.bins @ v[self.features.shape[-1]:]
+        f = self.features.shape[-1]
+        scores = self.features @ v[:f]
+        scores[self.inside] += self.bins @ v[f:]
         scores[self.empty] = -np.inf
         top = scores.max(1, keepdims=True)
         chance = np.exp(scores - top)
@@ -127,18 +151,22 @@ class _Choices:
         return chance / total, np.mean(np.log(total[:, 0]) + top[:, 0] - own)
 
 # %% ../nbs/79_blend.ipynb #7b1008d1
-def _promised(choices, weight): # weight of each candidate, float64[n, m] -> weighted sum of its features, ages and counts, float64[n, f + AGES + COUNTS]
+def _promised(choices, weight): # weight of each candidate, float64[n, m] -> float64[n, f + AGES + COUNTS]
+    "Weighted sum of the candidates' features, ages and counts."
     row = choices.inside[0]
-    inside = sp.csr_matrix((weight[choices.inside], (row, np.arange(len(row)))), shape=(len(choices), len(row)))
+    shape = len(choices), len(row)
+    inside = sp.csr_matrix((weight[choices.inside], (row, np.arange(len(row)))), shape=shape)
     return np.concatenate([(weight[:, None] @ choices.features)[:, 0], (inside @ choices.bins).toarray()], 1)
 
-def _loss(v, choices): # weights, float64[f + AGES + COUNTS] -> mean of -log of the targets' chances, and its gradient
+def _loss(v, choices): # weights, float64[f + AGES + COUNTS] -> a number, float64[f + AGES + COUNTS]
+    "Mean of -log of the targets' chances, and its gradient."
     chance, value = choices.chances(v)
     chance[np.arange(len(choices)), choices.place] -= 1
     return value, _promised(choices, chance).sum(0) / len(choices)
 
 # %% ../nbs/79_blend.ipynb #7b1008d2
 def _hessian(v, choices, block=1024): # as `_loss`; queries at once
+    "Covariance of what the candidates promise, float64[f + AGES + COUNTS, f + AGES + COUNTS]."
     chance, f = choices.chances(v)[0], choices.features.shape[-1]
     mean = _promised(choices, chance)
     square = np.zeros((f, f))
@@ -151,12 +179,12 @@ def _hessian(v, choices, block=1024): # as `_loss`; queries at once
     return (square - mean.T @ mean) / len(choices)
 
 # %% ../nbs/79_blend.ipynb #5f8c24d9
-def _bottom(
+def _smallest_loss(
     choices, # see `_Choices`
     start,   # where to begin, and what the pull is towards, float64[f + AGES + COUNTS]
     pull,    # its strength, above 0
 )->np.ndarray:
-    "The weights of the smallest loss, by Newton's method in a trust region (Nocedal & Wright, 2006, chapter 4)."
+    "The weights of the smallest loss, by Newton's method in a trust region (Nocedal & Wright, 2006)."
     strength = pull / len(choices)
     def loss(v):
         value, slope = _loss(v, choices)
@@ -170,11 +198,11 @@ def _bottom(
 # %% ../nbs/79_blend.ipynb #5f8c24da
 def fit_listwise(
     candidates:Candidates,
-    target,       # item that came next, int32[n]
-    start=None,   # weights of the features to begin with, float[f]
-    pull=1.,      # strength of the pull towards the start (ages and counts: towards zero) of all queries together, above 0
-)->dict:          # feature float32[f], age float32[AGES + 1], count float32[COUNTS + 1]
-    "Weights that make the targets most likely, among the queries whose target is a candidate."
+    target:np.ndarray,     # item that came next, int32[n]
+    start=None,            # weights of the features to begin with, float[f]; zeros when None
+    pull=1., # towards the start, of all queries together, above 0; of ages and counts towards zero
+)->dict:                   # feature float32[f], age float32[AGES + 1], count float32[COUNTS + 1]
+    "Weights that make the targets most likely, among queries whose target is a candidate (McFadden, 1974)."
     f = candidates.features.shape[-1]
     w, scale = np.zeros(f) if start is None else np.array(start, float), np.ones(f)
     there = candidates.items >= 0
@@ -183,7 +211,7 @@ def fit_listwise(
     v = np.concatenate([w * scale, np.zeros(AGES + COUNTS)]) # age 0 and count 0, not in the history, stay 0
     choices = _Choices(candidates, target, scale)
     if len(choices):
-        v = _bottom(choices, v, pull)
+        v = _smallest_loss(choices, v, pull)
     feature, age, count = np.split(v, [f, f + AGES])
     found = dict(feature=feature / scale, age=np.r_[0, age], count=np.r_[0, count])
     return {name: x.astype(np.float32) for name, x in found.items()}

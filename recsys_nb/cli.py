@@ -66,11 +66,13 @@ def typers_refusal(
 )->str:
     "What typer refuses, in one sentence."
     option = getattr(error, 'param', None)
-    low, high = getattr(option, 'min', None), getattr(option, 'max', None)
+    low = getattr(option, 'min', None)
+    high = getattr(option, 'max', None)
     if low is not None and high is not None:
         return f'{option.opts[0]} must be a number {in_words(Allowed(low, high))}.'
     return ' '.join(error.format_message().split())
 
+# %% ../nbs/86_cli.ipynb #8600025a
 class Commands(typer.core.TyperGroup):
     "The commands; what typer refuses is said in one sentence, too."
     def main(self, *args, standalone_mode=True, **how):
@@ -98,6 +100,7 @@ class Commands(typer.core.TyperGroup):
             sys.exit(2)
         sys.exit(code if isinstance(code, int) else 0)
 
+# %% ../nbs/86_cli.ipynb #8600026a
 app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
                   help='Run the recommender study, look at its reports, try its demo.')
 
@@ -127,9 +130,7 @@ def complete_profile(
     incomplete:str, # what was typed so far
 )->list:            # names
     "Names of profiles, for the shell."
-    with contextlib.suppress(StudyError): # a folder without a project has none
-        return [p for p in read_profiles(find_root()) if p.startswith(incomplete)]
-    return []
+    return [p for p in read_profiles(find_root()) if p.startswith(incomplete)]
 
 def complete_setting(
     incomplete:str, # what was typed so far
@@ -155,44 +156,57 @@ def level_of(
         return 'quiet'
     return 'verbose' if verbose else 'normal'
 
+# %% ../nbs/86_cli.ipynb #8600030a
+_NAME = typer.Argument(help='Name of a study, see recsys-nb runs.', autocompletion=complete_study)
+
+# %% ../nbs/86_cli.ipynb #8600029a
+_DATA = typer.Option(
+    '', show_default=False,
+    help="Folder or zip in RetailRocket's layout, or its events.csv alone (or .csv.gz, or .parquet); "
+    'or simulated:tiny, simulated:default, simulated:full, '
+    "simulated:visitors=20000,items=2000,days=60,seed=0. [default: the profile's]")
+_EVENTS = typer.Option(
+    '', metavar='NAME=KIND,...', show_default=False,
+    help='What the log calls its events, where it does not say view, addtocart and transaction: '
+    'click=view,cart=addtocart,order=transaction,hover=none; none leaves such rows out.')
+_STUDY = typer.Option(
+    '', show_default=False, autocompletion=complete_study,
+    help="Name of the report's folder in reports/. [default: the data's name, else the profile's]")
+_PROFILE = typer.Option(
+    'default', autocompletion=complete_profile,
+    help='How much work: tiny (tests, seconds), default (minutes on two cores), '
+    'report (what is committed), full (a complete log).')
+_PARAMETER = typer.Option(
+    [], '-p', '--parameter', metavar='[NOTEBOOK.]NAME=VALUE', show_default=False,
+    autocompletion=complete_setting,
+    help='Set a parameter: 12_sasrec.hidden_dim=128 in one notebook, context=window in every notebook '
+    'that has it, unless it is set for one. Repeat for more.')
+_ONLY = typer.Option(
+    [], metavar='NOTEBOOK', show_default=False, autocompletion=complete_notebook,
+    help='Run only this notebook and what it needs. Repeat for more.')
+_TIME_LIMIT = typer.Option(
+    120, min=0, max=525_600, metavar='MINUTES',
+    help='A notebook that takes longer is ended and counts as failed; 0: no limit.')
+_VERBOSE = typer.Option(
+    False, '-v', '--verbose',
+    help='In a log file, say every few seconds which cell is running, and every parameter that is set.')
+
 # %% ../nbs/86_cli.ipynb #013a1bbb
 @app.command()
 def run(
-    data: str = typer.Option(
-        '', show_default=False,
-        help="Folder or zip in RetailRocket's layout, or its events.csv alone (or .csv.gz, or .parquet); "
-        'or simulated:tiny, simulated:default, simulated:full, '
-        "simulated:visitors=20000,items=2000,days=60,seed=0. [default: the profile's]"),
-    events: str = typer.Option(
-        '', metavar='NAME=KIND,...', show_default=False,
-        help='What the log calls its events, where it does not say view, addtocart and transaction: '
-        'click=view,cart=addtocart,order=transaction,hover=none; none leaves such rows out.'),
-    study: str = typer.Option(
-        '', show_default=False, autocompletion=complete_study,
-        help="Name of the report's folder in reports/. [default: the data's name, else the profile's]"),
-    profile: str = typer.Option(
-        'default', autocompletion=complete_profile,
-        help='How much work: tiny (tests, seconds), default (minutes on two cores), '
-        'report (what is committed), full (a complete log).'),
-    parameter: list[str] = typer.Option(
-        [], '-p', '--parameter', metavar='[NOTEBOOK.]NAME=VALUE', show_default=False,
-        autocompletion=complete_setting,
-        help='Set a parameter: 12_sasrec.hidden_dim=128 in one notebook, context=window in every notebook '
-        'that has it, unless it is set for one. Repeat for more.'),
-    only: list[str] = typer.Option(
-        [], metavar='NOTEBOOK', show_default=False, autocompletion=complete_notebook,
-        help='Run only this notebook and what it needs. Repeat for more.'),
+    data: str = _DATA,
+    events: str = _EVENTS,
+    study: str = _STUDY,
+    profile: str = _PROFILE,
+    parameter: list[str] = _PARAMETER,
+    only: list[str] = _ONLY,
     replace: bool = typer.Option(
         False, '--replace', help="Let these events replace the study's, if it has results of others."),
     force: bool = typer.Option(
         False, '--force', help='Run from nothing, even what did not change since its last run.'),
-    time_limit: float = typer.Option(
-        120, min=0, max=525_600, metavar='MINUTES',
-        help='A notebook that takes longer is ended and counts as failed; 0: no limit.'),
+    time_limit: float = _TIME_LIMIT,
     quiet: bool = typer.Option(False, '-q', '--quiet', help='Say only what failed and where the report is.'),
-    verbose: bool = typer.Option(
-        False, '-v', '--verbose',
-        help='In a log file, say every few seconds which cell is running, and every parameter that is set.'),
+    verbose: bool = _VERBOSE,
 ):
     "Run the study: every notebook, its page, the comparison, the index. What did not change is skipped."
     with contextlib.suppress(ValueError):
@@ -274,17 +288,19 @@ def settings_of(
                 settings.append(f'{name}.{parameter}={value}')
     return settings
 
+# %% ../nbs/86_cli.ipynb #8600027a
 def verify_study(
-    root:Path,              # project folder
-    name:str,               # study
-    profiles:dict=None, # as `read_profiles`; the project's own when None
-    console=None,           # where to say how it goes
-    level='normal',         # how much to say: quiet, normal or verbose
-)->list:                    # as `compare_results`
+    root:Path,      # project folder
+    name:str,       # study
+    console=None,   # where to say how it goes
+    level='normal', # how much to say: quiet, normal or verbose
+)->list:            # as `compare_results`
     "Run a study again from its manifest, in a temporary folder, and compare the results."
-    manifest, here = find_study(root, name), study_notebooks(root)
+    manifest = find_study(root, name)
+    here = study_notebooks(root)
     done = {n: here[n] for n, e in manifest['notebooks'].items() if e['status'] == 'done' and n in here}
-    source, data = source_of(root, manifest), manifest['data']
+    source = source_of(root, manifest)
+    data = manifest['data']
     if not done:
         raise StudyError(f'no notebook of {name} that is in this checkout was run to its end: '
                          'there is nothing to compare')
@@ -297,16 +313,18 @@ def verify_study(
         (root/'data').mkdir(exist_ok=True)
         (place/'data').symlink_to(root/'data')
         run_study(source, name, manifest['profile'], settings_of(manifest, done), list(done), root=place,
-                  profiles=profiles, console=console, level=level, keep=False)
-        then, now = data['fingerprint'], read_manifest(place/'reports'/name)['data']['fingerprint']
+                  console=console, level=level, keep=False)
+        now = read_manifest(place/'reports'/name)['data']['fingerprint']
         found = compare_results(root/'reports'/name, place/'reports'/name)
+    then = data['fingerprint']
     if then != now:
         found.insert(0, ('events', f'differ: fingerprint {then} against {now}'))
     return found
 
+# %% ../nbs/86_cli.ipynb #8600028a
 @app.command()
 def verify(
-    study: str = typer.Argument(help='Name of a study, see recsys-nb runs.', autocompletion=complete_study),
+    study: str = _NAME,
 ):
     "Run a study again from its manifest, in a temporary folder, and say whether the numbers are the same."
     found = verify_study(project_root(), study, console=terminal(), level='normal')
@@ -334,13 +352,15 @@ def download(
     part.mkdir(parents=True, exist_ok=True)
     process = subprocess.Popen([*command, str(part)], start_new_session=True, stdout=subprocess.DEVNULL,
                                stderr=subprocess.DEVNULL)
-    grown, last = time.monotonic(), 0
+    grown = time.monotonic()
+    last = 0
     try:
         while process.poll() is None and time.monotonic() - grown < patience:
             time.sleep(0.2)
             now = _size(part)
             if now != last:
-                grown, last = time.monotonic(), now
+                grown = time.monotonic()
+                last = now
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
@@ -416,7 +436,7 @@ def runs():
 # %% ../nbs/86_cli.ipynb #d0d4f6b9
 @app.command('open')
 def open_study(
-    study: str = typer.Argument(help='Name of a study, see recsys-nb runs.', autocompletion=complete_study),
+    study: str = _NAME,
 ):
     "Open a study's report in the browser."
     root = project_root()
@@ -433,7 +453,8 @@ def render_study(
     name:str,  # study
 )->list:       # notebooks whose pages were written
     "Write a study's pages and index again, without running anything."
-    notebooks, manifest = study_notebooks(root), find_study(root, name)
+    notebooks = study_notebooks(root)
+    manifest = find_study(root, name)
     study = Study(root/'reports'/name, notebooks, manifest, terminal(), 'quiet')
     pages = [n for n in notebooks if study.entry(n) and (study.folder/f'{n}.html').exists()]
     for n in pages:
@@ -443,7 +464,7 @@ def render_study(
 
 @app.command()
 def render(
-    study: str = typer.Argument(help='Name of a study, see recsys-nb runs.', autocompletion=complete_study),
+    study: str = _NAME,
 ):
     "Write a study's pages again as pages are made now; what they show stays."
     root = project_root()

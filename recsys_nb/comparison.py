@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['FAMILIES', 'TRANSFORMERS', 'PROTOCOLS', 'ORIGINAL', 'REFERENCES', 'EXPECTED', 'LEVEL', 'HEADLINE', 'SIGNS', 'EDGES',
-           'ASKED', 'BUYERS', 'INDEXED', 'FORMULA', 'TITLES', 'PAGE', 'best_of', 'missing_models', 'read_timing',
-           'read_size', 'read_ranks', 'query_metric', 'Answered', 'same_queries', 'difference_p', 'Verdict', 'listed',
+           'ASKED', 'BUYERS', 'FORMULA', 'TITLES', 'PAGE', 'best_of', 'missing_models', 'read_timing', 'read_size',
+           'read_ranks', 'query_metric', 'Answered', 'same_queries', 'difference_p', 'Verdict', 'listed',
            'compare_models', 'verdict', 'not_better_than', 'with_interval', 'lists_text', 'cost_text', 'against_best',
            'verdicts_of', 'comparison_rows', 'shared_answer', 'transformers_text', 'not_paying_text', 'highest_text',
            'lowest_text', 'metric_caption', 'by_k', 'leaders_of', 'curves_caption', 'groups_of', 'verdict_caption',
@@ -22,6 +22,7 @@ from .metrics import *
 from .files import write_text
 from .show import colour, families, model_order, models, unfinished_models
 from .evaluation import SLICES, hits_from_ranks
+from .overview import INDEXED
 from fastcore.basics import patch
 from functools import lru_cache
 from pathlib import Path
@@ -273,7 +274,7 @@ def not_better_than(
     return model_order([m for m in verdict.value.index if m != reference and not verdict.beats(m, reference)])
 
 # %% ../nbs/30_comparison.ipynb #ba31e379
-HEADLINE = (('HitRate', 10), ('HitRate', 20), ('MRR', 20), ('NDCG', 10))
+HEADLINE = INDEXED['next-item'] # metric and k of each column that index, page and terminal show
 
 # %% ../nbs/30_comparison.ipynb #58db8624
 def with_interval(
@@ -742,10 +743,6 @@ def ratios(
     return frame.assign(ratio=[above / below if below else np.nan for _, above, _, below in rows.values()])
 
 # %% ../nbs/30_comparison.ipynb #e871eb1d
-INDEXED = {'next-item': HEADLINE,
-           'purchases': (('HitRate', 10), ('Recall', 10), ('Precision', 10), ('NDCG', 10)),
-           'as-published': (('HitRate', 10), ('Precision', 10), ('Recall', 10), ('NDCG', 10))}
-
 def tie_table(
     out,                  # study folder
     models,               # names of models with results

@@ -24,15 +24,16 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from html import escape
-from pathlib import Path
-from threading import Lock, Timer
 from .data import *
 from .protocol import *
 from .sources import load_categories, load_log
 from .qualitative import *
 from .show import demo_order
 from .evaluation import kept_vocabulary
+from fastcore.basics import patch
+from html import escape
+from pathlib import Path
+from threading import Lock, Timer
 import numpy as np, pandas as pd, gradio as gr
 from starlette.middleware import Middleware
 
@@ -402,6 +403,7 @@ def answer_kind(
         return 'no items'
     return 'unknown' if shopper.visitor >= 0 else 'empty'
 
+# %% ../nbs/21_demo.ipynb #fca33bee
 def answer(
     state:DemoState,
     shopper:Shopper,
@@ -427,6 +429,7 @@ def answer(
     message = answer_message(shopper, kind, len(rows), n)
     return Answer(kind, message, rows, items, 1000 * (time.perf_counter() - began))
 
+# %% ../nbs/21_demo.ipynb #fca33bef
 def recommend_for(
     state:DemoState,
     text,           # the number of a visitor, as it was typed
@@ -463,6 +466,7 @@ def example_masks(
             'the longest history': h.length == h.length.max(initial=1),
             'only items that no model knows': n == 0}
 
+# %% ../nbs/21_demo.ipynb #619e3621
 def example_visitors(
     state:DemoState,
     seed=0,  # random seed
@@ -533,6 +537,7 @@ def items_by_category(
     within = np.flatnonzero(fits[kind])
     return within[np.argsort(-state.counts[within], kind='stable')]
 
+# %% ../nbs/21_demo.ipynb #66e60b60
 def find_items(
     state:DemoState,
     text:str,    # the beginning of an item's number, or parts of a category path; '': the most popular items
@@ -671,8 +676,9 @@ def list_html(
         item, path, score, seen, why, otherwise = cells
         name, more = item_buttons(item) if live else (f'<b>{escape(item)}</b>', '')
         about = path_html(path, score and f'score {score}')
+        reason = why_html(item, seen, why, otherwise)
         rows.append(f'<li data-why="{escape(why)}"><span class="place">{place}</span>'
-                    f'<span class="what">{name} {about}{why_html(item, seen, why, otherwise)}</span>{more}</li>')
+                    f'<span class="what">{name} {about}{reason}</span>{more}</li>')
     title = f'The {len(rows)} most popular items'
     if answer.kind == 'known':
         title = f'Top {len(rows)} from {model}'
@@ -683,7 +689,7 @@ def list_html(
     return f'<div class="list"><h2>{escape(title)} {took}</h2><ol>{"".join(rows)}</ol></div>'
 
 # %% ../nbs/21_demo.ipynb #68248f76
-CSS = '''
+_PAGE = '''
 .shop { font-variant-numeric: tabular-nums; line-height: 1.35; }
 .shop h2 { font-size: 1rem; font-weight: 600; margin: .2rem 0 .5rem; }
 .shop h2 small { font-weight: 400; opacity: .8; font-size: .85em; }
@@ -713,7 +719,10 @@ CSS = '''
 .shop button.chip { border-color: rgba(128, 128, 128, .5); padding: .1rem .6rem;
   margin: 0 .35rem .35rem 0; text-align: left; }
 .shop button.chip small { opacity: .85; }
-.shop .seen { border-radius: .3rem; background: rgba(0, 114, 178, .18); padding: 0 .3rem; }
+'''
+
+# %% ../nbs/21_demo.ipynb #68248f77
+_PARTS = '''.shop .seen { border-radius: .3rem; background: rgba(0, 114, 178, .18); padding: 0 .3rem; }
 .shop .found { display: grid; grid-template-columns: repeat(auto-fill, minmax(13rem, 1fr)); gap: 0 1.5rem; }
 .shop .found .add { opacity: .9; }
 .shop .note { font-size: .85em; opacity: .85; margin: .3rem 0; }
@@ -723,11 +732,12 @@ CSS = '''
   white-space: nowrap; }
 .panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(16rem, 100%), 1fr));
   gap: .6rem 2rem; align-items: start; }'''
+CSS = _PAGE + _PARTS
 
 # %% ../nbs/21_demo.ipynb #7bf6f782
 NOTE = ('<p class="note">Why: each of the newest eight items of the history was left out in turn and the '
-        'model asked again. “Because of 123, otherwise place 40”: 123 is the one without which this recommendation '
-        'falls furthest, to place 40. Where nothing is said, no single item matters. '
+        'model asked again. “Because of 123, otherwise place 40”: 123 is the one without which this '
+        'recommendation falls furthest, to place 40. Where nothing is said, no single item matters. '
         'Scores of different models can’t be compared.</p>')
 
 def page_html(
@@ -938,18 +948,22 @@ class DemoEvents:
         found = self.state.vocabulary[find_items(self.state, words, 1)].tolist()
         return self.whole(shopper.add(found[0]) if found and text else shopper, a, b)
 
-    def visitors(self, text):
-        "While a visitor's number is typed."
-        return visitors_html(self.state, text, self.examples)
+# %% ../nbs/21_demo.ipynb #94f4c59c
+@patch
+def visitors(self:DemoEvents, text):
+    "While a visitor's number is typed."
+    return visitors_html(self.state, text, self.examples)
 
-    def items(self, text):
-        "While an item is typed."
-        return items_html(self.state, text)
+@patch
+def items(self:DemoEvents, text):
+    "While an item is typed."
+    return items_html(self.state, text)
 
-    def recommend(self, text: str, model: str) -> str:
-        "The answer for a visitor, given as text, and a model, as HTML."
-        said = recommend_for(self.state, text, model)
-        return f'<p>{escape(said.message)}</p>{list_html(said, model)}'
+@patch
+def recommend(self:DemoEvents, text: str, model: str) -> str:
+    "The answer for a visitor, given as text, and a model, as HTML."
+    said = recommend_for(self.state, text, model)
+    return f'<p>{escape(said.message)}</p>{list_html(said, model)}'
 
 # %% ../nbs/21_demo.ipynb #42411f59
 def connect(

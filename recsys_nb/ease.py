@@ -10,6 +10,7 @@ from .protocol import *
 from .recommender import Recommender
 from .lists import keep_largest, popularity_order, ranked_lists, recent_items, user_item_matrix
 import numpy as np, pandas as pd, scipy.sparse as sp, torch
+from fastcore.basics import patch
 
 # %% ../nbs/14_ease.ipynb #cac56e48
 def closed_form(
@@ -117,30 +118,34 @@ class EASE(Recommender):
         self.neighbours = neighbours
         self.kept = kept
 
-    def fit(self, log): # encoded log
-        "Solve the weights, exactly or by nearest items."
-        check_log(log)
-        n = n_items(log)
-        x = user_item_matrix(histories_from_log(log)[0], n)
-        x.data[:] = 1
-        self.popular = popularity_order(log, 'view')
-        self.exact = n <= self.max_items or not self.neighbours
-        if self.exact:
-            items = np.sort(popularity_order(log)[:self.max_items])
-            gram = (x[:, items].T @ x[:, items]).toarray()
-            self.weights = heaviest(closed_form(gram, self.l2), self.kept, items, n)
-        else:
-            self.weights = nearest_columns((x.T @ x).tocsr(), self.l2, self.neighbours)
-        return self
+# %% ../nbs/14_ease.ipynb #cd0725d5
+@patch
+def fit(self:EASE, log): # encoded log
+    "Solve the weights, exactly or by nearest items."
+    check_log(log)
+    n = n_items(log)
+    x = user_item_matrix(histories_from_log(log)[0], n)
+    x.data[:] = 1
+    self.popular = popularity_order(log, 'view')
+    self.exact = n <= self.max_items or not self.neighbours
+    if self.exact:
+        items = np.sort(popularity_order(log)[:self.max_items])
+        gram = (x[:, items].T @ x[:, items]).toarray()
+        self.weights = heaviest(closed_form(gram, self.l2), self.kept, items, n)
+    else:
+        self.weights = nearest_columns((x.T @ x).tocsr(), self.l2, self.neighbours)
+    return self
 
-    def recommend(
-        self,
-        histories:Histories, # n of them
-        k:int,               # length of a list
-    )->tuple:                # items int32[n, k], scores float32[n, k]
-        "Lists by the weights of each history's items, and the bonus for these items."
-        n = len(self.popular)
-        weights = (self.weights + self.repeat_bonus * sp.identity(n, np.float32, 'csr')).tocsr()
-        def score(part):
-            return recent_items(part, n, self.decay) @ weights
-        return ranked_lists(score, histories, k, self.popular)
+# %% ../nbs/14_ease.ipynb #2586ea63
+@patch
+def recommend(
+    self:EASE,
+    histories:Histories, # n of them
+    k:int,               # length of a list
+)->tuple:                # items int32[n, k], scores float32[n, k]
+    "Lists by the weights of each history's items, and the bonus for these items."
+    n = len(self.popular)
+    weights = (self.weights + self.repeat_bonus * sp.identity(n, np.float32, 'csr')).tocsr()
+    def score(part):
+        return recent_items(part, n, self.decay) @ weights
+    return ranked_lists(score, histories, k, self.popular)

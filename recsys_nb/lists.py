@@ -21,7 +21,8 @@ def popularity_order(
 )->np.ndarray:  # item codes, most popular first, int32[n_items]
     "Items by number of events. Raises `DataError` where this is no encoded log."
     check_log(log)
-    codes, keep = item_codes(log), np.ones(len(log), bool)
+    codes = item_codes(log)
+    keep = np.ones(len(log), bool)
     if event:
         keep &= (log.event == event).to_numpy()
     if days and len(log):
@@ -52,12 +53,14 @@ def sparse_top_k(
     seen=None,            # rows (rising) and items that may not be listed, int64[t] each
 )->tuple:                 # items int32[n, k], scores float32[n, k]
     "The k best items of each row, best first."
-    (n, width), scores = scores.shape, scores.tocsr()
+    (n, width) = scores.shape
+    scores = scores.tocsr()
     item_bits = max(1, int(width - 1).bit_length())
     most = 1 << 63 - SCORE_BITS - item_bits
     if n > most:
         return _row_blocks(scores, k, popular, seen, most)
-    row, bits = np.repeat(np.arange(n), np.diff(scores.indptr)), scores.data.astype(np.float32)
+    row = np.repeat(np.arange(n), np.diff(scores.indptr))
+    bits = scores.data.astype(np.float32)
     good = bits > 0
     if seen is not None:
         good &= ~np.isin(pair_keys(row, scores.indices), pair_keys(*seen))
@@ -66,7 +69,8 @@ def sparse_top_k(
     count = np.bincount(row, minlength=n)
     place = np.arange(len(row)) - (np.cumsum(count) - count)[row]
     row, packed, place = (x[place < k] for x in (row, packed, place))
-    items, values = np.full((n, k), -1, np.int32), np.full((n, k), -np.inf, np.float32)
+    items = np.full((n, k), -1, np.int32)
+    values = np.full((n, k), -np.inf, np.float32)
     items[row, place], values[row, place] = _unpacked(packed, item_bits)
     if popular is not None:
         fill_up(items, values, np.minimum(count, k), popular, seen)
@@ -95,7 +99,9 @@ def fill_up(
 ):
     "Complete lists with the most popular items that they lack; who has seen the others gets a shorter list."
     k = items.shape[1]
-    short, taken, most = np.flatnonzero(count < k), np.zeros(0, np.int64), 2 * k
+    short = np.flatnonzero(count < k)
+    taken = np.zeros(0, np.int64)
+    most = 2 * k
     listed = pair_keys(short[:, None], items[short]).ravel()
     if seen is not None:
         taken = pair_keys(*seen)
@@ -105,7 +111,8 @@ def fill_up(
     place = count[short, None] + np.cumsum(free, axis=1) - 1
     row, rank = np.nonzero(free & (place < k))
     at = short[row], place[row, rank]
-    items[at], scores[at] = more[rank], -1 - rank
+    items[at] = more[rank]
+    scores[at] = -1 - rank
 
 # %% ../nbs/74_lists.ipynb #933e9ace
 def ranked_lists(
@@ -194,7 +201,8 @@ def blocked_top_k(
     block=256,    # queries scored at once
 )->tuple:         # items int32[n, k], scores float32[n, k]
     "The k best items of each query, best first."
-    items, scores = np.full((n, k), -1, np.int32), np.full((n, k), -np.inf, np.float32)
+    items = np.full((n, k), -1, np.int32)
+    scores = np.full((n, k), -np.inf, np.float32)
     m = min(k, n_items)
     for a in range(0, n, block):
         best, at = top_k(torch.as_tensor(score(slice(a, min(a + block, n)))), m)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['sessions_from_log', 'expand_ranges', 'session_pairs', 'row_shares', 'Rules', 'SequentialRules', 'Markov',
            'AssociationRules', 'distinct_events', 'Neighbours', 'session_index', 'similar_sessions', 'largest_of_rows',
-           'SKNN', 'VSKNN', 'STAN', 'VSTAN', 'Walk', 'HistoryNeighbours', 'HistorySTAN', 'HistoryWalk',
+           'SKNN', 'VSKNN', 'STAN', 'VSTAN', 'item_graph', 'Walk', 'HistoryNeighbours', 'HistorySTAN', 'HistoryWalk',
            'repeats_and_explore']
 
 # %% ../nbs/13_neighbours.ipynb #cd2ab109
@@ -342,18 +342,38 @@ class VSTAN(Neighbours):
     ):
         super().__init__(neighbours, sample, position, size_power, near, match, idf, ageing)
 
+# %% ../nbs/13_neighbours.ipynb #5495d893
+def item_graph(
+    sessions:Histories, # see `sessions_from_log`
+    n_items:int,        # size of the vocabulary
+    near:float,         # weight of a pair of items against one a step nearer
+    steps:int,          # farthest apart, in events
+    size_power:float,   # a session's pairs are divided by this power of its number of events
+    flat:float,         # how much lighter popular ends are made: by this power of their weight
+    kept:int,           # heaviest edges of an item
+)->sp.csr_matrix:       # float32[n_items, n_items], rows that sum to one, or are empty
+    "Which items stand near each other in sessions."
+    def nearness(distance):
+        return near ** distance
+    m = session_pairs(sessions, n_items, steps, nearness, True, size_power)
+    m.setdiag(0)
+    m.eliminate_zeros() # who walks moves
+    total = np.asarray(m.sum(0)).ravel()
+    m = (m @ sp.diags(np.where(total > 0, total, 1) ** -flat)).tocsr()
+    return row_shares(keep_largest(m, kept))
+
 # %% ../nbs/13_neighbours.ipynb #15e385cc
 class Walk(Recommender):
     "One and two steps on the graph of items that stand near each other (Christoffel et al., 2015)."
     def __init__(
         self,
         decay=.4,       # weight of a history's item against the one after it
-        near=.7,        # weight of a pair of items against one a step nearer
-        steps=20,       # farthest apart, in events
-        size_power=.25, # a session's pairs are divided by this power of its number of events
-        flat=.2,        # how much lighter popular ends are made: by this power of their weight
+        near=.7,        # see `item_graph`
+        steps=20,       # see `item_graph`
+        size_power=.25, # see `item_graph`
+        flat=.2,        # see `item_graph`
         far=3.,         # weight of two steps against one
-        kept=30,        # heaviest edges of an item
+        kept=30,        # see `item_graph`
     ):
         self.decay = decay
         self.near = near
@@ -365,15 +385,8 @@ class Walk(Recommender):
 
     def fit(self, log): # encoded log
         "Weigh the edges."
-        sessions = sessions_from_log(log)
-        def nearness(d): # steps
-            return self.near ** d
-        m = session_pairs(sessions, n_items(log), self.steps, nearness, True, self.size_power)
-        m.setdiag(0)
-        m.eliminate_zeros() # who walks moves
-        total = np.asarray(m.sum(0)).ravel()
-        m = (m @ sp.diags(np.where(total > 0, total, 1) ** -self.flat)).tocsr()
-        self.graph = row_shares(keep_largest(m, self.kept))
+        self.graph = item_graph(sessions_from_log(log), n_items(log), self.near, self.steps, self.size_power,
+                                self.flat, self.kept)
         self.popular = popularity_order(log, 'view')
         return self
 

@@ -48,7 +48,8 @@ def check_network(
 
 # %% ../nbs/77_networks.ipynb #5b09d111
 class SequenceModule(L.LightningModule):
-    "A network over packed histories. Who inherits adds layers and `forward`: batch -> [rows, width, d], at every place what comes next."
+    """A network over packed histories. Who inherits adds layers and `forward`: a batch, see `packed_batch` ->
+    [rows, width, d], at every place what comes next, see `scaled`."""
     def __init__(
         self,
         n_items:int,       # size of the vocabulary
@@ -142,7 +143,7 @@ def same_piece(
 def last_of_item(
     batch:dict, # see `packed_batch`
 )->tuple:       # bool[rows, width, width] and int64[rows, width, width]
-    "At [r, i, j]: whether j is the last place of its item up to i, and how often that item was there by then."
+    "At [r, i, j]: whether j is the last place of its item up to i, and how often that item was there."
     piece, item = batch['piece'], batch['item']
     equal = (piece[:, :, None] == piece[:, None, :]) & (item[:, :, None] == item[:, None, :])
     again = (equal & torch.ones_like(equal[0]).tril(-1)).int().cumsum(1) > 0 # j came once more by i
@@ -161,12 +162,13 @@ class CopyHead(nn.Module):
         self.ago, self.often = nn.Parameter(torch.zeros(max_len)), nn.Embedding(8, 1)
         nn.init.zeros_(self.often.weight)
 
-    def forward(self, x, often): # [rows, width, d] of length sqrt(d), int64[rows, width, width] -> [rows, width, width]
+    def forward(self, x, often): # [rows, width, d] of length sqrt(d), int64[rows, width, width] -> as `often`
         places = torch.arange(x.shape[1], device=x.device)
-        ago = (places[:, None] - places).clamp(0, len(self.ago) - 1)                            # [width, width]
+        ago = (places[:, None] - places).clamp(0, len(self.ago) - 1) # [width, width]
         match = self.query(x) @ self.key(x).transpose(1, 2) / math.sqrt(self.query.out_features)
         worth = self.often.weight[:, 0]                                                         # [8]
-        again = (often > 1).nonzero(as_tuple=True) # few: looking up all of them takes a sixth of a training step
+        # few: looking up all of them takes a sixth of a training step
+        again = (often > 1).nonzero(as_tuple=True)
         # by index_select: the gradient of worth[...] is summed in another order each time
         more = worth.index_select(0, often[again].clamp(max=8) - 1) - worth[0]
         since = self.ago.index_select(0, ago.flatten()).view(ago.shape)
@@ -194,8 +196,8 @@ def competitors(
     batch:dict,              # that it was asked
     item:torch.Tensor,       # see `drawn_negatives`, int64[s]
     log_weight:torch.Tensor, # of these, [s]
-)->tuple: # log-sum-exp over the negatives, without target and history, [n]; logit of the target [n]; of the history [n, width] or None
-    "Everything that a target competes with, for each of the n places of a batch."
+)->tuple: # log-sum-exp of the negatives [n], logit of the target [n], of the history [n, width] or None
+    "What a target competes with, at each of the n places of a batch; negatives are outside the history."
     flat, target = x.flatten(0, 1), batch['target'].flatten().clamp(min=0)                      # [n, d], [n]
     hits, history, own = accidental_hits(item, target), None, (flat * self.embed(target)).sum(-1)
     copied = self.copy_logits(x, batch)
@@ -206,7 +208,7 @@ def competitors(
         hits = torch.cat([hits[0], r * x.shape[1] + i]), torch.cat([hits[1], at[r, j]])
         is_target = last & (batch['item'][:, None, :] == batch['target'][:, :, None])
         own = own + (score * is_target).sum(-1).flatten()
-        history = x @ self.embed(batch['item']).transpose(1, 2) + score                         # [rows, width, width]
+        history = x @ self.embed(batch['item']).transpose(1, 2) + score # [rows, width, width]
         history = history.masked_fill(~last | is_target, -torch.inf).flatten(0, 1)
     others = log_sum(flat, self.embed(item.clamp(max=self.hparams.n_items - 1)), log_weight, hits)
     return others, own, history
@@ -250,7 +252,8 @@ def learning_rate_share(
     "Linear warm-up, then cosine decay to a fiftieth (Loshchilov & Hutter, 2017)."
     if step < warmup_steps:
         return (step + 1) / warmup_steps
-    return .02 + .98 * .5 * (1 + math.cos(math.pi * min(1, (step - warmup_steps) / max(1, total_steps - warmup_steps))))
+    done = min(1, (step - warmup_steps) / max(1, total_steps - warmup_steps))
+    return .02 + .98 * .5 * (1 + math.cos(math.pi * done))
 
 @patch
 def configure_optimizers(self:SequenceModule):
@@ -267,7 +270,8 @@ def configure_optimizers(self:SequenceModule):
 
 # %% ../nbs/77_networks.ipynb #5edba64f
 @patch
-def configure_gradient_clipping(self:SequenceModule, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None):
+def configure_gradient_clipping(
+        self:SequenceModule, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None):
     "Scale all gradients down to a common norm of `gradient_clip_val`, sparse ones included."
     moved = [p for p in self.parameters() if p.grad is not None]
     for p in moved:
@@ -295,10 +299,10 @@ def encode_histories(
     for which, row, column, size in packed_batches(longest, rows):
         batch = packed_batch(h, start[which], longest[which], row, column, size)
         moved = {name: m.to(self.device) for name, m in batch.items()}
-        x = self(moved)                                                                         # [size, ROW, d]
-        n = group[which + 1] - group[which]                                                     # histories of each group
+        x = self(moved) # [size, ROW, d]
+        n = group[which + 1] - group[which] # histories of each group
         which = members[np.repeat(group[which] - np.cumsum(n) + n, n) + np.arange(n.sum())]
-        row, column = np.repeat(row, n), np.repeat(column, n) + h.length[which] - 1             # last place of each
+        row, column = np.repeat(row, n), np.repeat(column, n) + h.length[which] - 1 # last place of each
         out[torch.from_numpy(which)] = x[row, column].float().cpu()
         parts = None if copied is None else self.copy_logits(x, moved)
         if parts is None:
@@ -365,7 +369,7 @@ def svd_vectors(
     d:int,               # width
     seed=0,              # of the random start
 )->torch.Tensor:         # float32[n_items, d], each about as long as a random start
-    "Item vectors from co-occurrence: a randomized SVD (Halko et al., 2011) with two power iterations, on the side of the items."
+    "Item vectors from co-occurrence: a randomized SVD (Halko et al., 2011) with two power iterations."
     vectors = np.random.default_rng(seed).normal(0, 1e-4, (n_items, d))
     m = min(d, len(histories) - 1, n_items - 1)
     if m > 0 and len(histories.items):
@@ -375,10 +379,11 @@ def svd_vectors(
         w = torch.from_numpy(times(z.numpy()))
         value, basis = torch.linalg.eigh(z.T @ w)
         kept = value > value.max() * 1e-10
-        b = (basis[:, kept] * value[kept] ** -.5).T @ w.T                       # Q'A of the textbook, for Q of AZ
+        b = (basis[:, kept] * value[kept] ** -.5).T @ w.T # Q'A of the textbook, for Q of AZ
         square, u = torch.linalg.eigh(b @ b.T)
         largest = (square > 1e-10).nonzero()[:, 0].flip(0)[:m]
-        right = (b.T @ (u[:, largest] * square[largest] ** -.25)).numpy()       # right singular vectors by the roots of their values
+        # right singular vectors by the roots of their values
+        right = (b.T @ (u[:, largest] * square[largest] ** -.25)).numpy()
         vectors[:, :len(largest)] += right
     return F.normalize(torch.from_numpy(vectors.astype(np.float32)), dim=-1) * .02 * math.sqrt(d)
 
@@ -402,7 +407,7 @@ def start_vectors(
 
 # %% ../nbs/77_networks.ipynb #9ccc298c
 class NeuralRecommender(Recommender):
-    "A network behind the common interface. Who inherits names its `Module`; keyword arguments are those of that."
+    "A network as a recommender. Who inherits names its `Module`, whose arguments are the keyword arguments."
     Module = None # a class that inherits `SequenceModule`
 
     def __init__(
@@ -429,8 +434,8 @@ class NeuralRecommender(Recommender):
 def vectors(
     self:NeuralRecommender,
     histories:Histories, # none of them empty
-)->tuple: # float32[n, d] of the histories, float32[n_items, d] of the items; of the items in a history: row, item, age, count, copy logit
-    "What scores are made of."
+)->tuple: # float32[n, d] of histories, float32[n_items, d] of items, (row, item, age, count, copy logit)
+    "What scores are made of; the last are of the items in a history, see `history_items`."
     copied = []
     left = self.module.encode_histories(histories, copied=copied)
     row, item, age, count, _ = history_items(histories.last(self.module.hparams.max_len))
@@ -441,13 +446,14 @@ def vectors(
 def ranking_terms(
     self:NeuralRecommender,
     histories:Histories, # none of them empty
-)->tuple: # left float32[n, d], right float32[n_items, d], bias float32[n_items] or None, (row, item, value) of a history's items
-    "What `product_top_k` makes lists of: two vectors, a bias of new items, and the scores of those in a history."
+)->tuple: # left float32[n, d], right float32[n_items, d], bias float32[n_items] or None, (row, item, value)
+    "What `product_top_k` makes lists of: vectors, a bias of new items, and the scores of those in a history."
     left, right, (row, item, age, count, copy) = self.vectors(histories)
     value = (left[row] * right[item]).sum(1).numpy()
     if not self.weights:
         return left, right, None, (row, item, value + copy)
-    feature, by_age, by_count = (np.asarray(self.weights[name], np.float32) for name in ('feature', 'age', 'count'))
+    names = 'feature', 'age', 'count'
+    feature, by_age, by_count = (np.asarray(self.weights[name], np.float32) for name in names)
     value = (feature[1] * value + feature[2] * copy + by_age[np.minimum(age, AGES - 1) + 1]
              + by_count[np.minimum(count, COUNTS)])
     bias = torch.from_numpy(self.demand @ feature[3:]).float()
@@ -604,18 +610,18 @@ def _run(
 def fit(
     self:NeuralRecommender,
     log,             # encoded log
-    valid=None,      # validation Queries, judged after each epoch; with a folder the best by HitRate@10 is kept, without the last
+    valid=None, # validation Queries, judged after each epoch: with a folder the best by HitRate@10 is kept
     folder=None,     # where checkpoints and TensorBoard logs go; nowhere when None
     key='',          # names this training in the folder
     resume=True,     # go on from the last checkpoint of this key
     progress=True,   # show a bar where somebody waits, see `attended`
     stop_after=None, # end after so many epochs of the same schedule
-    watch=None,      # called with validation HitRate@10 and the epoch after each epoch; what it raises ends the training. Of several
-                     # processes the first one's is called, with ddp_spawn after the training
-    lightning=None,  # more arguments of Lightning's Trainer, a dict: devices, strategy, precision, ...; devices and num_nodes are
-                     # torchrun's where that started this process
+    watch=None,      # called with validation HitRate@10 and the epoch; what it raises ends the training
+    lightning=None,  # more arguments of Lightning's Trainer, a dict: devices, strategy, precision, ...
 ):                   # the model
-    "Train; sets `module`, and `history` with one row an epoch. Raises `FloatingPointError` where a training explodes."
+    """Train; sets `module`, and `history` with a row an epoch. Raises `FloatingPointError` where it explodes.
+    Of several processes the first one's `watch` is called, with ddp_spawn after the training; devices and
+    num_nodes are torchrun's where that started this process."""
     check_main_guard()
     silence_lightning()
     L.seed_everything(self.seed, verbose=False)
@@ -660,7 +666,8 @@ def load(
     "The model that `save` kept."
     plain = json.loads((Path(folder)/'model.json').read_text())
     kept = torch.load(Path(folder)/'model.ckpt', weights_only=True)
-    self = cls(plain['epochs'], plain['patience'], plain['batch_rows'], plain['seed'], plain['weights'], **plain['config'])
+    names = 'epochs', 'patience', 'batch_rows', 'seed', 'weights'
+    self = cls(*(plain[name] for name in names), **plain['config'])
     self.enough = plain.get('enough')
     self.module = cls.Module(**kept['hparams'])
     self.popular, self.demand = kept['popular'].numpy(), kept['demand'].numpy()
@@ -690,7 +697,8 @@ def train_for_study(
     lightning=None,  # more arguments of Lightning's Trainer
 )->NeuralRecommender:
     "Train a model for a study, and calibrate it."
-    key = training_key(windows, model.epochs, model.patience, model.batch_rows, model.seed, model.config, stop_after, len(log))
+    key = training_key(windows, model.epochs, model.patience, model.batch_rows, model.seed, model.config,
+                       stop_after, len(log))
     model.fit(log, valid, folder, key, resume, progress, stop_after, watch, lightning)
     return model.calibrate(valid) if calibrated and valid is not None else model
 
@@ -718,7 +726,8 @@ def tune_for_study(
             best.update(value=value, model=model, changes=changes)
         return value
     n = trials if len(judged_by) and trials > 1 else 0
-    chosen, tried, seconds = search(out, name, suggest, score, n, key, seed, {name: config[name] for name in searched})
+    first = {name: config[name] for name in searched}
+    chosen, tried, seconds = search(out, name, suggest, score, n, key, seed, first)
     start = time.perf_counter()
     same_data = all(a is b for a, b in zip(trial_data, all_data))
     if best.get('changes') == chosen and same_data:

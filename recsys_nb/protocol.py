@@ -69,7 +69,8 @@ def order_by(ids)->np.ndarray: # int64[n]; -> int64[n]
     "What `np.argsort(ids, kind='stable')` gives."
     if not dense(ids):
         return np.argsort(ids, kind='stable')
-    low, n = ids.min(), len(ids)
+    low = ids.min()
+    n = len(ids)
     shape = n, int(ids.max() - low) + 1
     one_a_row = sp.csr_matrix((np.ones(n, bool), ids - low, np.arange(n + 1)), shape=shape)
     return one_a_row.tocsc().indices.astype(np.int64)
@@ -123,13 +124,16 @@ COLUMNS_OF_LOG = ('timestamp', 'visitorid', 'event', 'itemid')
 
 def _wrong_types(log, encoded):
     "What is wrong with the types of a log's columns, '' for nothing."
-    names, integer = list(log.columns), pd.api.types.is_integer_dtype
+    names = list(log.columns)
+    integer = pd.api.types.is_integer_dtype
     for name in COLUMNS_OF_LOG:
         if name not in names:
             return f'it has no column {name}'
         if names.count(name) > 1:
             return f'it has more than one column {name}'
-    times, events, items = log.timestamp.dtype, log.event.dtype, log.itemid.dtype
+    times = log.timestamp.dtype
+    events = log.event.dtype
+    items = log.itemid.dtype
     if not pd.api.types.is_datetime64_any_dtype(times):
         return f'timestamp is {times}, expected datetimes'
     if not integer(log.visitorid.dtype):
@@ -204,13 +208,18 @@ def history_items(
     row, at = histories.flat()
     item = histories.items[at]
     order = np.lexsort((-at, item, row)) # newest place of each (row, item) first
-    key_row, key_item = row[order], item[order]
+    key_row = row[order]
+    key_item = item[order]
     changes = (key_row[1:] != key_row[:-1]) | (key_item[1:] != key_item[:-1])
     first = np.flatnonzero(np.r_[True, changes][:len(order)])
-    kept, count = order[first], np.diff(np.r_[first, len(order)])
+    kept = order[first]
+    count = np.diff(np.r_[first, len(order)])
     by_age = np.lexsort((-at[kept], row[kept]))
-    kept, count = kept[by_age], count[by_age]
-    row, item, event = row[kept], item[kept], histories.events[at[kept]]
+    kept = kept[by_age]
+    count = count[by_age]
+    row = row[kept]
+    item = item[kept]
+    event = histories.events[at[kept]]
     begin = np.searchsorted(row, np.arange(len(histories)))
     return row, item, np.arange(len(row)) - begin[row], count, event
 
@@ -390,7 +399,10 @@ def next_item_queries(
     raw_times = milliseconds(split.raw.timestamp)
     in_window = (raw_times >= low) & (raw_times < high)
     outside = 1 - len(at) / max(in_window.sum(), 1)
-    at, visitor, start, end = at[asked], visitors[visitor[asked]], start[asked], end[asked]
+    at = at[asked]
+    visitor = visitors[visitor[asked]]
+    start = start[asked]
+    end = end[asked]
     seen = np.isin(visitor, split.raw.visitorid.to_numpy()[raw_times < low])
     return Queries(replace(h, start=start, end=end), h.items[at], np.arange(len(at) + 1),
                    visitor, h.times[at], seen, float(outside), h.events[at])
@@ -421,7 +433,8 @@ def purchase_queries(
     seen = np.isin(buyers, split.raw.visitorid.to_numpy()[times < low])
     outside = float((targets < 0).mean()) if len(targets) else 0.
     events = np.full(len(targets), EVENTS.index('transaction'), np.int8)
-    starts, asked = np.r_[0, np.cumsum(n)], np.full(len(buyers), low)
+    starts = np.r_[0, np.cumsum(n)]
+    asked = np.full(len(buyers), low)
     return Queries(h, targets, starts, buyers, asked, seen, outside, events)
 
 # %% ../nbs/03_protocol.ipynb #261e26d0
@@ -481,7 +494,8 @@ def positions_queries(
     h, visitors = histories_from_log(split.log[(times >= low) & (times < high)])
     row, at = h.flat()
     ask = at > h.start[row]
-    row, at = row[ask], at[ask]
+    row = row[ask]
+    at = at[ask]
     return Queries(replace(h, start=h.start[row], end=at), h.items[at], np.arange(len(at) + 1),
                    visitors[row], h.times[at], np.ones(len(at), bool), events=h.events[at])
 
@@ -527,7 +541,8 @@ COLD = 10 # an item with fewer events is cold
 def item_groups(log)->dict: # encoded log that models are fitted on; -> group name -> bool[n_items]
     "Items by popularity: `head`, `mid` and `tail`, each item in one of them, and which are `cold`."
     counts = np.bincount(item_codes(log), minlength=n_items(log))
-    order, more_popular = np.argsort(-counts, kind='stable'), np.zeros(len(counts), np.int64)
+    order = np.argsort(-counts, kind='stable')
+    more_popular = np.zeros(len(counts), np.int64)
     more_popular[order] = np.cumsum(counts[order]) - counts[order] # events of all items before it
     head, mid = (more_popular < share * counts.sum() for share in (HEAD, MID))
     return {'head': head, 'mid': mid & ~head, 'tail': ~mid, 'cold': counts < COLD}
@@ -562,7 +577,9 @@ def query_slices(
     one_each = len(queries.targets) == len(queries) and (np.diff(queries.target_start) == 1).all()
     if not one_each or (queries.targets < 0).any():
         return slices
-    repeat, length, position = is_repeat(queries), queries.histories.length, session_position(queries)
+    repeat = is_repeat(queries)
+    length = queries.histories.length
+    position = session_position(queries)
     slices |= {'repeat': repeat, 'explore': ~repeat, 'short': length < SHORT, 'long': length >= SHORT}
     slices |= {name: (low <= position) & (position <= high) for name, (low, high) in POSITIONS.items()}
     slices |= {name: members[queries.targets] for name, members in groups.items()}
@@ -580,7 +597,8 @@ def time_unit(
     name:str, # of their column
 )->str:       # s, ms, us or ns
     "The one unit in which all times lie between the YEARS. Raises `DataError` where there is none."
-    low, high = times.min(), times.max()
+    low = times.min()
+    high = times.max()
     for unit, n in UNITS.items():
         if _FROM <= low / n and high / n < _UNTIL:
             return unit
@@ -688,11 +706,15 @@ class OwnIds:
 
     def own_items(self, items)->np.ndarray: # item codes int[...], -1 for an empty place; -> object[...]
         "Own ids of items, None for an empty place."
-        codes, found = np.asarray(items), np.full(np.shape(items), None, object)
+        codes = np.asarray(items)
+        found = np.full(np.shape(items), None, object)
         found[codes >= 0] = pd.Series(self.items).astype(object).to_numpy()[codes[codes >= 0]]
         return found
 
-    def histories(self, log, visitors)->Histories: # encoded log; own ids
+    def histories(self,
+        log,      # encoded log
+        visitors, # own ids of n visitors
+    )->Histories: # n of them
         "What these visitors did, in this order; who is not in the log has done nothing."
         return pick_histories(log, self.visitors.get_indexer(pd.Index(visitors, tupleize_cols=False)))
 
@@ -714,7 +736,8 @@ def _kept_ids(path):
 def save(self:OwnIds, folder):
     "Keep the ids in a folder, beside a model. Raises `DataError` where a file cannot keep them."
     for name in ('visitors', 'items'):
-        ids, path = getattr(self, name), Path(folder)/f'{name}.parquet'
+        ids = getattr(self, name)
+        path = Path(folder)/f'{name}.parquet'
         try:
             write_parquet(pd.DataFrame({'id': ids}), path)
             same = _kept_ids(path).equals(ids)
@@ -832,7 +855,8 @@ def window_counts(
     purchases,   # purchase `Queries` of the test window
 )->pd.DataFrame: # a row for valid and for test
     "What there is to ask in a window: its ends, its events, those on items of the vocabulary, queries."
-    raw_times, times = milliseconds(split.raw.timestamp), milliseconds(split.log.timestamp)
+    raw_times = milliseconds(split.raw.timestamp)
+    times = milliseconds(split.log.timestamp)
     rows = {}
     for name, queries, bought in (('valid', valid, None), ('test', test, len(purchases))):
         low, high = split.window(name)
@@ -895,7 +919,9 @@ def window_remarks(
     "What is to be said about the windows before anything runs."
     counts = window_counts(split, valid, test, purchases)
     times = milliseconds(split.raw.timestamp)
-    sentences, remarks, empty = [], [], {}
+    sentences = []
+    remarks = []
+    empty = {}
     for name, row in counts.iterrows():
         window, what = _holds(name, row)
         sentences.append(f'{window}: {what}')

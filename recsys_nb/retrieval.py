@@ -19,11 +19,13 @@ def rounded_factors(
 )->tuple:      # both sides, bfloat16[n, d'] and [m, d']; bound on the error of a product, float32[n]
     "Both sides in half precision, a bias as two more columns; the bound is without the product's rounding."
     bound = left.norm(dim=1) * right.norm(dim=1).max() * 1.02 / 256
-    x, y = left.bfloat16(), right.bfloat16()
+    x = left.bfloat16()
+    y = right.bfloat16()
     if bias is None:
         return x, y, bound
     high = bias.bfloat16()
-    ones, halves = torch.ones(len(x), 2).bfloat16(), torch.stack([high, (bias - high).bfloat16()], 1)
+    ones = torch.ones(len(x), 2).bfloat16()
+    halves = torch.stack([high, (bias - high).bfloat16()], 1)
     return torch.cat([x, ones], 1), torch.cat([y, halves], 1), bound + bias.abs().max() * 2 ** -16
 
 # %% ../nbs/75_retrieval.ipynb #2d79e93c
@@ -48,10 +50,12 @@ def padded_rows(
     first = np.searchsorted(row, np.arange(part.start, part.stop + 1))
     n = np.diff(first)
     shape = len(n), max(n.max(initial=0), 1)
-    items, values = np.zeros(shape, np.int64), np.full(shape, -np.inf, np.float32)
+    items = np.zeros(shape, np.int64)
+    values = np.full(shape, -np.inf, np.float32)
     own = slice(first[0], first[-1])
     place = row[own] - part.start, np.arange(first[0], first[-1]) - np.repeat(first[:-1], n)
-    items[place], values[place] = item[own], value[own]
+    items[place] = item[own]
+    values[place] = value[own]
     return torch.from_numpy(items), torch.from_numpy(values)
 
 # %% ../nbs/75_retrieval.ipynb #ef0585d6
@@ -131,22 +135,27 @@ def product_top_k(
     block=256,     # queries at once
 )->tuple:          # items int32[n, k], -1 where there are not so many; scores float32[n, k]
     "Lists of the largest `left @ right.T + bias`."
-    n, wide = len(left), 2 * k
+    n = len(left)
+    wide = 2 * k
     if fast is None:
         fast = fast_bfloat16(left.device)
     if not fast or len(right) < GROUP * wide:
         return plain_top_k(left, right, bias, replaced, k)
-    items, values = torch.empty(n, k, dtype=torch.int64), torch.empty(n, k)
+    items = torch.empty(n, k, dtype=torch.int64)
+    values = torch.empty(n, k)
     sure = torch.empty(n, dtype=torch.bool)
     for part, scores, bound in _rounded_blocks(left, right, bias, replaced, block):
         place, value, limit = _candidates(left[part], right, bias, scores, wide)
         if replaced:
             more, theirs = padded_rows(*replaced, part)
-            place, value = torch.cat([place, more], 1), torch.cat([value, theirs], 1)
+            place = torch.cat([place, more], 1)
+            value = torch.cat([value, theirs], 1)
         values[part], at = value.topk(k)
         items[part] = place.gather(1, at)
         sure[part] = (values[part, -1] > limit + bound + limit.abs() / 256) & (limit > 0)
-    items, values, unsure = items.int().numpy(), values.numpy(), np.flatnonzero(~sure.numpy())
+    items = items.int().numpy()
+    values = values.numpy()
+    unsure = np.flatnonzero(~sure.numpy())
     if len(unsure):
         own = _replaced_of(replaced, unsure)
         items[unsure], values[unsure] = plain_top_k(left[unsure], right, bias, own, k)
@@ -182,11 +191,21 @@ def _as_good(left, right, bias, scores, groups, own, target, low): # of b querie
     item = group[:, None] * GROUP + torch.arange(GROUP)
     candidate = scores.flatten()[item * b + row[:, None]] >= low[row, None].bfloat16()
     candidate &= item < len(right) # a target may be worth -inf, as the places beyond are
-    row, item = row[:, None].expand(-1, GROUP)[candidate], item[candidate]
+    row = row[:, None].expand(-1, GROUP)[candidate]
+    item = item[candidate]
     better = (_exact_scores(left, right, bias, row, item) >= own[row]) & (item != target[row])
     return torch.bincount(row[better], minlength=b)
 
 # %% ../nbs/75_retrieval.ipynb #65967402
+def _target_scores(left, right, bias, replaced, target): # item codes, int64[n]; -> float32[n]
+    "What the targets score, in full precision or as replaced."
+    own = _exact_scores(left, right, bias, torch.arange(len(left)), target)
+    if replaced:
+        hit = replaced[1] == target.numpy()[replaced[0]]
+        own[torch.from_numpy(replaced[0][hit])] = torch.from_numpy(replaced[2][hit])
+    return own
+
+# %% ../nbs/75_retrieval.ipynb #fcf78931
 def product_ranks(
     left,               # what is asked, float32[n, d]
     right,              # items, float32[n_items, d]
@@ -198,19 +217,19 @@ def product_ranks(
     block=256,          # queries at once
 )->np.ndarray:          # int64[n]: 1..most, 0 beyond; of equal scores the target's counts as the lowest
     "Ranks of the targets in the lists of `product_top_k`."
-    n, target = len(left), torch.from_numpy(np.asarray(targets, np.int64))
-    own = _exact_scores(left, right, bias, torch.arange(n), target)
-    if replaced:
-        hit = replaced[1] == targets[replaced[0]]
-        own[torch.from_numpy(replaced[0][hit])] = torch.from_numpy(replaced[2][hit])
+    target = torch.from_numpy(np.asarray(targets, np.int64))
+    own = _target_scores(left, right, bias, replaced, target)
     if fast is None:
         fast = fast_bfloat16(left.device)
     if not fast:
         return _plain_ranks(left, right, own, target, most, bias, replaced)
-    ranks, sure = np.zeros(n, np.int64), np.zeros(n, bool)
+    ranks = np.zeros(len(left), np.int64)
+    sure = np.zeros(len(left), bool)
     for part, scores, bound in _rounded_blocks(left, right, bias, replaced, block):
-        o, t = own[part], target[part]
-        low, high = o - bound - o.abs() / 100, (o + bound + o.abs() / 100).clamp(min=0)
+        o = own[part]
+        t = target[part]
+        low = o - bound - o.abs() / 100
+        high = (o + bound + o.abs() / 100).clamp(min=0)
         largest = largest_of_groups(scores)
         over = torch.from_numpy((largest > order_bits(high)).numpy().sum(0, dtype=np.int32) >= most)
         unreachable = torch.iinfo(torch.int16).max # by any score
@@ -219,7 +238,8 @@ def product_ranks(
         if replaced:
             items, values = padded_rows(*replaced, part)
             count += ((values >= o[:, None]) & (items != t[:, None])).sum(1)
-        ranks[part], sure[part] = np.where(over | (count >= most), 0, count + 1), (low > 0) | over
+        ranks[part] = np.where(over | (count >= most), 0, count + 1)
+        sure[part] = (low > 0) | over
     unsure = np.flatnonzero(~sure)
     ranks[unsure] = _plain_ranks(left[unsure], right, own[unsure], target[unsure], most, bias,
                                  _replaced_of(replaced, unsure))

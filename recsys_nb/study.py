@@ -8,7 +8,8 @@ __all__ = ['MARKS', 'LOOK_ALIKE', 'EXPORT', 'SYSTEMS', 'board', 'show_state', 'w
            'remove_owned', 'remove_gone', 'check_results', 'save_study', 'run_notebook', 'lacking_in_library',
            'models_without_module', 'skipped_text', 'changed_text', 'ended_text', 'run_or_skip', 'check_system',
            'lock_study', 'alive', 'remove_leftovers', 'temporary_place', 'project_root', 'seeds', 'command_line',
-           'terminal_table', 'finish_report', 'say_how_it_ended', 'new_manifest', 'run_study']
+           'finish_report', 'say_how_it_ended', 'new_manifest', 'data_of', 'study_environment', 'prepare', 'run_all',
+           'run_study']
 
 # %% ../nbs/83_study.ipynb #6af85ca1
 import codecs, contextlib, json, os, re, shlex, shutil, sys, tempfile, time
@@ -21,7 +22,7 @@ from .kernel import execute, kernel_environment
 from .report import export_notebook, neighbours
 from .events import *
 from .places import *
-from .overview import BEST, TIED, comparison_tables, write_index
+from .overview import comparison_tables, terminal_table, write_index
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -44,7 +45,8 @@ def board(
     study,    # from `Study`
 )->Table:     # rich's
     "A line a notebook, as many as the terminal has room for."
-    grid, names = Table.grid(padding=(0, 1), expand=True), list(study.rows)
+    grid = Table.grid(padding=(0, 1), expand=True)
+    names = list(study.rows)
     for width in (1, max(map(len, names), default=1), 11):
         grid.add_column(no_wrap=True, min_width=width)
     grid.add_column(no_wrap=True, overflow='ellipsis', ratio=1)
@@ -254,6 +256,7 @@ def save_study(
     write_text(study.folder/'manifest.json', scrub(json.dumps(study.manifest, indent=1)) + '\n')
     write_index(study)
 
+# %% ../nbs/83_study.ipynb #8300023a
 def run_notebook(
     study,            # from `Study`
     name:str,         # notebook
@@ -263,7 +266,8 @@ def run_notebook(
     limit=None,       # seconds it may take
 )->dict:              # its entry
     "Run one notebook, keep its page, and write down how it went."
-    old, path = study.entry(name), study.folder/'notebooks'/f'{name}.ipynb'
+    old = study.entry(name)
+    path = study.folder/'notebooks'/f'{name}.ipynb'
     if old and (force or old['status'] == 'done' or old['inputs'] != inputs):
         remove_owned(study, name)
     kept = [f for f in owned_files(study, name) if (study.folder/f).exists()]
@@ -273,7 +277,8 @@ def run_notebook(
                  parameters=values, inputs=inputs, files=kept)
     study.manifest['notebooks'][name] = entry
     save_study(study)
-    began, start = time.time(), time.monotonic()
+    began = time.time()
+    start = time.monotonic()
     try:
         tick = progress(study, name)
         output = os.path.relpath(path)
@@ -438,8 +443,8 @@ def remove_leftovers(
     study:str, # name of a study
 ):
     "Remove the temporary files of processes that are gone; their numbers end the names."
-    data, own = root/'data', (root/'reports'/study)
-    for path in [*own.rglob('.*'), *data.glob('.simulated-*'), *(data/'cache').glob('.*')]:
+    data = root/'data'
+    for path in [*(root/'reports'/study).rglob('.*'), *data.glob('.simulated-*'), *(data/'cache').glob('.*')]:
         pid = re.search(r'\.(\d{1,9})(\.ipynb)?$', path.name)
         if pid and not alive(int(pid[1])):
             _remove(path)
@@ -475,7 +480,8 @@ def project_root(
     *needed:str, # what else a command reads there, relative paths
 )->Path:         # folder of a project
     "The project's folder, said where it is not around this one. Raises `StudyError` where it lacks a thing."
-    root, here = find_root(), Path.cwd()
+    root = find_root()
+    here = Path.cwd()
     if not is_project(root):
         raise StudyError(f'no folder from {here} upwards is a checkout of recsys_nb, and {root}, '
                          'where the library is installed, has no notebooks: '
@@ -521,27 +527,6 @@ def command_line(
     if force:
         words.append('--force')
     return shlex.join(words)
-
-# %% ../nbs/83_study.ipynb #8300018a
-def _terminal_cell(cell):
-    "Value, interval and mark of a cell of `comparison_tables`."
-    if cell is None:
-        return '–'
-    value, low, high, mark = cell
-    text = f'{value:.4f}'
-    if low is not None:
-        text += f' [{low:.4f}, {high:.4f}]'
-    return text + {BEST: '*', TIED: '~'}.get(mark, '')
-
-def terminal_table(
-    table:dict, # see `comparison_tables`
-)->Table:       # rich's
-    "A comparison for the terminal."
-    title = table['protocol'] + ('' if table['same'] else ' (different queries: rows cannot be compared)')
-    shown = Table('Model', 'Queries', *table['columns'], title=Text(printable(title)), title_justify='left')
-    for model, n, cells in table['rows']:
-        shown.add_row(Text(printable(model)), f'{n:,}', *map(_terminal_cell, cells))
-    return shown
 
 # %% ../nbs/83_study.ipynb #31c01b89
 def finish_report(
@@ -599,6 +584,58 @@ def new_manifest(
         versions=versions(root),
         notebooks=notebooks)
 
+# %% ../nbs/83_study.ipynb #8300026a
+def data_of(
+    profile:str,   # its name
+    profiles:dict, # as `read_profiles`
+)->str:            # folder, zip or simulated:...
+    "The events that a profile is about. Raises `StudyError` where it names none."
+    data = profiles[profile].get('*', {}).get('data')
+    if not data:
+        raise StudyError(f'the profile {profile} names no data: give --data')
+    return data
+
+# %% ../nbs/83_study.ipynb #8300024a
+@contextlib.contextmanager
+def study_environment(
+    root:Path, # project folder
+    name:str,  # study
+):
+    "What a run has around it: a lock, the notebooks' folder, what kernels inherit, a temporary folder."
+    with lock_study(root, name), working_in(root/'nbs'), kernel_environment(), temporary_place():
+        remove_leftovers(root, name)
+        yield
+
+# %% ../nbs/83_study.ipynb #8300025a
+def prepare(
+    study,       # from `Study`
+    old:dict,    # manifest of the last run, empty if there was none
+    source:str,  # see `data_source`
+    values:dict, # notebook that is to run -> parameter -> value
+    became:str,  # from `events_became`
+    place:str,   # where the events are, as typed
+):
+    "Say what is remarkable about the events, and leave no results that this run should not find."
+    data = study.manifest['data']
+    for sentence in check_windows(source, values, data['notes']):
+        study.say(sentence)
+    check_results(study, old)
+    if became:
+        study.say(events_line(became, place, old, data))
+
+def run_all(
+    study,       # from `Study`
+    values:dict, # notebook that is to run -> parameter -> value
+    force:bool,  # run what did not change, too
+    limit=None,  # seconds that a notebook may take
+)->bool:         # whether any of them ran
+    "Run notebooks one after the other, or skip them."
+    ran = []
+    with watching(study, values):
+        for name, parameters in values.items():
+            ran.append(run_or_skip(study, name, parameters, force, limit))
+    return any(ran)
+
 # %% ../nbs/83_study.ipynb #e37a63fb
 def run_study(
     data:str='',            # folder, zip, events.csv or simulated:...; the profile's when empty
@@ -608,7 +645,7 @@ def run_study(
     only=(),                # notebooks; all when empty
     force:bool=False,       # run what did not change, too
     root=None,              # project folder
-    profiles:dict=None, # as `read_profiles`; the project's own when None
+    profiles:dict=None,     # as `read_profiles`; those of the project when None
     console=None,           # where to say how it goes
     level='normal',         # how much to say: quiet, normal or verbose
     limit=None,             # seconds that a notebook may take
@@ -616,32 +653,27 @@ def run_study(
     keep=True,              # the report stays, so that it is worth saying where it is
 )->int:                     # exit status: 0, or 1 when a notebook failed
     "Run a study's notebooks, and write its report. Raises `StudyError` for what cannot be done as asked."
-    began, root = time.monotonic(), Path(root or project_root()).resolve()
+    began = time.monotonic()
+    root = Path(root or project_root()).resolve()
     notebooks = study_notebooks(root)
     plan = choose(only, notebooks)
-    profiles = profiles or read_profiles(root)
+    profiles = read_profiles(root) if profiles is None else profiles
     values = resolve_settings(notebooks, profile, settings, profiles, plan)
     planned = {n: values[n] for n in plan}
-    place = data or profiles[profile]['*']['data']
+    place = data or data_of(profile, profiles)
     check_shops(place, planned)
-    name, source = study_name(study, data, profile), data_source(place, root)
-    with lock_study(root, name), working_in(root/'nbs'), kernel_environment(), temporary_place():
-        remove_leftovers(root, name)
+    name = study_name(study, data, profile)
+    source = data_source(place, root)
+    with study_environment(root, name):
         old, described, became = events_of_run(root/'reports'/name, source, replace)
         shown = data if described['simulated'] else os.path.relpath(source, '..')
         command = command_line(shown, name, profile, settings, only, force)
         earlier = {n: e for n, e in old.get('notebooks', {}).items() if n in notebooks}
         manifest = new_manifest(root, name, command, profile, described, values, earlier)
         work = Study(root/'reports'/name, notebooks, manifest, console or terminal(), level, began=began)
-        for sentence in check_windows(source, planned, described['notes']):
-            work.say(sentence)
-        check_results(work, old)
-        if became:
-            work.say(events_line(became, data or shown, old, described))
-        with watching(work, plan):
-            ran = []
-            for n in plan:
-                ran.append(run_or_skip(work, n, values[n] | runner_sets(n, described, name), force, limit))
-        work.manifest = manifest | dict(finished=timestamp()) if any(ran) or not old else old
+        prepare(work, old, source, planned, became, data or shown)
+        complete = {n: v | runner_sets(n, described, name) for n, v in planned.items()}
+        ran = run_all(work, complete, force, limit)
+        work.manifest = manifest | dict(finished=timestamp()) if ran or not old else old
         finish_report(work, again=became == 'moved')
     return say_how_it_ended(work, plan, keep)

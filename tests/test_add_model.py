@@ -47,7 +47,7 @@ from recsys_nb.protocol import *
 from recsys_nb.recommender import *
 from recsys_nb.evaluation import *
 from recsys_nb.lists import *'''
-STUDY = '''from recsys_nb.shop import load_log
+STUDY = '''from recsys_nb.sources import load_log
 check_recommender(LastThenPopular)
 log, report = load_log(data)
 protocols = make_protocols(log, test_days, valid_days, context, min_history, min_item_events)

@@ -410,7 +410,9 @@ def test_a_poisoned_weight_stops_a_training(kind, method, tmp_path, monkeypatch,
     with monkeypatch.context() as m:
         batches = len(
             list(
-                training(kind, epochs=0).training_data(histories_from_log(ring_log())[0], None).batches(1, (0, 2))
+                training(kind, epochs=0)
+                .training_data(histories_from_log(ring_log())[0], None)
+                .batches(1, (0, 2))
             )
         )
         poison(m, 2, 0 if method == 'on_train_batch_start' else batches - 1, method)
