@@ -395,7 +395,8 @@ def theirs(tmp_path):
 
 @pytest.mark.parametrize('where', ['.', 'nbs', '..'])
 def test_installed_without_notebooks(theirs, tmp_path, monkeypatch, where):
-    "As from a wheel, in another project or in none: every command says what it looked for and where, and writes nothing."
+    """As from a wheel, in another project or in none:
+    every command says what it looked for and where, and writes nothing."""
     monkeypatch.setattr('recsys_nb.places.package_root', lambda: tmp_path / 'site-packages')
     before = sorted(tmp_path.rglob('*'))
     for arguments in EVERY:
@@ -440,7 +441,10 @@ def test_no_completion_is_no_sentence(theirs, tmp_path):
 
 def test_a_system_without_fcntl():
     "Windows: one sentence, no traceback; the library can be imported."
-    code = "import sys; sys.modules['fcntl'] = None; sys.argv = ['recsys-nb', 'runs']; import recsys_nb.tuning; from recsys_nb.cli import main; print('imported'); main()"
+    code = (
+        "import sys; sys.modules['fcntl'] = None; sys.argv = ['recsys-nb', 'runs']; "
+        "import recsys_nb.tuning; from recsys_nb.cli import main; print('imported'); main()"
+    )
     done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.stdout == 'imported\n' and 'Linux and macOS' in done.stderr and 'WSL' in done.stderr
     one_sentence(done, 1)

@@ -31,7 +31,7 @@ from recsys_nb.ease import EASE
 from recsys_nb.gru4rec import GRU4Rec
 from recsys_nb.hybrid import Hybrid
 from recsys_nb.recommender import Recommender
-from recsys_nb.neighbours import HistoryWalk, VSKNN
+from recsys_nb.neighbours import HistoryWalk
 from recsys_nb.protocol import Queries, histories_from_log
 from recsys_nb.sasrec import SASRec
 from recsys_nb.show import models
@@ -188,7 +188,8 @@ def answers(model, log):
     'name', [n if n in ('ALS', 'BPR') else pytest.param(n, marks=pytest.mark.torture) for n in MODELS]
 )
 def test_how_much_company_changes(name, record):
-    "A query among others against the same query alone: products in single precision round otherwise, nothing more."
+    """A query among others against the same query alone:
+    products in single precision round otherwise, nothing more."""
     log = ring_log()
     model, h = MODELS[name]().fit(log), odd_histories(log)
     (items, scores), parts = answers(model, log), [model.recommend(h[i], 10) for i in range(len(h))]
@@ -210,7 +211,8 @@ TRAINED = {'SASRec': SASRec, 'GRU4Rec': GRU4Rec, 'BERT4Rec': BERT4Rec}
 
 
 def training(kind, folder=None, epochs=4, hand_over=None, **how):
-    "Four epochs of a few batches each, watched on queries; the model goes into a list before it is trained, for who outlives that."
+    """Four epochs of a few batches each, watched on queries;
+    the model goes into a list before it is trained, for who outlives that."""
     log = ring_log()
     asked, following = prefixes(histories_from_log(log)[0])
     n = len(asked)
