@@ -12,7 +12,7 @@ from studies import BIN, ROOT, TOYS, here, project
 
 import recsys_nb
 from recsys_nb.data import DataError
-from recsys_nb.metrics import load_model
+from recsys_nb.recommender import load_model
 from recsys_nb.protocol import histories_from_lists
 from recsys_nb.manifest import not_exported
 from recsys_nb.parameters import read_notebook
@@ -44,8 +44,10 @@ IMPORTS = '''#| export
 import numpy as np, scipy.sparse as sp
 from recsys_nb.data import *
 from recsys_nb.protocol import *
-from recsys_nb.metrics import *
-from recsys_nb.baselines import *'''
+from recsys_nb.files import save_finding
+from recsys_nb.recommender import *
+from recsys_nb.evaluation import *
+from recsys_nb.lists import *'''
 STUDY = '''from recsys_nb.sources import load_log
 check_recommender(LastThenPopular)
 log, report = load_log(data)
@@ -84,7 +86,7 @@ def copied(tmp_path, monkeypatch):
     shutil.copytree(ROOT / 'recsys_nb', tmp_path / 'recsys_nb', ignore=shutil.ignore_patterns('__pycache__'))
     for name in ('setup.py', 'README.md'):
         shutil.copy(ROOT / name, tmp_path)
-    for module in ('parameters', 'manifest', 'kernel', 'study'):
+    for module in ('manifest', 'kernel', 'study'):
         monkeypatch.setattr(f'recsys_nb.{module}.package_root', lambda: tmp_path)
     monkeypatch.setattr(recsys_nb, '__path__', [*recsys_nb.__path__, str(tmp_path / 'recsys_nb')])
     return tmp_path
