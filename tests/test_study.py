@@ -223,7 +223,7 @@ def test_a_terminal_gets_a_line_a_notebook(project):
 
     leader, follower = pty.openpty()
     p = subprocess.Popen(
-        [str(BIN / 'recsys-nb'), 'run', '--profile', 'tiny', '--study', 'terminal', '--only', '78_tuning'],
+        [str(BIN / 'recsys-nb'), 'run', '--profile', 'tiny', '--study', 'terminal', '--only', '04_metrics'],
         cwd=project,
         stdout=follower,
         stderr=follower,
