@@ -5,6 +5,7 @@ import importlib
 import json
 import os
 import pkgutil
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,6 @@ import pytest
 import torch
 
 import recsys_nb
-from recsys_nb import sasrec
 from recsys_nb.als import ALS
 from recsys_nb.recommender import CHECKS, check_recommender, odd_histories, ring_log
 from recsys_nb.baselines import History, ItemItemCF, Popularity, prefixes
@@ -35,6 +35,7 @@ from recsys_nb.neighbours import HistoryWalk
 from recsys_nb.protocol import Queries, histories_from_log
 from recsys_nb.sasrec import SASRec
 from recsys_nb.show import models
+from recsys_nb.training import Checkpoints, Curve
 from recsys_nb.tuning import DONE, GIVEN_UP, alone_at, search, tune
 
 HERE = Path(__file__).parent
@@ -84,7 +85,8 @@ def library_models():
     while todo:
         cls = todo.pop()
         todo += cls.__subclasses__()
-        if cls is not Recommender and cls.__module__.startswith('recsys_nb.'):
+        named = getattr(cls, 'Module', cls) is not None  # what networks share has none
+        if cls is not Recommender and named and cls.__module__.startswith('recsys_nb.'):
             found[cls.__name__] = cls
     return found
 
@@ -244,24 +246,23 @@ def moments():
     "When to die: name -> function that sees to it."
     from fsspec.implementations.local import LocalFileOpener
 
-    curve, kept = sasrec.Curve, sasrec.Checkpoints
     written = []
     return {
-        'in the first epoch': lambda: die_in(curve, 'on_train_batch_start', in_epoch(0, 2)),
-        'in the third epoch': lambda: die_in(curve, 'on_train_batch_start', in_epoch(2, 1)),
+        'in the first epoch': lambda: die_in(Curve, 'on_train_batch_start', in_epoch(0, 2)),
+        'in the third epoch': lambda: die_in(Curve, 'on_train_batch_start', in_epoch(2, 1)),
         'before a validation': lambda: die_in(
-            curve, 'on_validation_start', lambda self, t, m: t.current_epoch == 1
+            Curve, 'on_validation_start', lambda self, t, m: t.current_epoch == 1
         ),
         'before the best checkpoint': lambda: die_in(
-            kept, '_save_topk_checkpoint', lambda self, t, m: t.current_epoch == 1 and self.monitor
+            Checkpoints, '_save_topk_checkpoint', lambda self, t, m: t.current_epoch == 1 and self.monitor
         ),
         'between best and last checkpoint': lambda: die_in(
-            kept, '_save_topk_checkpoint', lambda self, t, m: t.current_epoch == 1 and not self.monitor
+            Checkpoints, '_save_topk_checkpoint', lambda self, t, m: t.current_epoch == 1 and not self.monitor
         ),
         'while a checkpoint is written': lambda: die_in(
             LocalFileOpener, 'commit', lambda self: written.append(1) or len(written) == 4
         ),
-        'after the last epoch': lambda: setattr(sasrec.shutil, 'rmtree', die),
+        'after the last epoch': lambda: setattr(shutil, 'rmtree', die),
     }
 
 
@@ -384,13 +385,13 @@ def poison(monkeypatch, epoch, batch, method='on_train_batch_start'):
             with torch.no_grad():
                 module.items.weight[3, 0] = torch.nan
 
-    entered = getattr(sasrec.Curve, method)
+    entered = getattr(Curve, method)
 
     def both(self, trainer, module, *rest):
         put(self, trainer, module, *rest)
         entered(self, trainer, module, *rest)
 
-    monkeypatch.setattr(sasrec.Curve, method, both)
+    monkeypatch.setattr(Curve, method, both)
 
 
 @pytest.mark.parametrize(
@@ -538,7 +539,7 @@ def train_a_trial(folder):
 
 def killed_trial(folder, n):
     "Die in the third epoch of trial n."
-    begun, start = [], sasrec.Curve.on_train_epoch_start
+    begun, start = [], Curve.on_train_epoch_start
 
     def on_train_epoch_start(self, trainer, module):
         begun.extend([1] * (trainer.current_epoch == 0))
@@ -546,7 +547,7 @@ def killed_trial(folder, n):
             die()
         start(self, trainer, module)
 
-    sasrec.Curve.on_train_epoch_start = on_train_epoch_start
+    Curve.on_train_epoch_start = on_train_epoch_start
     train_a_trial(folder)
 
 

@@ -22,7 +22,7 @@ from recsys_nb.gru4rec import GRU4Rec
 from recsys_nb.hybrid import Hybrid
 from recsys_nb.neighbours import HistoryWalk
 from recsys_nb.protocol import histories_from_lists, make_protocols
-from recsys_nb.networks import CopyHead
+from recsys_nb.networks import CopyHead, NeuralRecommender
 from recsys_nb.sasrec import SASRec
 from recsys_nb.sources import load_log
 
@@ -66,7 +66,7 @@ def fitted(name, protocols, **config):
     model = (MADE.get(name) or library_models()[name])(**config)
     parts = model.parts if name == 'Hybrid' else [model]
     for part in parts:
-        if not isinstance(part, SASRec):
+        if not isinstance(part, NeuralRecommender):
             part.fit(protocols.split.train)
         else:
             part.fit(protocols.split.train, protocols.valid, progress=False).calibrate(protocols.valid)
@@ -116,7 +116,7 @@ def in_a_process(threads, names, source, times, broken=False, **config):
 def main(threads, names, source, times, broken, config):
     torch.set_num_threads(threads)
     if broken:
-        CopyHead.forward, blend._bottom = indexed_forward, stopped_early
+        CopyHead.forward, blend._smallest_loss = indexed_forward, stopped_early
     protocols = make_protocols(load_log(source)[0])
     print(json.dumps({name: fit_again(name, source, times, protocols, **config) for name in names}))
 
@@ -227,7 +227,7 @@ def test_a_calibration_answers_the_seventh_digit_with_the_same_lists(record, mon
     protocols = make_protocols(load_log('simulated:tiny')[0])
     model = SASRec(epochs=2).fit(protocols.split.train, protocols.valid, progress=False)
     now = moved_lists(model, protocols)
-    monkeypatch.setattr(blend, '_bottom', stopped_early)
+    monkeypatch.setattr(blend, '_smallest_loss', stopped_early)
     before = moved_lists(model, protocols)
     record('same numbers', 'lists after scores changed by 1e-7', other_lists=now, before=before)
     assert now < 0.002 and before > 0.02, (now, before)
