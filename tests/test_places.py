@@ -332,7 +332,7 @@ def test_read_only_reports(foreign, quick):
 
 def test_read_only_project(place):
     with read_only(place.parent, place.name), pytest.MonkeyPatch.context() as patch:
-        patch.setattr('recsys_nb.study.make_readme', lambda root: 'text')
+        patch.setattr('recsys_nb.cli.make_readme', lambda root: 'text')
         refused(typed(place, 'readme'), 'Read-only file system', 'README.md', status=1)
         refused(typed(place, 'fetch'), 'nothing can be written into')
         refused(typed(place, *ASK), 'Read-only file system', status=1)
@@ -443,7 +443,7 @@ def test_a_system_without_fcntl():
     "Windows: one sentence, no traceback; the library can be imported."
     code = (
         "import sys; sys.modules['fcntl'] = None; sys.argv = ['recsys-nb', 'runs']; "
-        "import recsys_nb.tuning; from recsys_nb.study import main; print('imported'); main()"
+        "import recsys_nb.tuning; from recsys_nb.cli import main; print('imported'); main()"
     )
     done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.stdout == 'imported\n' and 'Linux and macOS' in done.stderr and 'WSL' in done.stderr
