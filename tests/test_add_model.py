@@ -1,90 +1,63 @@
-"""README's recipe for a model, followed to the letter in a copy of the project,
+"""CONTRIBUTING.md's recipe for a model, followed to the letter in a copy of the project,
 with and without its `make notebooks`."""
 
-import json
 import os
+import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 from studies import BIN, ROOT, TOYS, here, project
 
-import recsys_nb
+import recsys_nb.study  # and with it all that asks where the library is
 from recsys_nb.data import DataError
 from recsys_nb.metrics import load_model
 from recsys_nb.protocol import histories_from_lists
 from recsys_nb.manifest import not_exported
 from recsys_nb.parameters import read_notebook
 
-MODEL = '''#| export
-class LastThenPopular(Recommender):
-    "The last item, then the most popular ones."
-    def __init__(self, bonus=1.): self.bonus = bonus
-
-    def fit(self, log):
-        check_log(log)
-        self.order, self.n = popularity_order(log), n_items(log)
-        return self
-
-    def score(self, histories):
-        row, item, age = last_places(histories)
-        values = np.where(age == 0, self.bonus, 0.).astype(np.float32)
-        return sp.csr_matrix((values, (row, item)), shape=(len(histories), self.n))
-
-    def recommend(self, histories, k): return ranked_lists(self.score, histories, k, self.order)'''
-PARAMETERS = '''data: str = "simulated:tiny"  # where events come from
-out: str = "../reports/scratch"  # study folder
-test_days: int = 7  # length of the test window [1..3650]
-valid_days: int = 7  # length of the validation window [1..3650]
-context: str = "all"  # histories [all|window]
-min_history: int = 1  # shortest history that makes a query [1..1000]
-min_item_events: int = 5  # an item is in the vocabulary with this many events [1..100_000]'''
-IMPORTS = '''#| export
-import numpy as np, scipy.sparse as sp
-from recsys_nb.data import *
-from recsys_nb.protocol import *
-from recsys_nb.metrics import *
-from recsys_nb.baselines import *'''
-STUDY = '''from recsys_nb.shop import load_log
-check_recommender(LastThenPopular)
-log, report = load_log(data)
-protocols = make_protocols(log, test_days, valid_days, context, min_history, min_item_events)
-model = LastThenPopular().fit(protocols.split.fit)
-found = evaluate_shared(model, protocols)
-table = write_result(out, 'Last then popular', model, found, {}, dict(fit=0.), protocols.split.vocabulary)
-save_finding(out, '19_mymodel', 'it ran')'''
+BLOCK = re.compile(r'^```(\w+)\n(.*?)\n```$', re.S | re.M)
 
 
-def write_notebook(path, model=MODEL, study=STUDY):
-    "The notebook of the recipe."
-    title = '# My model\n\n> The last item, then what is popular'
-    cells = [dict(cell_type='markdown', id='0' * 8, metadata={}, source=title)]
-    for n, source in enumerate(('#| default_exp mymodel', PARAMETERS, IMPORTS, model, study), 1):
-        metadata = dict(tags=['parameters']) if source == PARAMETERS else {}
-        cells.append(
-            dict(
-                cell_type='code',
-                id=f'{n:08x}',
-                metadata=metadata,
-                execution_count=None,
-                outputs=[],
-                source=source,
-            )
-        )
-    kernel = dict(kernelspec=dict(name='python3', display_name='python3', language='python'))
-    path.write_text(json.dumps(dict(nbformat=4, nbformat_minor=5, metadata=kernel, cells=cells), indent=1))
+def recipe():
+    "What CONTRIBUTING.md says to write: a notebook's cells, as (kind, source), and the model's entry."
+    text = (ROOT / 'CONTRIBUTING.md').read_text(encoding='utf-8')
+    blocks = BLOCK.findall(text.partition('\n## Add a model\n')[2].partition('\n## ')[0])
+    cells = [(kind, source) for kind, source in blocks if kind in ('markdown', 'python')]
+    (entry,) = (source for kind, source in blocks if kind == 'toml')
+    assert cells[0][0] == 'markdown' and cells[1] == ('python', '#| default_exp mymodel')
+    return cells, entry
+
+
+def write_notebook(folder, change=lambda source: source):
+    "Follow the recipe in a project, up to `make notebooks`."
+    cells, entry = recipe()
+    kernel = dict(name='python3', display_name='python3', language='python')
+    node = nbformat.v4.new_notebook(metadata=dict(kernelspec=kernel))
+    for kind, source in cells:
+        make = nbformat.v4.new_markdown_cell if kind == 'markdown' else nbformat.v4.new_code_cell
+        node.cells.append(make(change(source)))
+        if source.startswith('data: str ='):
+            node.cells[-1].metadata['tags'] = ['parameters']
+    nbformat.write(node, folder / 'nbs' / '19_mymodel.ipynb')
+    with open(folder / 'nbs' / 'models.toml', 'a', encoding='utf-8') as models:
+        models.write(f'\n{entry}\n')
 
 
 @pytest.fixture
 def copied(tmp_path, monkeypatch):
     "A project with a library of its own, which is the library that runs see, and one notebook more."
     project(tmp_path, TOYS)  # those that the profile names
-    write_notebook(tmp_path / 'nbs/19_mymodel.ipynb')
+    write_notebook(tmp_path)
     shutil.copytree(ROOT / 'recsys_nb', tmp_path / 'recsys_nb', ignore=shutil.ignore_patterns('__pycache__'))
     for name in ('setup.py', 'README.md'):
         shutil.copy(ROOT / name, tmp_path)
-    monkeypatch.setattr('recsys_nb.study.package_root', lambda: tmp_path)
+    for name, module in list(sys.modules.items()):
+        if name.startswith('recsys_nb.') and hasattr(module, 'package_root'):
+            monkeypatch.setattr(module, 'package_root', lambda: tmp_path)
     monkeypatch.setattr(recsys_nb, '__path__', [*recsys_nb.__path__, str(tmp_path / 'recsys_nb')])
     return tmp_path
 
@@ -105,8 +78,6 @@ def make_notebooks(folder):
 
 
 def test_the_recipe(copied):
-    readme = (ROOT / 'README.md').read_text(encoding='utf-8')
-    assert 'make notebooks' in readme.partition('## Add a model')[2].partition('## ')[0]
     kept = copied / 'reports/toy/results/Last then popular'
 
     code, said = here(copied, '19_mymodel')
@@ -131,8 +102,12 @@ def test_the_recipe(copied):
 def test_a_model_that_is_not_marked_for_export(copied):
     """Nothing that is exported differs, and nobody could load what was kept;
     the library has another class of its name."""
-    model, study = (text.replace('LastThenPopular', 'Markov') for text in (MODEL, STUDY))
-    write_notebook(copied / 'nbs/19_mymodel.ipynb', model.removeprefix('#| export\n'), study)
+
+    def forget_to_export(source):
+        source = source.replace('LastThenPopular', 'Markov')
+        return source.removeprefix('#| export\n') if 'class Markov' in source else source
+
+    write_notebook(copied, forget_to_export)
     code, said = here(copied, '19_mymodel')
     assert (
         code == 0 and '19_mymodel kept Markov, which no module of the library has: put #| export on' in said
