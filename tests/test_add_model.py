@@ -1,7 +1,6 @@
 """CONTRIBUTING.md's recipe for a model, followed to the letter in a copy of the project,
 with and without its `make notebooks`."""
 
-import json
 import os
 import re
 import shutil
@@ -9,10 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 from studies import BIN, ROOT, TOYS, here, project
 
-import recsys_nb
+import recsys_nb.study  # and with it all that asks where the library is
 from recsys_nb.data import DataError
 from recsys_nb.recommender import load_model
 from recsys_nb.protocol import histories_from_lists
@@ -20,42 +20,39 @@ from recsys_nb.manifest import not_exported
 from recsys_nb.parameters import read_notebook
 from recsys_nb.show import parse_models
 
+BLOCK = re.compile(r'^```(\w+)\n(.*?)\n```$', re.S | re.M)
+
 
 def recipe():
-    "The cells of CONTRIBUTING.md's recipe, as (language, text), and the entry for models.toml."
+    "What CONTRIBUTING.md says to write: a notebook's cells, as (kind, source), and the model's entry."
     text = (ROOT / 'CONTRIBUTING.md').read_text(encoding='utf-8')
-    chapter = text.partition('## Add a model')[2].partition('\n## ')[0]
-    blocks = re.findall(r'```(\w+)\n(.*?)\n```', chapter, re.S)
-    (entry,) = [block for language, block in blocks if language == 'toml']
-    return [(language, block) for language, block in blocks if language in ('markdown', 'python')], entry
+    blocks = BLOCK.findall(text.partition('\n## Add a model\n')[2].partition('\n## ')[0])
+    cells = [(kind, source) for kind, source in blocks if kind in ('markdown', 'python')]
+    (entry,) = (source for kind, source in blocks if kind == 'toml')
+    assert cells[0][0] == 'markdown' and cells[1] == ('python', '#| default_exp mymodel')
+    return cells, entry
 
 
-CELLS, ENTRY = recipe()
-
-
-def write_notebook(path, change=lambda source: source):
-    "The notebook of the recipe, each cell changed by a function."
-    cells = []
-    for n, (language, source) in enumerate(CELLS):
-        cell = dict(cell_type='markdown', id=f'{n:08x}', metadata={}, source=source)
-        if language == 'python':
-            tags = ['parameters'] if source.startswith('data: str') else []
-            metadata = dict(tags=tags) if tags else {}
-            cell |= dict(
-                cell_type='code', metadata=metadata, execution_count=None, outputs=[], source=change(source)
-            )
-        cells.append(cell)
-    kernel = dict(kernelspec=dict(name='python3', display_name='python3', language='python'))
-    path.write_text(json.dumps(dict(nbformat=4, nbformat_minor=5, metadata=kernel, cells=cells), indent=1))
+def write_notebook(folder, change=lambda source: source):
+    "Follow the recipe in a project, up to `make notebooks`."
+    cells, entry = recipe()
+    kernel = dict(name='python3', display_name='python3', language='python')
+    node = nbformat.v4.new_notebook(metadata=dict(kernelspec=kernel))
+    for kind, source in cells:
+        make = nbformat.v4.new_markdown_cell if kind == 'markdown' else nbformat.v4.new_code_cell
+        node.cells.append(make(change(source)))
+        if source.startswith('data: str ='):
+            node.cells[-1].metadata['tags'] = ['parameters']
+    nbformat.write(node, folder / 'nbs' / '19_mymodel.ipynb')
+    with open(folder / 'nbs' / 'models.toml', 'a', encoding='utf-8') as models:
+        models.write(f'\n{entry}\n')
 
 
 @pytest.fixture
 def copied(tmp_path, monkeypatch):
-    "A project with a library of its own, which is the library that runs see, one notebook, one entry more."
+    "A project with a library of its own, which is the library that runs see, and one notebook more."
     project(tmp_path, TOYS)  # those that the profile names
-    entries = tmp_path / 'nbs/models.toml'
-    entries.write_text(f'{entries.read_text()}\n{ENTRY}\n')
-    write_notebook(tmp_path / 'nbs/19_mymodel.ipynb')
+    write_notebook(tmp_path)
     shutil.copytree(ROOT / 'recsys_nb', tmp_path / 'recsys_nb', ignore=shutil.ignore_patterns('__pycache__'))
     for name in ('setup.py', 'README.md'):
         shutil.copy(ROOT / name, tmp_path)
@@ -109,11 +106,11 @@ def test_a_model_that_is_not_marked_for_export(copied):
     """Nothing that is exported differs, and nobody could load what was kept;
     the library has another class of its name."""
 
-    def private_markov(source):
+    def forget_to_export(source):
         source = source.replace('LastThenPopular', 'Markov')
         return source.removeprefix('#| export\n') if 'class Markov' in source else source
 
-    write_notebook(copied / 'nbs/19_mymodel.ipynb', private_markov)
+    write_notebook(copied, forget_to_export)
     code, said = here(copied, '19_mymodel')
     assert (
         code == 0 and '19_mymodel kept Markov, which no module of the library has: put #| export on' in said

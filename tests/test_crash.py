@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from studies import (
+    BIN,
     KILLED,
     ROOT,
     different,
@@ -17,39 +18,26 @@ from studies import (
     project,
     recsys,
     temporary_files,
+    toys,
 )
 
 NOTEBOOKS = ('10_baselines', '11_als', '12_sasrec', '30_comparison')
-PROFILES = '''[tiny."*"]
-data = "simulated:tiny"
-trials = 2
-tune_queries = 300
-epochs = 2
-
-[tiny.12_sasrec]
-published = false
-'''
+DRIVER = '''import sys
+from recsys_nb.study import run_study
+few = dict(data='simulated:tiny', trials=2, tune_queries=300, epochs=2)
+profiles = {'tiny': {'*': few, '12_sasrec': dict(published=False)}}
+sys.exit(run_study(study='whole', profile='tiny', only=sys.argv[1:], profiles=profiles))'''
 
 
-def run(folder, *arguments, crash=None, temporary=None):
-    "The command, on few and quick notebooks."
-    (folder / 'nbs' / 'profiles.toml').write_text(PROFILES)
+def run(folder, *only, crash=None, temporary=None):
+    "A study of few and quick notebooks."
     env = dict(
         PYTHONPATH=f'{Path(__file__).parent / "crashes"}:{ROOT}', CRASH=json.dumps(crash) if crash else ''
     )
     if temporary:
         temporary.mkdir(exist_ok=True)
         env['TMPDIR'] = str(temporary)
-    return recsys(
-        folder,
-        'run',
-        '--profile',
-        'tiny',
-        '--study',
-        'whole',
-        *arguments,
-        env=env,
-    )
+    return recsys(folder, *only, program=(str(BIN / 'python'), '-c', DRIVER), env=env)
 
 
 def cell(name, words):
@@ -143,7 +131,7 @@ def in_words(name, point):
 def reference(tmp_path_factory):
     "The study that was never killed."
     folder = project(tmp_path_factory.mktemp('whole'), NOTEBOOKS)
-    done = run(folder, '--only', '30_comparison')
+    done = run(folder, '30_comparison')
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
@@ -164,8 +152,8 @@ def test_killed_and_run_again(reference, tmp_path, record, name, point):
     folder, start = project(tmp_path, NOTEBOOKS), time.monotonic()
     shutil.copytree(reference / 'reports' / 'whole', folder / 'reports' / 'whole')
     forget_notebook(folder / 'reports' / 'whole', name)
-    killed_as_asked(run(folder, '--only', name, crash=point, temporary=tmp_path / 'tmp'), folder, point)
-    again = run(folder, '--only', name, temporary=tmp_path / 'tmp')
+    killed_as_asked(run(folder, name, crash=point, temporary=tmp_path / 'tmp'), folder, point)
+    again = run(folder, name, temporary=tmp_path / 'tmp')
     assert again.returncode == 0, again.stdout + again.stderr
     assert different(reference / 'reports' / 'whole', folder / 'reports' / 'whole') == []
     assert temporary_files(folder / 'reports') == [] and list((tmp_path / 'tmp').iterdir()) == []
@@ -181,13 +169,13 @@ def test_killed_again_and_again(reference, tmp_path, record):
         dict(who='group', when='half', match=r'log-[^/]*\.parquet$'),
     ]
     for point in [*first, *(p for _, p in points())]:
-        done = run(folder, '--only', '30_comparison', crash=point, temporary=tmp_path / 'tmp')
+        done = run(folder, '30_comparison', crash=point, temporary=tmp_path / 'tmp')
         assert done.returncode in (-9, 0, 1), (
             done.stdout + done.stderr
         )  # a later run may skip the notebook that a point is in
         assert gone(folder)
         nothing_half_written(folder / 'reports')
-    assert run(folder, '--only', '30_comparison', temporary=tmp_path / 'tmp').returncode == 0
+    assert run(folder, '30_comparison', temporary=tmp_path / 'tmp').returncode == 0
     assert different(reference / 'reports' / 'whole', folder / 'reports' / 'whole') == []
     assert (
         temporary_files(folder / 'reports')
@@ -203,31 +191,36 @@ def test_killed_again_and_again(reference, tmp_path, record):
     )
 
 
-SAMPLE = [
-    dict(who='group', when='half', match=r'Item-Item CF/ranks.parquet$'),
-    dict(who='kernel', when='before', match=r'Popularity/metrics.json$'),
-    dict(who='runner', when='after', match=r'Item-Item CF/model.npz$'),
-    dict(who='group', when='half', match=r'manifest.json$', number=2),
-]
+SAMPLE = {  # how a project is made -> who is killed at which event
+    'real': [
+        dict(who='group', when='half', match=r'Item-Item CF/ranks.parquet$'),
+        dict(who='kernel', when='before', match=r'Popularity/metrics.json$'),
+    ],
+    'toys': [
+        dict(who='runner', when='after', match=r'10_baselines/metrics.json$'),
+        dict(who='group', when='half', match=r'manifest.json$', number=2),
+    ],
+}
 
 
-def test_a_sample_of_kills(tmp_path, record):
-    "A study of one notebook, killed again and again, and one that was not."
-    folders = [project(tmp_path / name, NOTEBOOKS) for name in ('never', 'killed')]
-    done = run(folders[0], '--only', '10_baselines')
+@pytest.mark.parametrize('kind', SAMPLE)
+def test_a_sample_of_kills(tmp_path, record, kind):
+    "A study of one notebook, ours or a quick one, killed again and again, and one that was not."
+    folders = [tmp_path / name for name in ('never', 'killed')]
+    for folder in folders:
+        project(folder, NOTEBOOKS) if kind == 'real' else toys(folder)
+    done = run(folders[0], '10_baselines')
     assert done.returncode == 0, done.stdout + done.stderr
-    for point in SAMPLE:
+    for point in SAMPLE[kind]:
         start = time.monotonic()
         killed_as_asked(
-            run(folders[1], '--only', '10_baselines', crash=point, temporary=tmp_path / 'tmp'),
-            folders[1],
-            point,
+            run(folders[1], '10_baselines', crash=point, temporary=tmp_path / 'tmp'), folders[1], point
         )
         record(
             'crash points',
-            in_words('10_baselines', dict(number=1) | point),
+            in_words('10_baselines' if kind == 'real' else 'a toy', dict(number=1) | point),
             seconds=round(time.monotonic() - start, 1),
         )
-    assert run(folders[1], '--only', '10_baselines', temporary=tmp_path / 'tmp').returncode == 0
+    assert run(folders[1], '10_baselines', temporary=tmp_path / 'tmp').returncode == 0
     assert different(*(folder / 'reports' / 'whole' for folder in folders)) == []
     assert temporary_files(folders[1] / 'reports') == [] and list((tmp_path / 'tmp').iterdir()) == []
