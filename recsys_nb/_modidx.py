@@ -560,6 +560,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'recsys_nb.kernel._path_with': ('kernel.html#_path_with', 'recsys_nb/kernel.py'),
                                   'recsys_nb.kernel._register_engine': ('kernel.html#_register_engine', 'recsys_nb/kernel.py'),
                                   'recsys_nb.kernel._work': ('kernel.html#_work', 'recsys_nb/kernel.py'),
+                                  'recsys_nb.kernel._write_as_it_is': ('kernel.html#_write_as_it_is', 'recsys_nb/kernel.py'),
                                   'recsys_nb.kernel.execute': ('kernel.html#execute', 'recsys_nb/kernel.py'),
                                   'recsys_nb.kernel.kernel_environment': ('kernel.html#kernel_environment', 'recsys_nb/kernel.py')},
             'recsys_nb.leakage': { 'recsys_nb.leakage.Setting': ('leakage.html#setting', 'recsys_nb/leakage.py'),

@@ -64,6 +64,14 @@ def _kernel_manager():
         client_factory = Type(Client, AsyncKernelClient)
     return Manager
 
+# %% ../nbs/82_kernel.ipynb #5a7e0002
+def _write_as_it_is(
+    manager,  # papermill's, with the notebook and the path that it is written to
+):
+    "Write a notebook that is not at its end, under its temporary name."
+    with open(manager.output_path, 'w', encoding='utf-8') as file:
+        file.write(json.dumps(manager.nb, ensure_ascii=False))
+
 # %% ../nbs/82_kernel.ipynb #8200010a
 def _register_engine(seen):
     "Give papermill an engine that says in `seen` which cell is running and who runs it."
@@ -81,6 +89,11 @@ def _register_engine(seen):
         @classmethod
         def execute_managed_notebook(cls, nb_man, kernel_name, **kwargs):
             seen.cells = len(nb_man.nb.cells)
+            def save(nb=None, **kwargs):
+                if nb is not None:
+                    nb_man.nb = nb
+                _write_as_it_is(nb_man)
+            nb_man.save = save
             seen.client = PapermillNotebookClient(
                 nb_man, kernel_name=kernel_name, startup_timeout=120, timeout=None,
                 kernel_manager_class=_kernel_manager(), extra_arguments=['--log-level=50'])
