@@ -672,8 +672,7 @@ def run_study(
         manifest = new_manifest(root, name, command, profile, described, values, earlier)
         work = Study(root/'reports'/name, notebooks, manifest, console or terminal(), level, began=began)
         prepare(work, old, source, planned, became, data or shown)
-        complete = {n: v | runner_sets(n, described, name) for n, v in planned.items()}
-        ran = run_all(work, complete, force, limit)
+        ran = run_all(work, {n: v | runner_sets(n, described, name) for n, v in planned.items()}, force, limit)
         work.manifest = manifest | dict(finished=timestamp()) if ran or not old else old
         finish_report(work, again=became == 'moved')
     return say_how_it_ended(work, plan, keep)
