@@ -660,8 +660,7 @@ def run_study(
     profiles = read_profiles(root) if profiles is None else profiles
     values = resolve_settings(notebooks, profile, settings, profiles, plan)
     planned = {n: values[n] for n in plan}
-    place = data or data_of(profile, profiles)
-    check_shops(place, planned)
+    check_shops(data or data_of(profile, profiles), planned)
     name = study_name(study, data, profile)
     source = data_source(place, root)
     with study_environment(root, name):
@@ -672,7 +671,8 @@ def run_study(
         manifest = new_manifest(root, name, command, profile, described, values, earlier)
         work = Study(root/'reports'/name, notebooks, manifest, console or terminal(), level, began=began)
         prepare(work, old, source, planned, became, data or shown)
-        ran = run_all(work, {n: v | runner_sets(n, described, name) for n, v in planned.items()}, force, limit)
+        complete = {n: v | runner_sets(n, described, name) for n, v in planned.items()}
+        ran = run_all(work, complete, force, limit)
         work.manifest = manifest | dict(finished=timestamp()) if ran or not old else old
         finish_report(work, again=became == 'moved')
     return say_how_it_ended(work, plan, keep)
