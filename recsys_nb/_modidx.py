@@ -842,6 +842,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'recsys_nb.overview._table': ('overview.html#_table', 'recsys_nb/overview.py'),
                                     'recsys_nb.overview._terminal_cell': ('overview.html#_terminal_cell', 'recsys_nb/overview.py'),
                                     'recsys_nb.overview._thumbnail': ('overview.html#_thumbnail', 'recsys_nb/overview.py'),
+                                    'recsys_nb.overview._with_missing': ('overview.html#_with_missing', 'recsys_nb/overview.py'),
                                     'recsys_nb.overview.comparison_payload': ('overview.html#comparison_payload', 'recsys_nb/overview.py'),
                                     'recsys_nb.overview.comparison_tables': ('overview.html#comparison_tables', 'recsys_nb/overview.py'),
                                     'recsys_nb.overview.facts': ('overview.html#facts', 'recsys_nb/overview.py'),

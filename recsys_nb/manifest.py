@@ -62,6 +62,9 @@ def library_of(
         text = path.read_text(encoding='utf-8')
         found[path.stem] = digest(ast.unparse(ast.parse(text)))
         queue |= imported_modules(text)
+    models = package.parent/'nbs'/'models.toml'
+    if 'show' in found and models.exists(): # which it reads
+        found['models.toml'] = digest(models.read_text(encoding='utf-8'))
     return dict(sorted(found.items()))
 
 # %% ../nbs/81_manifest.ipynb #6c83ff9e

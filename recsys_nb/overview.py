@@ -76,12 +76,24 @@ def _table(protocol, part, rows, marks):
                 rows=sorted(table, key=_best_first))
 
 # %% ../nbs/89_overview.ipynb #32425e09
+def _with_missing(table, folder):
+    "A table, with the models that should be in it and why they are not, where there are any."
+    from recsys_nb.show import models, unfinished_models
+    missing = unfinished_models(folder)
+    if table['protocol'] == 'as-published': # holds the original project's models alone
+        theirs = [m.name for m in models() if m.published]
+        missing = {name: why for name, why in missing.items() if name in theirs}
+    known = [name for name, *_ in table['rows']]
+    missing = {name: why for name, why in missing.items() if name not in known}
+    return table | dict(missing=missing) if missing else table
+
 def comparison_tables(
     folder:Path,    # study folder
     parts=('all',), # slices; every one when None
 )->list:            # dicts: protocol, slice, same (whether all have the same queries), columns, rows
     """What comparison.csv says, a protocol and slice each, best model first.
-    A row is [model, queries, cells], a cell [value, low, high, mark] or None."""
+    A row is [model, queries, cells], a cell [value, low, high, mark] or None.
+    Where a notebook failed, `missing` says of each of its models why it has no row."""
     groups = {}
     marks = {}
     for r in _read(folder/'comparison.csv'):
@@ -90,7 +102,8 @@ def comparison_tables(
     for r in _read(folder/'ties.csv'):
         key = r['protocol'], r['slice'], r['metric'], r['k']
         marks.setdefault(key, {})[r['model']] = BEST if r['mark'] == 'best' else TIED
-    return [_table(*key, rows, marks) for key, rows in groups.items()]
+    tables = [_table(*key, rows, marks) for key, rows in groups.items()]
+    return [_with_missing(table, folder) for table in tables]
 
 # %% ../nbs/89_overview.ipynb #8300018a
 def _terminal_cell(cell):
@@ -111,6 +124,8 @@ def terminal_table(
     shown = Table('Model', 'Queries', *table['columns'], title=Text(printable(title)), title_justify='left')
     for model, n, cells in table['rows']:
         shown.add_row(Text(printable(model)), f'{n:,}', *map(_terminal_cell, cells))
+    for model, why in table.get('missing', {}).items():
+        shown.add_row(Text(printable(model)), '–', why)
     return shown
 
 # %% ../nbs/89_overview.ipynb #8900011a
@@ -122,6 +137,7 @@ def comparison_payload(
     models = set()
     for table in tables:
         models.update(model for model, *_ in table['rows'])
+        models.update(table.get('missing', {}))
     payload = dict(tables=tables, colours={m: colour(m) for m in sorted(models)}, about=ABOUT)
     return json.dumps(payload, separators=(',', ':')).replace('<', '\\u003c')
 

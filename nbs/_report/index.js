@@ -76,6 +76,13 @@
       tr.append(th, make("td", n.toLocaleString("en"), { class: "number" }), ...cells.map((c, j) => number(c, most[j], best[j])));
       body.append(tr);
     }
+    for (const [model, why] of Object.entries(table.missing || {})) {
+      const tr = make("tr"), th = make("th", null, { scope: "row" }), swatch = make("span", null, { class: "swatch" });
+      swatch.style.background = colours[model];
+      th.append(swatch, document.createTextNode(model));
+      tr.append(th, make("td", "–", { class: "number" }), make("td", why, { colspan: table.columns.length, class: "missing" }));
+      body.append(tr);
+    }
     const top = make("thead"); top.append(head); t.append(top, body);
     place.replaceChildren(t);
     said.textContent = (about[table.protocol] || "") + (table.same ? "" : " The models answered different queries: their rows cannot be compared.");
