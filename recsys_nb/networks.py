@@ -625,7 +625,8 @@ def fit(
     check_main_guard()
     silence_lightning()
     L.seed_everything(self.seed, verbose=False)
-    n, histories = n_items(log), histories_from_log(log)[0]
+    histories = histories_from_log(log)[0] # refuses what is no encoded log
+    n = n_items(log)
     counts = np.bincount(item_codes(log), minlength=n)
     self.popular, self.demand, self.best_epoch = popularity_order(log, 'view'), demand(log), None
     data = self.training_data(histories, valid if valid is not None and len(valid) else None)
