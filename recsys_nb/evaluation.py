@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['SLICES', 'Evaluation', 'evaluate', 'metric_table', 'ranks_table', 'hits_from_ranks', 'write_result',
-           'kept_vocabulary', 'accepted', 'study_parameters', 'evaluate_shared', 'evaluate_published', 'result_table',
-           'show_metrics']
+           'kept_vocabulary', 'accepted_parameters', 'study_parameters', 'evaluate_shared', 'evaluate_published',
+           'result_table', 'show_metrics']
 
 # %% ../nbs/73_evaluation.ipynb #f73db403
 import inspect, json, re, time
@@ -176,7 +176,7 @@ def kept_vocabulary(folder): # results folder of a model; -> int64[n_items]
     return ids if plain else None
 
 # %% ../nbs/73_evaluation.ipynb #ab6a0626
-def accepted(
+def accepted_parameters(
     cls,             # a recommender's class
     parameters:dict, # any names with values
 )->dict:             # those that the class takes

@@ -602,7 +602,7 @@ def _run(
     trainer = make_trainer(curve, folder, place, key, epochs, self.patience, validate, progress, lightning)
     check_processes(trainer, dict(key=key, folder=bool(folder), resume=resume, epochs=epochs, valid=validate))
     writes = place and trainer.is_global_zero
-    with alone_at(place, 'trained in') if writes else contextlib.nullcontext():
+    with place_lock(place, 'trained in') if writes else contextlib.nullcontext():
         self._train(trainer, curve, data, place, resume)
 
 # %% ../nbs/77_networks.ipynb #b5c83f15
@@ -625,7 +625,8 @@ def fit(
     check_main_guard()
     silence_lightning()
     L.seed_everything(self.seed, verbose=False)
-    n, histories = n_items(log), histories_from_log(log)[0]
+    histories = histories_from_log(log)[0] # refuses what is no encoded log
+    n = n_items(log)
     counts = np.bincount(item_codes(log), minlength=n)
     self.popular, self.demand, self.best_epoch = popularity_order(log, 'view'), demand(log), None
     data = self.training_data(histories, valid if valid is not None and len(valid) else None)
@@ -721,7 +722,7 @@ def tune_for_study(
     best = {}
     def score(report, **changes):
         model = train(*trial_data, config | changes, watch=report)
-        value = judge(model, judged_by)
+        value = score_model(model, judged_by)
         if value > best.get('value', -1):
             best.update(value=value, model=model, changes=changes)
         return value

@@ -36,7 +36,7 @@ from recsys_nb.protocol import Queries, histories_from_log
 from recsys_nb.sasrec import SASRec
 from recsys_nb.show import models
 from recsys_nb.training import Checkpoints, Curve
-from recsys_nb.tuning import DONE, GIVEN_UP, alone_at, search, tune
+from recsys_nb.tuning import DONE, GIVEN_UP, place_lock, search, tune
 
 HERE = Path(__file__).parent
 SMALL = dict(epochs=1, hidden_dim=8, batch_rows=4, negatives=64)
@@ -578,7 +578,7 @@ def test_a_training_waits_for_another_one_in_its_folder(tmp_path):
     thread = threading.Thread(target=lambda: done.append(training('SASRec', tmp_path)))
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter('always')
-        with alone_at(place, 'trained in'):
+        with place_lock(place, 'trained in'):
             thread.start()
             end = time.monotonic() + 60
             while not [w for w in said if 'is being trained in by another process' in str(w.message)]:
