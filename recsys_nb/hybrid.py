@@ -9,10 +9,10 @@ __all__ = ['Hybrid', 'hybrid_finding']
 import json
 from pathlib import Path
 from .protocol import *
-from .sasrec import *
 from .files import atomic, write_text
 from .recommender import NotFitted, Recommender, library_name, load_model
 from .lists import fill_up, popularity_order
+from .networks import NeuralRecommender
 from .blend import *
 import numpy as np, pandas as pd
 from fastcore.basics import patch
@@ -54,7 +54,7 @@ def take_demand(self:Hybrid,
 def fit(self:Hybrid, log):
     "Fit all parts, a network for as many epochs as it has been found to need."
     for p in self.parts:
-        if isinstance(p, SASRec): # a network
+        if isinstance(p, NeuralRecommender): # a network
             p.fit(log, stop_after=p.enough)
         else:
             p.fit(log)
@@ -70,7 +70,7 @@ def candidates(self:Hybrid,
     c = union(histories, [items for items, _ in lists])
     features = []
     for part, (items, scores) in zip(self.parts, lists):
-        features.append(model_features(c, items, log_share(items, scores, isinstance(part, SASRec))))
+        features.append(model_features(c, items, log_share(items, scores, isinstance(part, NeuralRecommender))))
     wanted = self.demand[np.maximum(c.items, 0)] * (c.age == 0)[..., None]
     c.features = np.concatenate([*features, wanted], -1)
     return c
