@@ -70,7 +70,8 @@ def candidates(self:Hybrid,
     c = union(histories, [items for items, _ in lists])
     features = []
     for part, (items, scores) in zip(self.parts, lists):
-        features.append(model_features(c, items, log_share(items, scores, isinstance(part, NeuralRecommender))))
+        share = log_share(items, scores, isinstance(part, NeuralRecommender))
+        features.append(model_features(c, items, share))
     wanted = self.demand[np.maximum(c.items, 0)] * (c.age == 0)[..., None]
     c.features = np.concatenate([*features, wanted], -1)
     return c

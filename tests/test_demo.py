@@ -22,7 +22,26 @@ import pandas as pd
 import pytest
 
 from recsys_nb.comparison import harmless
-from recsys_nb.demo import ADDED, LARGEST, Shopper, answer, demo_state, example_visitors, find_items, launch_app, launch_demo, load_demo, make_demo, page_html, page_parts, parse_visitor, recommend_for, study_vocabulary, time_demo, visitor_rows
+from recsys_nb.demo import (
+    ADDED,
+    LARGEST,
+    Shopper,
+    answer,
+    demo_state,
+    example_visitors,
+    find_items,
+    launch_app,
+    launch_demo,
+    load_demo,
+    make_demo,
+    page_html,
+    page_parts,
+    parse_visitor,
+    recommend_for,
+    study_vocabulary,
+    time_demo,
+    visitor_rows,
+)
 from recsys_nb.evaluation import write_result
 from recsys_nb.protocol import make_protocols
 from recsys_nb.qualitative import SMALL, load_models

@@ -8,7 +8,18 @@ import ir_measures
 from ir_measures import P, R, RR, Success, nDCG
 
 from recsys_nb.data import EVENTS
-from recsys_nb.metrics import KS, METRICS, difference_tests, draw_counts, hit_matrix, holm, intervals, metrics_at, paired_test, visitor_sums
+from recsys_nb.metrics import (
+    KS,
+    METRICS,
+    difference_tests,
+    draw_counts,
+    hit_matrix,
+    holm,
+    intervals,
+    metrics_at,
+    paired_test,
+    visitor_sums,
+)
 from recsys_nb.evaluation import SLICES, evaluate, metric_table
 from recsys_nb.recommender import Recommender
 from recsys_nb.data import DAY

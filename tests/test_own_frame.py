@@ -15,7 +15,16 @@ from recsys_nb.baselines import ItemItemCF, Popularity
 from recsys_nb.recommender import ring_log, wrong_logs
 from recsys_nb.data import EVENTS, DataError, read_log
 from recsys_nb.evaluation import evaluate_shared
-from recsys_nb.protocol import OwnIds, check_log, encode, histories_from_log, item_codes, log_from_frame, make_protocols, milliseconds
+from recsys_nb.protocol import (
+    OwnIds,
+    check_log,
+    encode,
+    histories_from_log,
+    item_codes,
+    log_from_frame,
+    make_protocols,
+    milliseconds,
+)
 
 ROOT = Path(__file__).parent.parent
 

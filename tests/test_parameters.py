@@ -14,7 +14,15 @@ import papermill
 import pytest
 from typer.testing import CliRunner
 
-from recsys_nb.parameters import RULES, StudyError, model_names, read_notebook, read_profiles, resolve_settings, study_notebooks
+from recsys_nb.parameters import (
+    RULES,
+    StudyError,
+    model_names,
+    read_notebook,
+    read_profiles,
+    resolve_settings,
+    study_notebooks,
+)
 from recsys_nb.cli import app
 
 ROOT = Path(__file__).parent.parent
