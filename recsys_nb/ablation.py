@@ -32,7 +32,7 @@ CHANGES = {
 
 # %% ../nbs/31_ablation.ipynb #6aec419d
 def weaker_calibration(
-    weights:dict, # see `SASRec.calibrate`
+    weights:dict, # see `NeuralRecommender.calibrate`
     level:str,    # 'no demand', or the one bonus for repeats, as '4'
 )->dict:          # feature, age, count: lists of floats
     "Calibration weights with a part taken away."
