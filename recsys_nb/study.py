@@ -660,7 +660,8 @@ def run_study(
     profiles = read_profiles(root) if profiles is None else profiles
     values = resolve_settings(notebooks, profile, settings, profiles, plan)
     planned = {n: values[n] for n in plan}
-    check_shops(data or data_of(profile, profiles), planned)
+    place = data or data_of(profile, profiles)
+    check_shops(place, planned)
     name = study_name(study, data, profile)
     source = data_source(place, root)
     with study_environment(root, name):
