@@ -692,14 +692,16 @@ def _read_header(source, name, required, optional=()):
         raise data_error(name, 'each column once', f'{twice[0]} twice', 1)
     missing = [c for c in required if c not in header]
     if missing:
-        raise _missing_column(name, missing[0], header, text, _advice(looks_like(start)))
+        raise _missing_column(name, missing[0], header, text, looks_like(start))
     return header, len(lines) > 1 or len(start) == HEADER_BYTES
 
-def _missing_column(name, column, header, text, advice):
+def _missing_column(name, column, header, text, kind):
     "The error for a header that lacks a column: often its separator is another one."
+    advice = _advice(kind)
     end = f'; {advice}' if advice else ''
+    text_file = kind not in _FIRST_BYTES.values() # in a packed file any byte may stand, and any separator
     for separator, word in ((';', 'semicolons'), ('\t', 'tabs'), ('|', 'bars')):
-        if len(header) == 1 and separator in text:
+        if text_file and len(header) == 1 and separator in text:
             return data_error(name, f'columns separated by commas{end}', f'columns separated by {word}', 1)
     return data_error(name, f'the column {column}{end}', text, 1)
 

@@ -41,9 +41,9 @@ class Recommender:
     def __getattr__(self, name): # reached only where a model has no such attribute
         if name.startswith('__'):
             raise AttributeError(name)
-        if any(_n_values(value) for value in vars(self).values()): # fitted: the name itself is wrong
-            raise AttributeError(f'{type(self).__name__} has no attribute {name!r}')
-        raise NotFitted(f'{type(self).__name__} has no {name!r}: call fit(log) first')
+        learned = any(_n_values(value) for value in vars(self).values())
+        why = 'it is no name of it, or its fit did not end' if learned else 'call fit(log) first'
+        raise NotFitted(f'{type(self).__name__} has no {name!r}: {why}')
 
     def size(self)->int:
         "Number of learned values. Names that begin with _ are not counted."

@@ -49,7 +49,7 @@ def cell(name, words):
             i
             for i, c in enumerate(cells)
             if c['cell_type'] == 'code'
-            and words in ''.join(c['source'])
+            and words in re.sub(r'\s', '', ''.join(c['source']))  # however its lines are divided
             and 'export' not in ''.join(c['source'])
         )
         + 1

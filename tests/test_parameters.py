@@ -24,6 +24,7 @@ from recsys_nb.parameters import (
     study_notebooks,
 )
 from recsys_nb.cli import app
+from recsys_nb.places import story_paths
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = study_notebooks(ROOT)
@@ -80,12 +81,8 @@ def wording(parameter):
 OTHER_MEANING = {  # name -> notebooks in which it means something of their own
     'data': {'00_data', '01_shop', '30_comparison', '91_reliability'},
     'epochs': {'18_hybrid', '31_ablation', '32_what_is_left', '35_leakage', '90_benchmarks'},
-    'items': {'75_retrieval', '77_networks'},
     'max_len': {'17_bert4rec'},  # the hidden place is one of them
     'most_queries': {'20_qualitative', '32_what_is_left'},
-    'negatives': {'76_training'},
-    'repeats': {'79_blend', '90_benchmarks'},
-    'rows': {'76_training', '77_networks'},
     'tune_queries': {'32_what_is_left'},
 }
 
@@ -93,7 +90,7 @@ OTHER_MEANING = {  # name -> notebooks in which it means something of their own
 def test_a_shared_parameter_has_one_wording():
     "What several notebooks call by one name is said in the same words, unless it means another thing."
     found = {}
-    for path in sorted((ROOT / 'nbs').glob('[0-9][0-9]_*.ipynb')):
+    for path in story_paths(ROOT):
         for p in read_notebook(path).parameters.values():
             if path.stem not in OTHER_MEANING.get(p.name, ()):
                 found.setdefault(p.name, {}).setdefault(wording(p), []).append(path.stem)
