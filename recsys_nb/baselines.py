@@ -208,11 +208,14 @@ class ItemItemCF(Recommender):
         return self
 
     def recommend(self, histories, k):
-        if getattr(self, '_of', None) is not self.similarity: # once, as it takes longer than short lists do
+        if getattr(self, '_single_of', None) is not self.similarity: # once: slower than short lists
             self._single = self.similarity.astype(np.float32)
-            self._of = self.similarity
-        similarity = self._single
-        def score(part): return recent_items(part, len(self.popular), self.decay) @ similarity
+            self._single_of = self.similarity
+        similarity = self._single # float32
+
+        def score(part):
+            return recent_items(part, len(self.popular), self.decay) @ similarity
+
         return ranked_lists(score, histories, k, self.popular if self.fill else None, repeats=self.repeats)
 
 # %% ../nbs/10_baselines.ipynb #a7c88984
