@@ -153,14 +153,17 @@ class ALS(Recommender):
 @patch
 def confidences(
     self:ALS,
-    histories:Histories,
-    n:int,        # items of the vocabulary
-)->sp.csr_matrix: # float32[len(histories), n]
+    histories:Histories, # of m visitors
+    n:int,               # items of the vocabulary
+)->sp.csr_matrix:        # float32[m, n]
     "How sure it is that a visitor likes an item: the weights of the events between them, added up."
     return user_item_matrix(histories, n, np.asarray(self.weights) * self.alpha)
 
 @patch
-def start(self:ALS, n:int)->torch.Tensor: # number of rows; float32[n, factors]
+def start(
+    self:ALS,
+    n:int,        # number of rows
+)->torch.Tensor:  # float32[n, factors]
     "Small random vectors to begin with."
     rng = np.random.default_rng([self.seed, n])
     return torch.from_numpy(rng.random((n, self.factors), np.float32) * .01)
@@ -197,7 +200,10 @@ def fit(self:ALS, log)->ALS: # encoded log
 
 # %% ../nbs/11_als.ipynb #516d442d
 @patch
-def fold_in(self:ALS, histories:Histories)->np.ndarray: # float32[n, factors]
+def fold_in(
+    self:ALS,
+    histories:Histories, # n of them
+)->np.ndarray:           # float32[n, factors]
     "Solve the vector of each history against the fixed item factors."
     items = torch.from_numpy(self.item_factors)
     shared = self.shared(items)

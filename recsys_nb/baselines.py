@@ -17,7 +17,8 @@ import numpy as np, scipy.sparse as sp
 # %% ../nbs/10_baselines.ipynb #d46b48d9
 class Popularity(Recommender):
     "The most popular items, the same for everybody."
-    def __init__(self,
+    def __init__(
+        self,
         event=None, # count only these events; all when None
         days=None,  # count only the last days of the log; all when None
     ):
@@ -38,6 +39,7 @@ class Popularity(Recommender):
 class History(Recommender):
     "The visitor's most recent distinct items."
     n = None # size of the vocabulary, once it is known
+
     def fit(self, log):
         check_log(log)
         self.n = n_items(log)
@@ -120,7 +122,8 @@ def count_repeats(
         prior = chance[at]
         known.append(key)
         chances.append(chance)
-    order = np.argsort(known := np.concatenate(known))
+    known = np.concatenate(known)
+    order = np.argsort(known)
     return known[order], np.concatenate(chances)[order]
 
 # %% ../nbs/10_baselines.ipynb #a2cb7b59
@@ -141,7 +144,8 @@ def repeat_chances(
 # %% ../nbs/10_baselines.ipynb #73d2b4e6
 class CountedHistory(Recommender):
     "The visitor's own items by their counted chance of a return."
-    def __init__(self,
+    def __init__(
+        self,
         strength=20., # a case leans on the coarser one with the weight of this many prefixes
     ):
         self.strength = strength
@@ -183,7 +187,8 @@ def cosine_similarity(
 # %% ../nbs/10_baselines.ipynb #06f16833
 class ItemItemCF(Recommender):
     "Item-Item collaborative filtering on cosine similarity (Sarwar et al., 2001)."
-    def __init__(self,
+    def __init__(
+        self,
         neighbours=200, # most similar items kept for each item; 0 keeps all
         decay=1.,       # weight of a distinct item of the history over that of the next newer one
         shrinkage=0.,   # see `cosine_similarity`
@@ -203,11 +208,14 @@ class ItemItemCF(Recommender):
         return self
 
     def recommend(self, histories, k):
-        if getattr(self, '_of', None) is not self.similarity: # once, as it takes longer than short lists do
+        if getattr(self, '_single_of', None) is not self.similarity: # once: slower than short lists
             self._single = self.similarity.astype(np.float32)
-            self._of = self.similarity
-        similarity = self._single
-        def score(part): return recent_items(part, len(self.popular), self.decay) @ similarity
+            self._single_of = self.similarity
+        similarity = self._single # float32
+
+        def score(part):
+            return recent_items(part, len(self.popular), self.decay) @ similarity
+
         return ranked_lists(score, histories, k, self.popular if self.fill else None, repeats=self.repeats)
 
 # %% ../nbs/10_baselines.ipynb #a7c88984

@@ -28,7 +28,8 @@ def hide(
 )->dict: # int64[rows, width] each: item (-1: hidden), target (-1: not hidden), position (from the end), piece
     "A cloze test from a batch of pieces."
     item, piece, position = (batch[k].numpy() for k in ('item', 'piece', 'position'))
-    there, n = piece >= 0, length[piece]
+    there = piece >= 0
+    n = length[piece]
     hidden = there & (rng.random(item.shape) < probability) & ~last_only[piece]
     some = np.bincount(piece[hidden], minlength=len(length)) > 0                # pieces with something hidden
     hidden |= there & (position == n - 1) & ~some[piece]
@@ -60,7 +61,7 @@ class ClozePieces(torch.utils.data.IterableDataset):
     "One epoch of packed cloze tests and endings."
     def __init__(
         self,
-        histories:Histories,
+        histories:Histories, # what is cut into pieces
         max_len:int,         # longest input, the hidden place included
         rows:int,            # rows of a batch
         seed,                # of the epoch's random generator, an int or several
@@ -68,8 +69,12 @@ class ClozePieces(torch.utils.data.IterableDataset):
         cloze_share:float,   # see `cloze_pieces`
         ending_share:float,  # see `cloze_pieces`
     ):
-        self.histories, self.max_len, self.rows, self.seed = histories, max_len, rows, seed
-        self.probability, self.shares = probability, (cloze_share, ending_share)
+        self.histories = histories
+        self.max_len = max_len
+        self.rows = rows
+        self.seed = seed
+        self.probability = probability
+        self.shares = (cloze_share, ending_share)
 
     def __iter__(self):
         rng = np.random.default_rng(self.seed)
@@ -84,7 +89,7 @@ class ClozeData(HistoryData):
     "Histories to hide items of, and queries to validate on."
     def __init__(
         self,
-        histories:Histories,
+        histories:Histories, # what items are hidden of
         valid,               # validation Queries, or None
         max_len:int,         # longest input, the hidden place included
         rows:int,            # rows of a batch
@@ -94,15 +99,38 @@ class ClozeData(HistoryData):
         super().__init__(histories, valid, max_len, rows, seed, queries=5000)
         self.cloze = cloze
 
-    def batches(self, rows, seed): return ClozePieces(self.histories, self.max_len, rows, seed, *self.cloze)
+    def batches(
+        self,
+        rows:int, # rows of a batch
+        seed,     # of the epoch's random generator, an int or several
+    )->ClozePieces:
+        "What an epoch reads."
+        return ClozePieces(self.histories, self.max_len, rows, seed, *self.cloze)
 
 # %% ../nbs/17_bert4rec.ipynb #0e50334b
 class BERT4RecModule(SequenceModule):
     "Bidirectional Transformer trained on hidden items (Sun et al., 2019)."
-    def __init__(self, n_items:int, hidden_dim=64, blocks=2, heads=2, max_len=50, dropout=.2, cloze_share=0.,
-                 mask_probability=.4, ending_share=.3, svd_start=True, negatives=1024, temperature=.05,
-                 learning_rate=3e-3, embedding_learning_rate=1e-2, weight_decay=1e-6, warmup_steps=50,
-                 total_steps=1000, seed=0):
+    def __init__(
+        self,
+        n_items:int,                  # size of the vocabulary
+        hidden_dim=64,                # width, d
+        blocks=2,                     # Transformer blocks
+        heads=2,                      # attention heads
+        max_len=50,                   # longest input: the newest events of a history and the hidden place
+        dropout=.2,                   # share of values that become 0 in training
+        cloze_share=0.,               # see `cloze_pieces`
+        mask_probability=.4,          # of hiding an item of a cloze test
+        ending_share=.3,              # see `cloze_pieces`
+        svd_start=True,               # item vectors begin as those of a truncated SVD; else at random
+        negatives=1024,               # shared by a batch; 0: all items
+        temperature=.05,              # logits are cosine / temperature; 0: plain dot products
+        learning_rate=3e-3,           # of AdamW, peak
+        embedding_learning_rate=1e-2, # of the item embedding, peak
+        weight_decay=1e-6,            # of AdamW
+        warmup_steps=50,              # linear warm-up, then cosine decay
+        total_steps=1000,             # steps of the whole training
+        seed=0,                       # of the training's random numbers
+    ):
         super().__init__(n_items, hidden_dim, max_len, dropout, negatives, temperature, heads, marks=1)
         self.save_hyperparameters()
         if max_len < 2 or not cloze_share + ending_share > 0:
@@ -110,21 +138,33 @@ class BERT4RecModule(SequenceModule):
                              f'{ending_share}, expected 2 or more, and a share above 0')
         self.positions = nn.Embedding(max_len, hidden_dim)
         self.blocks = nn.ModuleList(Block(hidden_dim, heads, dropout) for _ in range(blocks))
-        self.norm, self.drop = nn.LayerNorm(hidden_dim), PooledDropout(dropout)
+        self.norm = nn.LayerNorm(hidden_dim)
+        self.drop = PooledDropout(dropout)
         for p in (self.items.weight, self.positions.weight):
             nn.init.normal_(p, std=.02)
 
-    def codes(self, batch): # -> int64[rows, width]
-        "Rows of the embedding: items, and the last one where an item is hidden."
-        return batch['item'].masked_fill(batch['item'] < 0, self.hparams.n_items)
+# %% ../nbs/17_bert4rec.ipynb #c1170002
+@patch
+def codes(
+    self:BERT4RecModule,
+    batch:dict,      # see `hide`
+)->torch.Tensor:     # int64[rows, width]
+    "Rows of the embedding: items, and the last one where an item is hidden."
+    return batch['item'].masked_fill(batch['item'] < 0, self.hparams.n_items)
 
-    def forward(self, batch): # see `hide` -> [rows, width, d], what stands at every place
-        piece, d = batch['piece'], self.hparams.hidden_dim
-        mask = (piece[:, :, None] == piece[:, None, :])[:, None]                # [rows, 1, width, width]
-        x = self.drop(self.embed(self.codes(batch)) * math.sqrt(d) + self.positions(batch['position']))
-        for block in self.blocks:
-            x = block(x, mask)
-        return self.scaled(self.norm(x))
+@patch
+def forward(
+    self:BERT4RecModule,
+    batch:dict,      # see `hide`
+)->torch.Tensor:     # [rows, width, d]
+    "What stands at every place."
+    piece = batch['piece']
+    mask = (piece[:, :, None] == piece[:, None, :])[:, None]                # bool[rows, 1, width, width]
+    x = self.embed(self.codes(batch)) * math.sqrt(self.hparams.hidden_dim)  # [rows, width, d]
+    x = self.drop(x + self.positions(batch['position']))
+    for block in self.blocks:
+        x = block(x, mask)
+    return self.scaled(self.norm(x))
 
 # %% ../nbs/17_bert4rec.ipynb #81710ee9
 @patch
@@ -188,7 +228,7 @@ class BERT4Rec(NeuralRecommender):
 @patch
 def training_data(
     self:BERT4Rec,
-    histories:Histories,
+    histories:Histories, # what items are hidden of
     valid,               # validation Queries, or None
 )->ClozeData:
     "What Lightning draws batches from."
@@ -197,7 +237,7 @@ def training_data(
 @patch
 def epoch_steps(
     self:BERT4Rec,
-    histories:Histories,
+    histories:Histories, # what items are hidden of
 )->int:
     "Batches in an epoch, about: places that are read over places in a batch, nine tenths of them filled."
     rng = np.random.default_rng(self.seed)

@@ -25,7 +25,7 @@ class BPR(Recommender):
         iterations=60,      # passes over the visitor-item pairs
         decay=.6,           # weight of a history's item against the one after it
         repeat_bonus=3.,    # added to the score of the newest item, less for older ones
-        seed=0,
+        seed=0,             # of the vectors to begin with, and of the pairs drawn
     ):
         self.factors = factors
         self.learning_rate = learning_rate

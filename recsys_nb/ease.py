@@ -58,18 +58,20 @@ def nearest_columns(
 
 # %% ../nbs/14_ease.ipynb #e2190788
 def _solve(
-    gram,    # X.T @ X, float[n, n]
-    item,    # codes, int[b]
-    others,  # the neighbours of each, -1 for none, int[b, w]
-    l2,      # penalty on squared weights
-):           # float32[b, w]
+    gram,   # X.T @ X, float[n, n]
+    item,   # codes, int[b]
+    others, # the neighbours of each, -1 for none, int[b, w]
+    l2,     # penalty on squared weights
+):          # float32[b, w]
     "Ridge regressions of a block of items; a place without a neighbour is an unknown that stays 0."
     b, w = others.shape
     there = others >= 0
     at = np.maximum(others, 0)
+
     def entries(rows, columns):
         picked = gram[rows.ravel(), columns.ravel()]
         return np.asarray(picked, np.float32).reshape(rows.shape)
+
     rows, columns = np.broadcast_arrays(at[:, :, None], at[:, None, :])
     system = np.where(there[:, :, None] & there[:, None, :], entries(rows, columns), 0)
     system = system + l2 * np.eye(w, dtype=np.float32)

@@ -20,9 +20,11 @@ def by_step(
     batch:dict, # see `packed_batch`
 )->tuple:       # flat places in the order of reading, int64[t]; how many are read at each step, int64[steps]
     "The order in which a recurrent network reads a packed batch."
-    piece, position = batch['piece'].flatten(), batch['position'].flatten()
+    piece = batch['piece'].flatten()
+    position = batch['position'].flatten()
     place = (piece >= 0).nonzero().squeeze(1)
-    piece, position = piece[place], position[place]
+    piece = piece[place]
+    position = position[place]
     longest_first = torch.bincount(piece).argsort(descending=True, stable=True)
     turn = torch.empty_like(longest_first)
     turn[longest_first] = torch.arange(len(turn), device=turn.device)
@@ -37,13 +39,30 @@ def check_loss_name(loss:str):
 # %% ../nbs/16_gru4rec.ipynb #0299a2ec
 class GRU4RecModule(SequenceModule):
     "Recurrent session model (Hidasi & Karatzoglou, 2018) with one embedding for input and output."
-    def __init__(self, n_items:int, hidden_dim=128, max_len=50, dropout=.3, loss='cross-entropy', penalty=0.,
-                 negatives=1024, alpha=.5, temperature=.07, svd_start=True, learning_rate=3e-3,
-                 embedding_learning_rate=1e-2, weight_decay=1e-6, warmup_steps=50, total_steps=1000, seed=0):
+    def __init__(
+        self,
+        n_items:int,                  # size of the vocabulary
+        hidden_dim=128,               # width of the item vectors and of the state, d
+        max_len=50,                   # newest events of a history that are read
+        dropout=.3,                   # share of values that become 0 in training
+        loss='cross-entropy',         # or 'bpr-max'
+        penalty=0.,                   # see `bpr_max`
+        negatives=1024,               # shared by a batch; 0: all items
+        alpha=.5,                     # half of the negatives are drawn by popularity ** alpha
+        temperature=.07,              # logits are cosine / temperature; 0: plain dot products
+        svd_start=True,               # item vectors begin as those of a truncated SVD; else at random
+        learning_rate=3e-3,           # of AdamW, peak
+        embedding_learning_rate=1e-2, # of the item embedding, peak
+        weight_decay=1e-6,            # of AdamW
+        warmup_steps=50,              # linear warm-up, then cosine decay
+        total_steps=1000,             # steps of the whole training
+        seed=0,                       # of the training's random numbers
+    ):
         super().__init__(n_items, hidden_dim, max_len, dropout, negatives, temperature)
         self.save_hyperparameters()
         check_loss_name(loss)
-        self.gru, self.drop = nn.GRU(hidden_dim, hidden_dim), PooledDropout(dropout)
+        self.gru = nn.GRU(hidden_dim, hidden_dim)
+        self.drop = PooledDropout(dropout)
         nn.init.normal_(self.items.weight, std=.02)
 
     def forward(self, batch): # see `packed_batch`, int64[rows, width] each -> [rows, width, d]
@@ -84,7 +103,8 @@ def item_losses(
 )->torch.Tensor:             # [n]
     "The chosen loss of every place against shared negatives."
     check_loss_name(loss)
-    at_target, at_negative = embed(target), embed(item.clamp(max=n_items - 1))  # [n, d], [s, d]
+    at_target = embed(target)                           # [n, d]
+    at_negative = embed(item.clamp(max=n_items - 1))    # [s, d]
     hits = accidental_hits(item, target)
     if loss == 'cross-entropy':
         return sampled_softmax_loss(x, at_target, at_negative, log_weight, hits)
@@ -98,7 +118,8 @@ def batch_loss(
     batch:dict,         # see `packed_batch`
 )->tuple:               # scalar; how many targets it is the mean of
     "Mean loss of the targets of a batch."
-    h, (item, log_weight) = self.hparams, self.drawn_negatives()
+    h = self.hparams
+    item, log_weight = self.drawn_negatives()
     asked = batch['target'].flatten()                                           # [n], -1: nothing
     target = asked.clamp(min=0)
     with self.rows_of(batch['item'], target, item):
@@ -112,7 +133,7 @@ def set_draw(
     self:GRU4RecModule,
     counts:np.ndarray,  # training events of each item, int64[n_items]
 ):
-    "How negatives are drawn: half by popularity, half by popularity ** alpha, no item never."
+    "Draw half of the negatives by popularity, half by popularity ** alpha; no item is never drawn."
     counts = torch.as_tensor(counts, dtype=torch.double).clamp(min=.5)
     flat = counts ** self.hparams.alpha
     self.draw.copy_(.5 * counts / counts.sum() + .5 * flat / flat.sum())

@@ -20,33 +20,42 @@ from fastcore.basics import patch
 # %% ../nbs/18_hybrid.ipynb #3557bed0
 class Hybrid(Recommender):
     "A weighted blend of fitted recommenders; without weights it must `learn` them before it recommends."
-    def __init__(self,
+    def __init__(
+        self,
         parts,        # recommenders
         depth=100,    # items that each names
         weights=None, # see `fit_listwise`
     ):
         if depth < 1:
             raise ValueError(f'depth is {depth}, expected 1 or more items')
-        self.parts, self.depth, self.weights = list(parts), depth, weights
+        self.parts = list(parts)
+        self.depth = depth
+        self.weights = weights
 
     @property
-    def seed(self): return max((getattr(p, 'seed', 0) for p in self.parts), default=0)
+    def seed(self):
+        "The largest seed of the parts; setting it sets it in all of them."
+        return max((getattr(p, 'seed', 0) for p in self.parts), default=0)
+
     @seed.setter
     def seed(self, seed):
         for p in self.parts:
             p.seed = seed
 
     def size(self):
+        "How many numbers were learned, those of the parts among them."
         own = sum(map(np.size, (self.weights or {}).values()))
         return sum(p.size() for p in self.parts) + own
 
 # %% ../nbs/18_hybrid.ipynb #14d27e98
 @patch
-def take_demand(self:Hybrid,
+def take_demand(
+    self:Hybrid,
     log, # the encoded log that the parts were fitted on
 )->Hybrid:
     "Take demand and popularity from a log."
-    self.demand, self.popular = demand(log), popularity_order(log, 'view')
+    self.demand = demand(log)
+    self.popular = popularity_order(log, 'view')
     return self
 
 # %% ../nbs/18_hybrid.ipynb #14d27e99
@@ -54,7 +63,7 @@ def take_demand(self:Hybrid,
 def fit(self:Hybrid, log):
     "Fit all parts, a network for as many epochs as it has been found to need."
     for p in self.parts:
-        if isinstance(p, NeuralRecommender): # a network
+        if isinstance(p, NeuralRecommender):
             p.fit(log, stop_after=p.enough)
         else:
             p.fit(log)
@@ -62,8 +71,9 @@ def fit(self:Hybrid, log):
 
 # %% ../nbs/18_hybrid.ipynb #7d2b5bfd
 @patch
-def candidates(self:Hybrid,
-    histories,  # `Histories`
+def candidates(
+    self:Hybrid,
+    histories, # `Histories`, n of them
 )->Candidates:
     "All candidates, with what every part says of them."
     lists = [part.recommend(histories, self.depth) for part in self.parts]
@@ -78,7 +88,8 @@ def candidates(self:Hybrid,
 
 # %% ../nbs/18_hybrid.ipynb #721d302a
 @patch
-def learn(self:Hybrid,
+def learn(
+    self:Hybrid,
     queries,     # validation `Queries` of one target
     most=20_000, # how many of them are used
 )->Hybrid:
@@ -102,7 +113,8 @@ def recommend(self:Hybrid, histories, k):
         s = listwise_scores(c, weights)
         s = np.exp(s - s.max(1, initial=-1e30, keepdims=True))
         best = np.argsort(-s, axis=1, kind='stable')[:, :k]
-        rows, columns = slice(a, a + len(c.items)), slice(0, best.shape[1])
+        rows = slice(a, a + len(c.items))
+        columns = slice(0, best.shape[1])
         items[rows, columns] = np.take_along_axis(c.items, best, 1)
         scores[rows, columns] = np.take_along_axis(s, best, 1)
         fill_up(items[rows], scores[rows], (items[rows] >= 0).sum(1), self.popular)
@@ -117,9 +129,11 @@ def save(self:Hybrid, folder):
     state = {'class': library_name(type(self)), 'depth': self.depth, 'weights': self.weights,
              'parts': len(self.parts)}
     write_text(Path(folder)/'model.json', json.dumps(state))
+
     def write(path):
         with open(path, 'wb') as f:
             np.savez(f, demand=self.demand, popular=self.popular)
+
     atomic(Path(folder)/'model.npz', write)
 
 # %% ../nbs/18_hybrid.ipynb #7ebb2c0c
@@ -130,7 +144,8 @@ def load(cls:Hybrid, folder):
     parts = [load_model(Path(folder)/f'part{i}') for i in range(state['parts'])]
     self = cls(parts, state['depth'], state['weights'])
     with np.load(Path(folder)/'model.npz', allow_pickle=False) as kept:
-        self.demand, self.popular = kept['demand'], kept['popular']
+        self.demand = kept['demand']
+        self.popular = kept['popular']
     return self
 
 # %% ../nbs/18_hybrid.ipynb #d6da05ca

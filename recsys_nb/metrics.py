@@ -56,7 +56,7 @@ def metrics_at(
 def draw_counts(
     n:int,          # number of visitors
     resamples=1000, # how often n of them are drawn
-    seed=0,
+    seed=0,         # of the drawing
 )->np.ndarray:      # uint8[resamples, n]
     "How often each visitor is drawn in each resample."
     rng = np.random.default_rng(seed)
@@ -86,7 +86,7 @@ def visitor_sums(
 def resampled(
     sums:np.ndarray, # sums by visitor, float64[visitors, ...]
     resamples=1000,  # how often as many visitors are drawn
-    seed=0,
+    seed=0,          # of the drawing
 )->np.ndarray:       # float64[resamples, ...]
     "Sums over visitors drawn with replacement."
     times = draw_counts(len(sums), resamples, seed)
@@ -112,7 +112,7 @@ def ratio_intervals(
     top:np.ndarray,    # sums by visitor, float64[visitors, ...]
     bottom:np.ndarray, # sums by visitor, of the same shape or one that fits it
     resamples=1000,    # how often as many visitors are drawn
-    seed=0,
+    seed=0,            # of the drawing
 )->np.ndarray:         # float64[..., 3]: value, low, high; NaN where the bottom is 0
     "Ratio of sums, bootstrap interval of 95 % (percentiles; Efron & Tibshirani, 1993), resampled by visitor."
     with np.errstate(invalid='ignore', divide='ignore'):
@@ -126,7 +126,7 @@ def intervals(
     denominator:np.ndarray, # float64[n, c]
     visitors:np.ndarray,    # visitorids, int64[n]
     resamples=1000,         # how often as many visitors are drawn
-    seed=0,
+    seed=0,                 # of the drawing
 )->np.ndarray:              # float64[c, 3]: value, low, high; NaN where the denominator is 0
     "`ratio_intervals` of columns with a row a query."
     top, bottom = (visitor_sums(x, visitors)[:, 0] for x in (numerator, denominator))
@@ -140,7 +140,7 @@ def difference_tests(
     top:np.ndarray,    # sums of differences by visitor, float64[visitors, ...]
     bottom:np.ndarray, # number of queries by visitor, of the same shape or one that fits it
     resamples=TESTS,   # how often as many visitors are drawn
-    seed=0,
+    seed=0,            # of the drawing
 )->dict:               # difference, low, high, p: float64[...] each
     "Mean differences, their 95 % intervals and two-sided p-values, resampled by visitor."
     with np.errstate(invalid='ignore', divide='ignore'):
@@ -157,7 +157,7 @@ def paired_test(
     b:np.ndarray,        # the metric of another on the same queries, float64[n]
     visitors:np.ndarray, # visitorids, int64[n]
     resamples=TESTS,     # how often as many visitors are drawn
-    seed=0,
+    seed=0,              # of the drawing
 )->dict:                 # difference, low, high, p
     "Mean difference a - b, its 95 % interval and p-value, resampled by visitor."
     sums = visitor_sums(np.c_[a - b, np.ones(len(a))], visitors)[:, 0]

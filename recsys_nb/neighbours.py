@@ -238,8 +238,8 @@ def session_index(
 
 # %% ../nbs/13_neighbours.ipynb #08ca6d5b
 def similar_sessions(
-    model:Neighbours, # fitted
-    histories:Histories,
+    model:Neighbours,    # fitted
+    histories:Histories, # n of them
 )->tuple: # row int64[s], similarity float64[s], the item's event there int64[s], its age here int64[s]
     "The nearest sessions of each history, and the newest shared item; raises `ValueError` for too many."
     _, events, first, count = model._index
@@ -355,6 +355,7 @@ def item_graph(
     "Which items stand near each other in sessions."
     def nearness(distance):
         return near ** distance
+
     m = session_pairs(sessions, n_items, steps, nearness, True, size_power)
     m.setdiag(0)
     m.eliminate_zeros() # who walks moves
@@ -431,6 +432,7 @@ class HistoryNeighbours:
 
 class HistorySTAN(HistoryNeighbours, STAN):
     "History first, then STAN."
+
 class HistoryWalk(HistoryNeighbours, Walk):
     "History first, then two steps on the graph of items."
 

@@ -711,7 +711,8 @@ class OwnIds:
         found[codes >= 0] = pd.Series(self.items).astype(object).to_numpy()[codes[codes >= 0]]
         return found
 
-    def histories(self,
+    def histories(
+        self,
         log,      # encoded log
         visitors, # own ids of n visitors
     )->Histories: # n of them

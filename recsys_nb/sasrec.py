@@ -10,6 +10,7 @@ import math
 from .steps import PooledDropout
 from .training import *
 from .networks import *
+from fastcore.basics import patch
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -19,18 +20,27 @@ class Block(nn.Module):
     "Pre-norm Transformer block (Vaswani et al., 2017)."
     def __init__(
         self,
-        d:int,         # width
-        heads:int,     # attention heads, d is a multiple
-        dropout:float, # after both parts
-        uniform=False, # every place weighs the same: an ablation
+        d:int,              # width
+        heads:int,          # attention heads; d is a multiple of them
+        dropout:float,      # share of values that become 0, after both parts
+        uniform:bool=False, # every place weighs the same: an ablation
     ):
         super().__init__()
-        self.heads, self.uniform = heads, uniform
-        self.norm1, self.norm2, self.drop = nn.LayerNorm(d), nn.LayerNorm(d), PooledDropout(dropout)
-        self.qkv, self.out = nn.Linear(d, 3 * d), nn.Linear(d, d)
+        self.heads = heads
+        self.uniform = uniform
+        self.norm1 = nn.LayerNorm(d)
+        self.norm2 = nn.LayerNorm(d)
+        self.drop = PooledDropout(dropout)
+        self.qkv = nn.Linear(d, 3 * d)
+        self.out = nn.Linear(d, d)
         self.feed_forward = nn.Sequential(nn.Linear(d, 4 * d), nn.GELU(), nn.Linear(4 * d, d))
 
-    def attend(self, x, mask): # [rows, width, d], [rows, 1, width, width] -> [rows, width, d]
+    def attend(
+        self,
+        x:torch.Tensor,    # what stands at each place, [rows, width, d]
+        mask:torch.Tensor, # 0, or -inf where a place may not look (BERT4Rec: bool), [rows, 1, width, width]
+    )->torch.Tensor:       # [rows, width, d]
+        "What each place takes from the places that it may see."
         r, w, d = x.shape
         q, k, v = self.qkv(self.norm1(x)).view(r, w, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
         if self.uniform:
@@ -45,11 +55,19 @@ class Block(nn.Module):
 # %% ../nbs/12_sasrec.ipynb #e0fa02a0
 class GatedBlock(Block):
     "LiGR block (Borisyuk et al., 2024): both parts gated, SwiGLU inside."
-    def __init__(self, d, heads, dropout, uniform=False): # see `Block`
+    def __init__(
+        self,
+        d:int,              # see `Block`
+        heads:int,          # see `Block`
+        dropout:float,      # see `Block`
+        uniform:bool=False, # see `Block`
+    ):
         super().__init__(d, heads, dropout, uniform)
         width = 8 * d // 3
-        self.feed_forward, self.narrow = nn.Linear(d, 2 * width), nn.Linear(width, d)
-        self.gate1, self.gate2 = nn.Linear(d, d), nn.Linear(d, d)
+        self.feed_forward = nn.Linear(d, 2 * width)
+        self.narrow = nn.Linear(width, d)
+        self.gate1 = nn.Linear(d, d)
+        self.gate2 = nn.Linear(d, d)
 
     def forward(self, x, mask):
         x = x + self.drop(self.attend(x, mask)) * self.gate1(x).sigmoid()
@@ -59,34 +77,63 @@ class GatedBlock(Block):
 # %% ../nbs/12_sasrec.ipynb #5b09d111
 class SASRecModule(SequenceModule):
     "Self-attentive sequential recommendation (Kang & McAuley, 2018)."
-    def __init__(self, n_items:int, hidden_dim=64, blocks=2, heads=2, max_len=50, dropout=.2, negatives=1024,
-                 temperature=.05, copy_head=True, ligr=False, event_inputs=False, gap_inputs=False,
-                 uniform_attention=False, svd_start=True, learning_rate=3e-3, embedding_learning_rate=1e-2,
-                 weight_decay=1e-6, warmup_steps=50, total_steps=1000, seed=0):
+    def __init__(
+        self,
+        n_items:int,                  # size of the vocabulary
+        hidden_dim=64,                # width, d
+        blocks=2,                     # Transformer blocks
+        heads=2,                      # attention heads
+        max_len=50,                   # newest events of a history that are read
+        dropout=.2,                   # share of values that become 0 in training
+        negatives=1024,               # shared by a batch; 0: all items
+        temperature=.05,              # logits are cosine / temperature; 0: plain dot products
+        copy_head=True,               # score the items of the history directly as well
+        ligr=False,                   # gated blocks in place of the paper's
+        event_inputs=False,           # read what kind of event each was
+        gap_inputs=False,             # read how long ago the event before was
+        uniform_attention=False,      # every place weighs the same: an ablation
+        svd_start=True,               # item vectors begin as those of a truncated SVD; else at random
+        learning_rate=3e-3,           # of AdamW, peak
+        embedding_learning_rate=1e-2, # of the item embedding, peak
+        weight_decay=1e-6,            # of AdamW
+        warmup_steps=50,              # linear warm-up, then cosine decay
+        total_steps=1000,             # steps of the whole training
+        seed=0,                       # of the training's random numbers
+    ):
         super().__init__(n_items, hidden_dim, max_len, dropout, negatives, temperature, heads)
         self.save_hyperparameters()
-        kind, d = GatedBlock if ligr else Block, hidden_dim
+        kind = GatedBlock if ligr else Block
+        d = hidden_dim
         self.positions = nn.Embedding(max_len, d)
         self.kinds = nn.Embedding(3, d) if event_inputs else None
         self.gaps = nn.Embedding(GAPS, d) if gap_inputs else None
         self.blocks = nn.ModuleList(kind(d, heads, dropout, uniform_attention) for _ in range(blocks))
-        self.norm, self.drop = nn.LayerNorm(d), PooledDropout(dropout)
+        self.norm = nn.LayerNorm(d)
+        self.drop = PooledDropout(dropout)
         self.copier = CopyHead(d, max_len) if copy_head else None
-        for e in filter(None, (self.items, self.positions, self.kinds, self.gaps)):
-            nn.init.normal_(e.weight, std=.02)
+        for embedding in (self.items, self.positions, self.kinds, self.gaps):
+            if embedding is not None:
+                nn.init.normal_(embedding.weight, std=.02)
 
-    def forward(self, batch): # see `packed_batch`, int64[rows, width] each -> [rows, width, d]
-        h, same = self.hparams, same_piece(batch['piece']) # bool[rows, width, width]
-        mask = torch.zeros(same.shape, device=same.device).masked_fill(~same, -torch.inf)[:, None]
-        x = self.embed(batch['item']) * math.sqrt(h.hidden_dim) + self.positions(batch['position'])
-        if h.event_inputs:
-            x = x + self.kinds(batch['event'])
-        if h.gap_inputs:
-            x = x + self.gaps(batch['gap'])
-        x = self.drop(x)
-        for block in self.blocks:
-            x = block(x, mask)
-        return self.scaled(self.norm(x))
+# %% ../nbs/12_sasrec.ipynb #c1120002
+@patch
+def forward(
+    self:SASRecModule,
+    batch:dict,      # see `packed_batch`, int64[rows, width] each
+)->torch.Tensor:     # [rows, width, d]
+    "What comes next, at every place."
+    h = self.hparams
+    same = same_piece(batch['piece']) # bool[rows, width, width]
+    mask = torch.zeros(same.shape, device=same.device).masked_fill(~same, -torch.inf)[:, None]
+    x = self.embed(batch['item']) * math.sqrt(h.hidden_dim) + self.positions(batch['position'])
+    if h.event_inputs:
+        x = x + self.kinds(batch['event'])
+    if h.gap_inputs:
+        x = x + self.gaps(batch['gap'])
+    x = self.drop(x)
+    for block in self.blocks:
+        x = block(x, mask)
+    return self.scaled(self.norm(x))
 
 # %% ../nbs/12_sasrec.ipynb #9ccc298c
 class SASRec(NeuralRecommender):
