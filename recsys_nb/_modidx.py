@@ -132,7 +132,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                      'recsys_nb.certainty.seed_result': ('certainty.html#seed_result', 'recsys_nb/certainty.py'),
                                      'recsys_nb.certainty.seed_table': ('certainty.html#seed_table', 'recsys_nb/certainty.py'),
                                      'recsys_nb.certainty.seed_uncertainty': ('certainty.html#seed_uncertainty', 'recsys_nb/certainty.py'),
-                                     'recsys_nb.certainty.seeds_alt': ('certainty.html#seeds_alt', 'recsys_nb/certainty.py'),
+                                     'recsys_nb.certainty.seeds_caption': ('certainty.html#seeds_caption', 'recsys_nb/certainty.py'),
                                      'recsys_nb.certainty.seeds_finding': ('certainty.html#seeds_finding', 'recsys_nb/certainty.py'),
                                      'recsys_nb.certainty.seeds_text': ('certainty.html#seeds_text', 'recsys_nb/certainty.py'),
                                      'recsys_nb.certainty.share_won': ('certainty.html#share_won', 'recsys_nb/certainty.py'),
