@@ -953,39 +953,68 @@ class DemoEvents:
         "The whole page, for a shopper and two models."
         return shopper, *page_parts(self.state, shopper, a, b)
 
-    def asked(self, shopper, model):
+    def asked(self,
+        shopper, # a `Shopper`
+        model,   # its name
+    )->str:      # HTML
         "The list of a model that was chosen."
         return list_html(answer(self.state, shopper, model), model, live=True)
 
-    def click(self, shopper, a, b, event: gr.EventData):
-        "After a click on a button of the page."
-        data = event._data if isinstance(event._data, dict) else {}
-        return self.page(clicked(self.state, shopper, data.get('do'), data.get('of')), a, b)
+# %% ../nbs/21_demo.ipynb #94f4c59e
+@patch
+def click(self:DemoEvents,
+    shopper, # a `Shopper`
+    a,       # name of a model
+    b,       # name of another one
+    event: gr.EventData, # what was clicked: `do` and `of`, see `clicked`
+)->tuple:    # see `page`
+    "After a click on a button of the page."
+    data = event._data if isinstance(event._data, dict) else {}
+    return self.page(clicked(self.state, shopper, data.get('do'), data.get('of')), a, b)
 
-    def enter(self, text, shopper, a, b):
-        "After a visitor's number was entered; what is wrong with it was said while it was typed."
-        visitor, wrong = parse_visitor(text)
-        return self.page(shopper if wrong else Shopper(visitor), a, b)
+@patch
+def enter(self:DemoEvents,
+    text,    # what was typed
+    shopper, # a `Shopper`
+    a,       # name of a model
+    b,       # name of another one
+)->tuple:    # see `page`
+    "After a visitor's number was entered; what is wrong with it was said while it was typed."
+    visitor, wrong = parse_visitor(text)
+    return self.page(shopper if wrong else Shopper(visitor), a, b)
 
-    def view(self, text, shopper, a, b):
-        "After an item was entered: the first one that a search finds."
-        words = '' if text is None else str(text)[:100]
-        found = self.state.vocabulary[find_items(self.state, words, 1)].tolist()
-        return self.page(shopper.add(found[0]) if found and text else shopper, a, b)
+@patch
+def view(self:DemoEvents,
+    text,    # what was typed
+    shopper, # a `Shopper`
+    a,       # name of a model
+    b,       # name of another one
+)->tuple:    # see `page`
+    "After an item was entered: the first one that a search finds."
+    words = '' if text is None else str(text)[:100]
+    found = self.state.vocabulary[find_items(self.state, words, 1)].tolist()
+    return self.page(shopper.add(found[0]) if found and text else shopper, a, b)
 
 # %% ../nbs/21_demo.ipynb #94f4c59c
 @patch
-def visitors(self:DemoEvents, text):
+def visitors(self:DemoEvents,
+    text, # what was typed so far
+)->str:   # HTML
     "While a visitor's number is typed."
     return visitors_html(self.state, text, self.examples)
 
 @patch
-def items(self:DemoEvents, text):
+def items(self:DemoEvents,
+    text, # what was typed so far
+)->str:   # HTML
     "While an item is typed."
     return items_html(self.state, text)
 
 @patch
-def recommend(self:DemoEvents, text: str, model: str) -> str:
+def recommend(self:DemoEvents,
+    text: str,  # the number of a visitor, as it was typed
+    model: str, # its name
+) -> str:       # HTML
     "The answer for a visitor, given as text, and a model, as HTML."
     said = recommend_for(self.state, text, model)
     return f'<p>{escape(said.message)}</p>{list_html(said, model)}'
