@@ -6,9 +6,9 @@
 __all__ = ['QUICK', 'MEASURED', 'unfitted', 'refit', 'models_to_refit', 'quick_study', 'query_values', 'numbers_with_intervals',
            'answer_numbers', 'key_digest', 'read_configuration', 'fit_and_ask', 'kept_answer', 'study_ranks',
            'seed_result', 'seed_table', 'standard_error', 'seed_uncertainty', 'paired_errors', 'sd_factors',
-           'seeds_text', 'share_won', 'seed_contests', 'draw_seeds', 'seeds_alt', 'earlier_windows', 'queries_table',
-           'window_begin', 'window_answers', 'with_ranks', 'rolling_table', 'order_agreement', 'pair_tests',
-           'pairs_in_order', 'draw_windows', 'seeds_finding', 'lasting_order_finding']
+           'seeds_text', 'share_won', 'seed_contests', 'draw_seeds', 'seeds_caption', 'earlier_windows',
+           'queries_table', 'window_begin', 'window_answers', 'with_ranks', 'rolling_table', 'order_agreement',
+           'pair_tests', 'pairs_in_order', 'draw_windows', 'seeds_finding', 'lasting_order_finding']
 
 # %% ../nbs/34_certainty.ipynb #89d6f14c
 import hashlib, inspect, itertools, json, time
@@ -48,9 +48,9 @@ def unfitted(
 
 # %% ../nbs/34_certainty.ipynb #d4c0c4c3
 def refit(
-    model,       # from `unfitted`
-    log,         # encoded log
-)->Recommender:  # the same one, fitted
+    model,      # from `unfitted`
+    log,        # encoded log
+)->Recommender: # the same one, fitted
     "Fit a model anew, a network for as many epochs of its schedule as were chosen."
     stop = getattr(model, 'stop_after', None)
     if stop and 'stop_after' in inspect.signature(model.fit).parameters:
@@ -168,9 +168,8 @@ def study_ranks(
 ):                   # see `ranks_table`; None where the study asked something else
     "What a study's model answered to these queries."
     if not (Path(out)/'results'/name/'ranks.parquet').exists():
-        ranks = []
-    else:
-        ranks = read_ranks(out, name, 'next-item')
+        return None
+    ranks = read_ranks(out, name, 'next-item')
     if len(ranks) != len(queries):
         return None
     asked = dict(visitorid=queries.visitors, time=queries.times, history=queries.histories.length)
@@ -320,7 +319,7 @@ def draw_seeds(
     ax.set_yticks(range(len(models)), models)
 
 # %% ../nbs/34_certainty.ipynb #42480112
-def seeds_alt(
+def seeds_caption(
     between:pd.DataFrame, # see `seed_uncertainty`
     seeds:int,            # how many
     numbers,              # metric and k of each panel; the first one is read out

@@ -101,10 +101,10 @@ def read_ranks(
 
 # %% ../nbs/30_comparison.ipynb #9dbea5d8
 def query_metric(
-    ranks,      # see `read_ranks`
-    metric,     # one of METRICS
-    k,          # length of the list
-)->np.ndarray:  # float64[n]
+    ranks,     # see `read_ranks`
+    metric,    # one of METRICS
+    k,         # length of the list
+)->np.ndarray: # float64[n]
     "A metric of each query."
     return metrics_at(hits_from_ranks(ranks.ranks), ranks.targets.to_numpy(), k)[:, METRICS.index(metric)]
 
@@ -121,11 +121,12 @@ class Answered:
         return self.queries.visitorid.to_numpy()
 
     def values(self,
-        metric, # one of METRICS
-        k,      # length of the list
+        metric,      # one of METRICS
+        k,           # length of the list
     )->pd.DataFrame: # float64[n], a column a model
         "A metric of each query."
-        targets, column = self.queries.targets.to_numpy(), METRICS.index(metric)
+        targets = self.queries.targets.to_numpy()
+        column = METRICS.index(metric)
         return pd.DataFrame({m: metrics_at(h, targets, k)[:, column] for m, h in self.hits.items()})
 
 # %% ../nbs/30_comparison.ipynb #f6c17037
@@ -135,7 +136,8 @@ def same_queries(
     protocol, # one of PROTOCOLS
 )->list:      # of Answered, the group of most models first
     "Group models by the queries that they answered."
-    groups, key = [], ['visitorid', 'time', 'targets']
+    groups = []
+    key = ['visitorid', 'time', 'targets']
     for m in models:
         ranks = read_ranks(out, m, protocol)
         if not len(ranks):
@@ -224,7 +226,7 @@ def beats(self:Verdict,
 
 # %% ../nbs/30_comparison.ipynb #b17e0019
 @patch
-def said(self:Verdict)->str:
+def conclusion(self:Verdict)->str:
     "What the tests say about the best model, as the end of a sentence."
     if len(self.value) == 1:
         return 'the only model that was asked'
@@ -302,10 +304,10 @@ def lists_text(
 
 # %% ../nbs/30_comparison.ipynb #b17e0021
 def cost_text(
-    timing:dict, # see `read_timing`
-    size,        # number of learned values, or None
-    protocol:str,
-)->dict:         # column -> text, '' where nothing was measured
+    timing:dict,  # see `read_timing`
+    size,         # number of learned values, or None
+    protocol:str, # one of PROTOCOLS
+)->dict:          # column -> text, '' where nothing was measured
     "What a model cost."
     def spent(name): return f'{timing[name]:.1f}' if name in timing else ''
     asking = timing.get('recommend_per_1000', {}).get(protocol, np.nan)
@@ -391,13 +393,14 @@ def shared_answer(
     number = with_interval(*headline.loc[best, ['value', 'low', 'high']])
     asked = f'{number} on {verdict.queries:,} queries'
     if verdict.tied:
-        text = f'{best} has the highest {metric}@{k} of the next item, {asked}; {verdict.said()}.'
+        text = f'{best} has the highest {metric}@{k} of the next item, {asked}; {verdict.conclusion()}.'
     else:
-        text = f'{best} predicts the next item best: {metric}@{k} {asked}, {verdict.said()}.'
+        text = f'{best} predicts the next item best: {metric}@{k} {asked}, {verdict.conclusion()}.'
     others = [m for m in headline.value.dropna().index if m not in verdict.value]
     if others:
         text += f' Not compared, as they were asked other queries: {listed(others)}.'
-    neural, simple = best_of(verdict.value, 'neural'), best_of(verdict.value, 'without training')
+    neural = best_of(verdict.value, 'neural')
+    simple = best_of(verdict.value, 'without training')
     if neural and simple and verdict.value[simple] > 0:
         times = verdict.value[neural] / verdict.value[simple]
         text += (f' The best neural model, {neural}, reaches {times:.2f} times '
@@ -419,7 +422,8 @@ def transformers_text(
             word = 'better'
         else:
             word = 'worse' if verdict.beats(simple, m) else 'not to be told apart'
-        difference, p = verdict.difference.at[m, simple], verdict.p.at[m, simple]
+        difference = verdict.difference.at[m, simple]
+        p = verdict.p.at[m, simple]
         said.append(f'{m} is {word} ({difference:+.4f}, p {p:.3f})')
     pays = any(verdict.beats(m, simple) for m in found)
     end = '.' if pays else ': here a Transformer does not pay.'
@@ -482,8 +486,10 @@ def by_k(
     "A metric at every length of the list."
     if not len(ranks):
         return np.full(len(ks), np.nan)
-    hits, targets = hits_from_ranks(ranks.ranks), ranks.targets.to_numpy()
-    return np.array([metrics_at(hits, targets, k)[:, METRICS.index(metric)].mean() for k in ks])
+    hits = hits_from_ranks(ranks.ranks)
+    targets = ranks.targets.to_numpy()
+    column = METRICS.index(metric)
+    return np.array([metrics_at(hits, targets, k)[:, column].mean() for k in ks])
 
 # %% ../nbs/30_comparison.ipynb #7175ddad
 def leaders_of(
@@ -509,7 +515,8 @@ def groups_of(
     apart:pd.DataFrame, # bool, model by model, best first
 )->list:                # (first, last) places of each group, the largest that there are
     "Runs of models of which no pair can be told apart."
-    a, found = apart.to_numpy(), []
+    a = apart.to_numpy()
+    found = []
     for i in range(len(a)):
         j = max(j for j in range(i, len(a)) if not a[i:j + 1, i:j + 1].any())
         if j > i and (not found or j > found[-1][1]):
@@ -520,10 +527,10 @@ def groups_of(
 SIGNS = {'best': '★ ', 'tied': '≈ ', '': ''}
 
 def verdict_caption(
-    verdict, # see `compare_models`
-    groups,  # (first, last) places of models of which no pair can be told apart, see `groups_of`
+    verdict,    # see `compare_models`
+    groups,     # (first, last) places of models of which no pair can be told apart, see `groups_of`
     metric:str, # by which they were compared
-    k:int,   # length of the list
+    k:int,      # length of the list
 )->str:
     "What the diagram of a verdict shows, in words."
     names = list(verdict.value.index)
@@ -531,9 +538,9 @@ def verdict_caption(
     if verdict.few:
         return f'{first}. {verdict.queries} queries are too few to tell models apart.'
     if not groups:
-        return f'{first}, {verdict.said()}.'
+        return f'{first}, {verdict.conclusion()}.'
     joined = '; '.join(', '.join(names[i:j + 1]) for i, j in groups)
-    return f'{first}, {verdict.said()}. Bars join {joined}.'
+    return f'{first}, {verdict.conclusion()}. Bars join {joined}.'
 
 # %% ../nbs/30_comparison.ipynb #b17e0028
 def draw_apart(
@@ -543,7 +550,8 @@ def draw_apart(
     k=10,             # length of the list
 )->tuple:             # figure; what it shows, in words
     "Every model at its value, marked as the tests have it; bars join what can't be told apart."
-    names, hanging = list(verdict.value.index), [] if verdict.few else groups_of(verdict.apart)
+    names = list(verdict.value.index)
+    joined = [] if verdict.few else groups_of(verdict.apart) # by a bar
     fig, ax = plt.subplots(figsize=(8, .27 * len(names) + 1))
     beside = ax.get_yaxis_transform()
     for i, m in enumerate(names):
@@ -552,14 +560,14 @@ def draw_apart(
         sign = SIGNS[verdict.mark(m)]
         ax.text(-.01, i, sign + m, ha='right', va='center', fontsize=8.5, transform=beside)
     ends = [-1] * len(names) # where each column of bars ends
-    for i, j in hanging:
+    for i, j in joined:
         column = next(c for c, end in enumerate(ends) if end < i)
         ends[column] = j
         ax.plot([1.02 + .02 * column] * 2, [i - .2, j + .2], color='#333333', lw=3, solid_capstyle='round',
                 transform=beside, clip_on=False)
     ax.set(title=f'★ best, ≈ not to be told from it ({verdict.queries:,} queries)',
            xlabel=f'{metric}@{k}, 95 % interval', yticks=[], xlim=(0, None), ylim=(len(names) - .4, -.6))
-    return fig, verdict_caption(verdict, hanging, metric, k)
+    return fig, verdict_caption(verdict, joined, metric, k)
 
 # %% ../nbs/30_comparison.ipynb #3f391c40
 def slice_masks(
@@ -577,7 +585,9 @@ def by_slice(
     least=FEW,         # queries that a slice needs
 )->dict:               # name with number of queries -> `Verdict`
     "The verdict on every slice, equal slices once."
-    values, found, seen = answered.values(metric, k), {}, []
+    values = answered.values(metric, k)
+    found = {}
+    seen = []
     for name, mask in slice_masks(answered.queries, least).items():
         if any((mask == other).all() for other in seen):
             continue
@@ -736,7 +746,8 @@ def ratios(
     wanted = (table['slice'] == 'all') & (table.metric == metric) & (table.k == k)
     for protocol in ('next-item', 'purchases'):
         value = table[wanted & (table.protocol == protocol)].set_index('model').value.dropna()
-        neural, simple = best_of(value, 'neural'), best_of(value, 'without training')
+        neural = best_of(value, 'neural')
+        simple = best_of(value, 'without training')
         if neural and simple:
             rows[f'{protocol}, same queries for all'] = neural, value[neural], simple, value[simple]
     frame = pd.DataFrame(rows, ['neural', f'{metric}@{k}', 'without training', f'its {metric}@{k}']).T

@@ -43,7 +43,8 @@ def study_vocabulary(
     log, # the whole log
 ):       # item ids, int64[n_items], sorted, or None where no result fits the log
     "The vocabulary that most results of a study share."
-    found, known = Counter(), log.itemid.unique()
+    found = Counter()
+    known = log.itemid.unique()
     for path in Path(out).glob('results/*/vocabulary.npy'):
         ids = kept_vocabulary(path.parent)
         if ids is not None and len(ids):
@@ -52,6 +53,7 @@ def study_vocabulary(
         ids = np.frombuffer(ids, np.int64)
         if (np.diff(ids) > 0).all() and np.isin(ids, known).all():
             return ids.copy()
+    return None
 
 # %% ../nbs/21_demo.ipynb #bed9e432
 class StudyModels(Mapping):
@@ -61,7 +63,9 @@ class StudyModels(Mapping):
         vocabulary, # item ids that codes stand for, int64[n_items]
         names,      # of models
     ):
-        self.out, self.vocabulary, self.names = Path(out), vocabulary, tuple(names)
+        self.out = Path(out)
+        self.vocabulary = vocabulary
+        self.names = tuple(names)
         self.read = {} # name -> model or None, why not
         self.lock = Lock()
 
@@ -86,7 +90,8 @@ def study_models(
     vocabulary, # item ids, int64[n_items]
 )->tuple:       # `StudyModels`, those worth seeing first at the front; sentences about what is left out
     "The models of a study that speak in codes of this vocabulary."
-    names, notes = [], []
+    names = []
+    notes = []
     for path in sorted(Path(out).glob('results/*/model.json')):
         ids = kept_vocabulary(path.parent)
         if ids is not None and np.array_equal(ids, vocabulary):
@@ -152,7 +157,8 @@ def load_demo(
 )->DemoState:
     "Load a study's events and fitted models; small ones are fitted where it has none."
     log, _ = load_log(data)
-    models, notes = {}, []
+    models = {}
+    notes = []
     vocabulary = study_vocabulary(out, log)
     if vocabulary is not None:
         models, notes = study_models(out, vocabulary)
@@ -234,7 +240,8 @@ def rows_by_hand(
     last:int,    # when the visitor did something last, milliseconds since 1970
 )->pd.DataFrame: # timestamp, event, itemid, categoryid, n (place in `added`)
     "Events by hand, a minute apart."
-    items, n = np.array([item for item, _ in added]), np.arange(len(added))
+    items = np.array([item for item, _ in added])
+    n = np.arange(len(added))
     times = pd.to_datetime(last + 60_000 * (n + 1), unit='ms', utc=True).as_unit('ms')
     codes = codes_of(state, items)
     return pd.DataFrame(dict(
@@ -274,9 +281,12 @@ def without_each(
 )->Histories:          # m of them
     "A history without one of its items, for each of these."
     span = slice(history.start[0], history.end[0])
-    items, times, events = history.items[span], history.times[span], history.events[span]
+    items = history.items[span]
+    times = history.times[span]
+    events = history.events[span]
     kept = [np.flatnonzero(items != code) for code in codes]
-    end, at = np.cumsum([len(k) for k in kept]), np.concatenate(kept)
+    end = np.cumsum([len(k) for k in kept])
+    at = np.concatenate(kept)
     return Histories(items[at], times[at], events[at], np.r_[0, end[:-1]], end)
 
 def reasons(
@@ -293,7 +303,8 @@ def reasons(
     lists, _ = model.recommend(without_each(history, recent), depth)
     found = lists[:, :, None] == np.asarray(codes) # [items taken out, depth, k]
     place = np.where(found.any(1), found.argmax(1) + 1, depth + 1)
-    worst, lowest = place.argmax(0), place.max(0)
+    worst = place.argmax(0)
+    lowest = place.max(0)
     falls = lowest > np.arange(1, len(codes) + 1)
     return np.where(falls, recent[worst], -1), lowest
 
@@ -303,10 +314,10 @@ ITEM_COLUMNS = ['item', 'category', 'score', 'seen before', 'because of', 'else'
 @dataclass
 class Answer:
     "What one model says."
-    kind: str             # known, no items, unknown, empty or invalid
-    message: str          # one or two sentences, as plain text
-    rows: pd.DataFrame    # see `shopper_rows`
-    items: pd.DataFrame   # ITEM_COLUMNS, all text; best first
+    kind: str                # known, no items, unknown, empty or invalid
+    message: str             # one or two sentences, as plain text
+    rows: pd.DataFrame       # see `shopper_rows`
+    items: pd.DataFrame      # ITEM_COLUMNS, all text; best first
     milliseconds: float = 0. # how long it took
 
 def no_items()->pd.DataFrame:
@@ -332,7 +343,8 @@ def item_table(
     place,       # places without them, see `reasons`
 )->pd.DataFrame: # ITEM_COLUMNS, all text
     "Recommended items, best first. A score that only counts places is left out."
-    ids, times = state.vocabulary[codes], rows.itemid.value_counts()
+    ids = state.vocabulary[codes]
+    times = rows.itemid.value_counts()
     whole = len(scores) > 0 and np.array_equal(scores, np.round(scores))
     counts_places = whole and scores.max() <= 0
     cells = [[str(i) for i in ids],
@@ -447,14 +459,16 @@ def example_masks(
     state:DemoState,
 )->dict: # description -> bool[visitors]
     "Kinds of visitors worth looking at, by what they did."
-    h, total = state.histories, np.diff(state.start)
+    h = state.histories
+    total = np.diff(state.start)
     short = h.last(200)
     row, at = short.flat()
     def count(rows): return np.bincount(rows, minlength=len(h))
     def different(values): return count(np.unique(row * 2**32 + values) >> 32) # row and value in one number
     n = short.length
     items = short.items[at]
-    distinct, bought = different(items), count(row[short.events[at] == 2])
+    distinct = different(items)
+    bought = count(row[short.events[at] == 2])
     categories = different(np.unique(state.latest[items], return_inverse=True)[1])
     some = (n >= 6) & (n <= 30)
     of_one_category = (distinct >= 5) & (categories == 1) & (state.categories is not None)
@@ -472,7 +486,8 @@ def example_visitors(
     seed=0,  # random seed
 )->list:     # (description, visitorid as text)
     "Visitors worth looking at: one of each kind, drawn at random."
-    rng, total = np.random.default_rng(seed), np.diff(state.start)
+    rng = np.random.default_rng(seed)
+    total = np.diff(state.start)
     found = {}
     for words, mask in example_masks(state).items():
         at = np.flatnonzero(mask)
@@ -493,7 +508,9 @@ def begins_with(
     "Numbers that begin with some digits."
     if not re.fullmatch(f'[0-9]{{1,{LONGEST}}}', digits) or (digits[0] == '0' and digits != '0'):
         return np.zeros(0, np.int64)
-    low, high, found = int(digits), int(digits) + 1, []
+    low = int(digits)
+    high = low + 1
+    found = []
     for _ in range(LONGEST + 1 - len(digits) if low else 1):
         found.append(np.arange(*np.searchsorted(ids, [low, high])))
         low, high = low * 10, high * 10
@@ -604,8 +621,10 @@ def event_html(
     live=False, # with buttons
 )->str:
     "One event of the timeline."
-    item, by_hand = str(row.itemid), row.n >= 0
-    name, back = f'<b>{escape(item)}</b>', ''
+    item = str(row.itemid)
+    by_hand = row.n >= 0
+    name = f'<b>{escape(item)}</b>'
+    back = ''
     if live:
         name = button('view', item, escape(item), f'View item {item}', 'item')
     if live and by_hand:
@@ -626,7 +645,8 @@ def timeline_html(
     "What a shopper did, newest first, by session."
     if not len(rows):
         return '<div class="timeline"><h2>History</h2><p class="note">Nothing yet.</p></div>'
-    lines, later = [], None
+    lines = []
+    later = None
     for row in rows.iloc[::-1].iloc[:most].itertuples(index=False):
         if later is None or later - row.timestamp > pd.Timedelta(SESSION_GAP, 'ms'):
             lines.append(f'<li class="when">{row.timestamp:%a %-d %b %Y}</li>')
@@ -909,12 +929,12 @@ def about_html(
 )->str:
     "What this is, and how to use it."
     last = f'{pd.Timestamp(state.now, unit="ms"):%Y-%m-%d %H:%M}'
-    told = ' '.join([f'{len(state.visitors):,} visitors, {len(state.raw):,} events until {last} UTC, '
-                     f'{len(state.vocabulary):,} items that the models know.', *state.notes])
+    facts = ' '.join([f'{len(state.visitors):,} visitors, {len(state.raw):,} events until {last} UTC, '
+                      f'{len(state.vocabulary):,} items that the models know.', *state.notes])
     return ('<h1>What comes next?</h1><p>Follow a visitor, shop yourself, or do one after the other. '
             f'A click on an item’s number views it, {icon("addtocart")} puts it into the cart, '
             f'{icon("transaction")} buys it; two models answer to every click.</p>'
-            f'<p class="note">{escape(told)}</p>')
+            f'<p class="note">{escape(facts)}</p>')
 
 # %% ../nbs/21_demo.ipynb #94f4c59a
 class DemoEvents:
@@ -922,45 +942,79 @@ class DemoEvents:
     def __init__(self,
         state:DemoState, # from `load_demo`
     ):
-        self.state, self.examples = state, example_visitors(state)
+        self.state = state
+        self.examples = example_visitors(state)
 
-    def whole(self, shopper, a, b):
+    def page(self,
+        shopper, # a `Shopper`
+        a,       # name of a model
+        b,       # name of another one
+    )->tuple:    # the shopper, then what `page_parts` has
         "The whole page, for a shopper and two models."
         return shopper, *page_parts(self.state, shopper, a, b)
 
-    def asked(self, shopper, model):
+    def asked(self,
+        shopper, # a `Shopper`
+        model,   # its name
+    )->str:      # HTML
         "The list of a model that was chosen."
         return list_html(answer(self.state, shopper, model), model, live=True)
 
-    def click(self, shopper, a, b, event: gr.EventData):
-        "After a click on a button of the page."
-        data = event._data if isinstance(event._data, dict) else {}
-        return self.whole(clicked(self.state, shopper, data.get('do'), data.get('of')), a, b)
+# %% ../nbs/21_demo.ipynb #94f4c59e
+@patch
+def click(self:DemoEvents,
+    shopper, # a `Shopper`
+    a,       # name of a model
+    b,       # name of another one
+    event: gr.EventData, # what was clicked: `do` and `of`, see `clicked`
+)->tuple:    # see `page`
+    "After a click on a button of the page."
+    data = event._data if isinstance(event._data, dict) else {}
+    return self.page(clicked(self.state, shopper, data.get('do'), data.get('of')), a, b)
 
-    def enter(self, text, shopper, a, b):
-        "After a visitor's number was entered; what is wrong with it was said while it was typed."
-        visitor, wrong = parse_visitor(text)
-        return self.whole(shopper if wrong else Shopper(visitor), a, b)
+@patch
+def enter(self:DemoEvents,
+    text,    # what was typed
+    shopper, # a `Shopper`
+    a,       # name of a model
+    b,       # name of another one
+)->tuple:    # see `page`
+    "After a visitor's number was entered; what is wrong with it was said while it was typed."
+    visitor, wrong = parse_visitor(text)
+    return self.page(shopper if wrong else Shopper(visitor), a, b)
 
-    def view(self, text, shopper, a, b):
-        "After an item was entered: the first one that a search finds."
-        words = '' if text is None else str(text)[:100]
-        found = self.state.vocabulary[find_items(self.state, words, 1)].tolist()
-        return self.whole(shopper.add(found[0]) if found and text else shopper, a, b)
+@patch
+def view(self:DemoEvents,
+    text,    # what was typed
+    shopper, # a `Shopper`
+    a,       # name of a model
+    b,       # name of another one
+)->tuple:    # see `page`
+    "After an item was entered: the first one that a search finds."
+    words = '' if text is None else str(text)[:100]
+    found = self.state.vocabulary[find_items(self.state, words, 1)].tolist()
+    return self.page(shopper.add(found[0]) if found and text else shopper, a, b)
 
 # %% ../nbs/21_demo.ipynb #94f4c59c
 @patch
-def visitors(self:DemoEvents, text):
+def visitors(self:DemoEvents,
+    text, # what was typed so far
+)->str:   # HTML
     "While a visitor's number is typed."
     return visitors_html(self.state, text, self.examples)
 
 @patch
-def items(self:DemoEvents, text):
+def items(self:DemoEvents,
+    text, # what was typed so far
+)->str:   # HTML
     "While an item is typed."
     return items_html(self.state, text)
 
 @patch
-def recommend(self:DemoEvents, text: str, model: str) -> str:
+def recommend(self:DemoEvents,
+    text: str,  # the number of a visitor, as it was typed
+    model: str, # its name
+) -> str:       # HTML
     "The answer for a visitor, given as text, and a model, as HTML."
     said = recommend_for(self.state, text, model)
     return f'<p>{escape(said.message)}</p>{list_html(said, model)}'
@@ -976,7 +1030,9 @@ def connect(
 ):
     "What listens to what."
     quiet = dict(show_progress='hidden', api_visibility='private')
-    page, (visitor, item), (visitors, items) = [shopper, *shown], boxes, found
+    page = [shopper, *shown]
+    visitor, item = boxes
+    visitors, items = found
     gr.on([h.click for h in (*found, *shown)], events.click, [shopper, *models], page,
           trigger_mode='multiple', concurrency_limit=1, **quiet)
     visitor.change(events.visitors, visitor, visitors, trigger_mode='always_last', **quiet)
@@ -993,11 +1049,13 @@ def make_demo(
     state:DemoState, # from `load_demo`
 )->gr.Blocks:
     "The app: a history and two models go in, their lists come out; a click goes on."
-    events, names = DemoEvents(state), list(state.models)
+    events = DemoEvents(state)
+    names = list(state.models)
     first = Shopper(int(events.examples[0][1])) if events.examples else Shopper()
-    a, b = names[0], names[min(1, len(names) - 1)]
+    a = names[0]
+    b = names[min(1, len(names) - 1)]
     for _ in range(2):
-        _, *parts = events.whole(first, a, b) # what a model says first takes it longer than all that follows
+        _, *parts = events.page(first, a, b) # what a model says first takes it longer than all that follows
 
     def html(inner): return gr.HTML(inner, js_on_load=_CLICKS, elem_classes='shop')
     def column(): return gr.Column(min_width=300, elem_classes='tight')
@@ -1050,9 +1108,10 @@ def show_app(
 # %% ../nbs/21_demo.ipynb #a27e314b
 _WIDTH = '.gradio-container { width: 100%; max-width: 85rem !important; margin: 0 auto !important; }'
 # what an app like this does not need
-_ALONE = dict(share=False, inline=False, inbrowser=False, quiet=True, show_error=False, footer_links=[],
-              run_history=False, enable_monitoring=False, pwa=False, mcp_server=False, ssr_mode=False,
-              max_file_size=1, root_path='', state_session_capacity=1000)
+_LAUNCH_OPTIONS = dict(
+    share=False, inline=False, inbrowser=False, quiet=True, show_error=False, footer_links=[],
+    run_history=False, enable_monitoring=False, pwa=False, mcp_server=False, ssr_mode=False,
+    max_file_size=1, root_path='', state_session_capacity=1000)
 
 def launch_app(
     app:gr.Blocks, # from `make_demo`
@@ -1068,7 +1127,7 @@ def launch_app(
     served = dict(middleware=[Middleware(StayHome)], docs_url=None, redoc_url=None, openapi_url=None)
     css = f'{CSS}{_WIDTH} .tight {{ gap: .5rem !important; }}'
     _, url, _ = app.launch(server_name='127.0.0.1', server_port=port, prevent_thread_lock=True, theme=theme,
-                           css=css, app_kwargs=served, **_ALONE)
+                           css=css, app_kwargs=served, **_LAUNCH_OPTIONS)
     if inline:
         show_app(url)
     if block:
@@ -1137,7 +1196,8 @@ def answer_times(
     "How long answers take."
     picked = [int(v) for _, v in example_visitors(state)]
     others = np.random.default_rng(seed).choice(state.visitors, max(n - len(picked), 0)).tolist()
-    shoppers, names = [Shopper(v) for v in [*picked, *others][:n]], list(state.models)
+    shoppers = [Shopper(v) for v in [*picked, *others][:n]]
+    names = list(state.models)
     def one_list(model): return lambda s: list_html(answer(state, s, model), model, live=True)
     pair = names[0], names[min(1, len(names) - 1)]
     rows = {m: times_of(one_list(m), shoppers) for m in names}

@@ -112,7 +112,7 @@ def k_core(
 class Setting:
     "One way to make a table."
     fitted: pd.DataFrame  # encoded log that models are fitted on
-    queries: Queries
+    queries: Queries      # that they are asked, one target each
     counted: pd.DataFrame # encoded log that popularity is counted on
 
 HONEST = 'time split'

@@ -144,8 +144,8 @@ def draw_losses(
 
 # %% ../nbs/33_order.ipynb #4e1c3ffc
 def order_text(
-    losses:pd.DataFrame, # see `order_table`, with the changes 'shuffled' and 'last item only'
-    models,              # names, in the order of the text
+    losses:pd.DataFrame,   # see `order_table`, with the changes 'shuffled' and 'last item only'
+    models,                # names, in the order of the text
     numbers=HEADLINE[1:3], # metric and k of each panel; the first one says who loses most
 )->str:
     "Who loses most by shuffling, and each model's numbers as they were, shuffled, and by the last item."

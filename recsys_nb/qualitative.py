@@ -50,7 +50,9 @@ def load_models(
     names=None, # models wanted; None: those of SMALL and every other one that the study has
 )->tuple:       # dict name -> fitted model; sentences about models that are not the study's
     "The study's fitted models, completed with small ones."
-    models, notes, vocabulary = {}, [], fit_log.itemid.cat.categories.to_numpy(np.int64)
+    models = {}
+    notes = []
+    vocabulary = fit_log.itemid.cat.categories.to_numpy(np.int64)
     others = sorted(p.parent.name for p in Path(out).glob('results/*/model.json'))
     for name in names or dict.fromkeys([*SMALL, *others]):
         model, why = read_fitted(Path(out)/'results'/name, vocabulary)
@@ -95,7 +97,8 @@ def item_categories(
 )->np.ndarray:             # int64 like codes, -1 where unknown
     "Category of each item as of its row's time."
     codes = np.asarray(codes)
-    found, known = np.full(codes.shape, -1, np.int64), codes >= 0
+    found = np.full(codes.shape, -1, np.int64)
+    known = codes >= 0
     if categories is None or not known.any():
         return found
     by_row = np.reshape(np.asarray(times, np.int64), (-1,) + (1,) * (codes.ndim - 1))
@@ -133,7 +136,8 @@ def pick_shoppers(
     seed=0, # random seed
 )->list:    # (kind, index of the query)
     "Queries of different kinds and visitors, drawn at random."
-    rng, picked = np.random.default_rng(seed), []
+    rng = np.random.default_rng(seed)
+    picked = []
     for kind, mask in shopper_kinds(queries).items():
         taken = queries.visitors[[i for _, i in picked]]
         free = np.flatnonzero(mask & ~np.isin(queries.visitors, taken))
@@ -193,7 +197,8 @@ def shopper_table(
     "A shopper's newest events beside the lists of models."
     k = max(map(len, lists.values()))
     span = slice(history.start[0], history.end[0])
-    past, events = history.items[span][::-1], history.events[span][::-1]
+    past = history.items[span][::-1]
+    events = history.events[span][::-1]
     texts = item_text(categories, vocabulary, past[:k], time)
     columns = {HISTORY: [f'{EVENTS[e]} {text}' for e, text in zip(events[:k], texts)]}
     styles = {HISTORY: []}
@@ -229,7 +234,8 @@ def share_in_own(
     "Share of each list that lies in the shopper's own categories."
     _, code = np.unique(np.r_[category, shown.ravel()], return_inverse=True)
     base = code.max(initial=0) + 1
-    mine, theirs = code[:len(category)], code[len(category):].reshape(shown.shape)
+    mine = code[:len(category)]
+    theirs = code[len(category):].reshape(shown.shape)
     queries = np.arange(len(shown))
     own = np.isin(queries[:, None] * base + theirs, row * base + mine) & listed & (shown >= 0)
     n = np.where(np.isin(queries, row), listed.sum(1), 0)
@@ -242,7 +248,8 @@ def right_and_wrong(
     names,        # of both
 )->pd.DataFrame:  # queries: the first model right and wrong, by the second right and wrong
     "How often both are right, one of them, or none."
-    a, b = a > 0, b > 0
+    a = a > 0
+    b = b > 0
     counts = [[(a & b).sum(), (a & ~b).sum()], [(~a & b).sum(), (~a & ~b).sum()]]
     return pd.DataFrame(counts, index=[f'{names[0]} right', f'{names[0]} wrong'],
                         columns=[f'{names[1]} right', f'{names[1]} wrong'])
@@ -286,7 +293,9 @@ def lorenz_caption(
     demand_gini:float, # of what the shoppers went on to
 )->str:
     "What the Lorenz curves show, in words."
-    narrow, wide = max(shown, key=lambda m: shown[m][0]), min(shown, key=lambda m: shown[m][0])
+    def gini(m): return shown[m][0]
+    narrow = max(shown, key=gini)
+    wide = min(shown, key=gini)
     return (f'Lorenz curves of top-10 lists over {n_queries:,} queries: {narrow} shows {shown[narrow][1]:,} '
             f'of {n_items:,} items, {wide}, the most even (Gini {shown[wide][0]:.3f}), {shown[wide][1]:,}; '
             f'demand itself has {demand_gini:.3f}.')
@@ -349,23 +358,23 @@ def map_caption(
 
 # %% ../nbs/20_qualitative.ipynb #98be2a50
 def qualitative_finding(
-    n:int,                   # queries
-    versus:pd.DataFrame,     # see `right_and_wrong`, of SASRec and ALS
-    own:pd.DataFrame,        # shares of the top 10 in the shopper's own categories, see the table above
-    best:str,                # model that is right most often
-    rival:str,               # model that is right most often where the best one is wrong
-    lost:int,                # queries where the best is wrong
-    saved:int,               # of these, where the rival is right
-    nobody:int,              # of these, where nobody is
+    n:int,               # queries
+    versus:pd.DataFrame, # see `right_and_wrong`, of SASRec and ALS
+    own:pd.DataFrame,    # a row a model and chance; share of the top 10 in the shopper's own categories
+    best:str,            # model that is right most often
+    rival:str,           # model that is right most often where the best one is wrong
+    lost:int,            # queries where the best is wrong
+    saved:int,           # of these, where the rival is right
+    nobody:int,          # of these, where nobody is
 )->str:
     "What the page found, in one sentence."
     if not n:
         return 'There are no queries in the test window: nothing can be said about single shoppers.'
-    alone = (f'Of {n:,} queries SASRec is right and ALS wrong in {versus.iloc[0, 1]:,}, '
-             f'the other way round in {versus.iloc[1, 0]:,}')
+    compared = (f'Of {n:,} queries SASRec is right and ALS wrong in {versus.iloc[0, 1]:,}, '
+                f'the other way round in {versus.iloc[1, 0]:,}')
     loses = f'{best} is wrong in {lost:,}, {rival} right in {saved:,} of these and nobody in {nobody:,}'
     staying = 'there are no categories to compare lists by'
     if own['own category'].notna().any():
         shares = [f'{m} {own.loc[m, "own category"]:.0%}' for m in ('SASRec', 'ALS', 'Popularity', 'chance')]
         staying = f'items in the shopper\'s own categories: {", ".join(shares)}'
-    return f'{alone}; {loses}; {staying}.'
+    return f'{compared}; {loses}; {staying}.'

@@ -100,7 +100,7 @@ def plain_cell(x)->str: # anything
         x = '' if x != x else f'{x:,.3g}'
     return html.escape(str(x))
 
-def as_text(frame:pd.DataFrame): # anything; -> what a notebook shows
+def as_text(frame:pd.DataFrame): # any cells; what a notebook shows
     "A table in which nothing is markup."
     return frame.style.format(plain_cell).format_index(escape='html', axis=1).hide(axis='index')
 

@@ -163,7 +163,8 @@ def show_figure(
     import matplotlib.pyplot as plt
     from IPython.display import HTML, display
     from PIL import Image
-    drawn, small = io.BytesIO(), io.BytesIO()
+    drawn = io.BytesIO()
+    small = io.BytesIO()
     fig.savefig(drawn, format='png', bbox_inches='tight')
     plt.close(fig)
     Image.open(drawn).convert('RGB').quantize(256, dither=Image.Dither.NONE).save(small, 'PNG', optimize=True)
