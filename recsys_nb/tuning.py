@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 try:
     import fcntl
 except ImportError:
-    fcntl = None # Windows, see `alone_at`
+    fcntl = None # Windows, see `place_lock`
 
 # %% ../nbs/78_tuning.ipynb #ddceacfb
 def score_model(
