@@ -69,7 +69,7 @@ def _shown_items(e:Evaluation, ks, resamples, seed)->list: # see `metric_table`;
 
 # %% ../nbs/73_evaluation.ipynb #ba56f900
 def metric_table(
-    e:Evaluation,
+    e:Evaluation,   # of n queries
     ks=KS,          # lengths of lists that are scored
     resamples=1000, # of the intervals
     seed=0,         # of the resamples
