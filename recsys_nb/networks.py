@@ -481,7 +481,7 @@ def ranking_terms(
 @torch.inference_mode()
 def recommend(
     self:NeuralRecommender,
-    histories:Histories,
+    histories:Histories, # n of them
     k:int,               # length of the lists
 )->tuple:                # items int32[n, k], -1 where there are not so many; scores float32[n, k]
     "The k items most likely to come next; a history without an item gets what is viewed most."
@@ -542,7 +542,7 @@ def calibrate(
 @patch
 def epoch_steps(
     self:NeuralRecommender,
-    histories:Histories,
+    histories:Histories,    # that are trained on
 )->int:
     "Batches in an epoch, about: targets over places in a batch, nine tenths of them filled."
     return max(1, math.ceil(count_targets(histories) / (.9 * ROW * self.batch_rows)))
@@ -550,7 +550,7 @@ def epoch_steps(
 @patch
 def training_data(
     self:NeuralRecommender,
-    histories:Histories,
+    histories:Histories,    # to train on
     valid,                  # validation Queries, or None
 )->HistoryData:
     "What Lightning draws batches from."
@@ -618,7 +618,8 @@ def _run(
     "Train with Lightning's trainer, in a folder where no other process trains under this key."
     folder = Path(folder) if folder else None
     place = folder/'checkpoints'/key if folder else None
-    curve, validate = Curve(self.seed, watch), data.valid is not None
+    curve = Curve(self.seed, watch)
+    validate = data.valid is not None
     trainer = make_trainer(curve, folder, place, key, epochs, self.patience, validate, progress, lightning)
     check_processes(trainer, dict(key=key, folder=bool(folder), resume=resume, epochs=epochs, valid=validate))
     writes = place and trainer.is_global_zero
@@ -630,7 +631,7 @@ def _run(
 def fit(
     self:NeuralRecommender,
     log,             # encoded log
-    valid=None, # validation Queries, judged after each epoch: with a folder the best by HitRate@10 is kept
+    valid=None,      # validation Queries, asked after each epoch: with a folder the best by HitRate@10 is kept
     folder=None,     # where checkpoints and TensorBoard logs go; nowhere when None
     key='',          # names this training in the folder
     resume=True,     # go on from the last checkpoint of this key
@@ -648,7 +649,9 @@ def fit(
     histories = histories_from_log(log)[0] # refuses what is no encoded log
     n = n_items(log)
     counts = np.bincount(item_codes(log), minlength=n)
-    self.popular, self.demand, self.best_epoch = popularity_order(log, 'view'), demand(log), None
+    self.popular = popularity_order(log, 'view')
+    self.demand = demand(log)
+    self.best_epoch = None
     data = self.training_data(histories, valid if valid is not None and len(valid) else None)
     total_steps = self.epoch_steps(histories) * self.epochs
     self.module = self.Module(n, total_steps=total_steps, seed=self.seed, **self.config)
@@ -691,7 +694,8 @@ def load(
     self = cls(*(plain[name] for name in names), **plain['config'])
     self.enough = plain.get('enough')
     self.module = cls.Module(**kept['hparams'])
-    self.popular, self.demand = kept['popular'].numpy(), kept['demand'].numpy()
+    self.popular = kept['popular'].numpy()
+    self.demand = kept['demand'].numpy()
     self.module.load_state_dict(kept['state'])
     self.module.eval()
     return self
@@ -706,16 +710,16 @@ def training_key(
 # %% ../nbs/77_networks.ipynb #ee7ba994
 def train_for_study(
     model:NeuralRecommender, # not fitted
-    log,             # encoded log
-    valid,           # validation Queries; None: there are none
-    folder,          # results folder of the model
-    windows:list,    # what names the data, its windows and how trials are judged
-    calibrated:bool, # weigh repeats against new items by the validation queries
-    stop_after=None, # see `NeuralRecommender.fit`, as what follows
-    watch=None,      # called after each epoch
-    resume=True,     # go on where a training was killed
-    progress=True,   # show a bar
-    lightning=None,  # more arguments of Lightning's Trainer
+    log,                     # encoded log
+    valid,                   # validation Queries; None: there are none
+    folder,                  # results folder of the model
+    windows:list,            # what names the data, its windows and how trials are judged
+    calibrated:bool,         # weigh repeats against new items by the validation queries
+    stop_after=None,         # see `NeuralRecommender.fit`, as what follows
+    watch=None,              # called after each epoch
+    resume=True,             # go on where a training was killed
+    progress=True,           # show a bar
+    lightning=None,          # more arguments of Lightning's Trainer
 )->NeuralRecommender:
     "Train a model for a study, and calibrate it."
     key = training_key(windows, model.epochs, model.patience, model.batch_rows, model.seed, model.config,
@@ -725,19 +729,19 @@ def train_for_study(
 
 # %% ../nbs/77_networks.ipynb #0cbb8b03
 def tune_for_study(
-    out,             # study folder
-    name:str,        # results folder of the model
-    suggest,         # function trial -> changes of the configuration
-    train,           # function (encoded log, validation Queries, configuration, watch=None) -> fitted model
-    trial_data:tuple, # encoded log and validation Queries that trials are trained on
-    all_data:tuple,  # encoded log and validation Queries that the chosen one is trained on
+    out,               # study folder
+    name:str,          # results folder of the model
+    suggest,           # function trial -> changes of the configuration
+    train,             # function (encoded log, validation Queries, configuration, watch=None) -> fitted one
+    trial_data:tuple,  # encoded log and validation Queries that trials are trained on
+    all_data:tuple,    # encoded log and validation Queries that the chosen one is trained on
     judged_by:Queries, # judge a trial
-    config:dict,     # configuration that is changed
-    searched:list,   # names in it that the search changes: the first trial is the configuration as it is
-    trials:int,      # configurations to try; 0 or 1: the first one only
-    key:list,        # list of everything that changes the answer
-    seed=0,
-)->tuple:            # chosen changes, their fitted model, table of trials, seconds
+    config:dict,       # configuration that is changed
+    searched:list,     # names in it that the search changes: the first trial is the configuration as it is
+    trials:int,        # configurations to try; 0 or 1: the first one only
+    key:list,          # list of everything that changes the answer
+    seed=0,            # of the search, see `tune`
+)->tuple:              # chosen changes, their fitted model, table of trials, seconds
     "The best configuration of a network, by NDCG@20 on validation queries."
     best = {}
     def score(report, **changes):
