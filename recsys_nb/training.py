@@ -26,7 +26,7 @@ from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 
 # %% ../nbs/76_training.ipynb #c7c9b3db
 def training_pieces(
-    histories:Histories,
+    histories:Histories,     # that are cut
     max_len:int,             # longest input
     rng:np.random.Generator, # for the places to cut
 )->tuple: # start int64[p], length int64[p]: inputs are places start..start+length-1, targets one further
@@ -74,13 +74,13 @@ def pack_rows(
 _EMPTY = dict(item=0, target=-1, position=0, piece=-1, event=0, gap=0) # a place without an event
 
 def packed_batch(
-    histories:Histories,
-    start:np.ndarray,  # flat position where each piece begins, int64[p]
-    length:np.ndarray, # its events, int64[p]
-    row:np.ndarray,    # where it is laid, int64[p]
-    column:np.ndarray, # where it begins there, int64[p]
-    rows:int,          # rows in the batch
-    width:int=ROW,     # events in a row
+    histories:Histories, # whose events are laid
+    start:np.ndarray,    # flat position where each piece begins, int64[p]
+    length:np.ndarray,   # its events, int64[p]
+    row:np.ndarray,      # where it is laid, int64[p]
+    column:np.ndarray,   # where it begins there, int64[p]
+    rows:int,            # rows in the batch
+    width:int=ROW,       # events in a row
 )->dict: # int64[rows, width] each: item, target (-1: none), position, piece (-1: empty), event, gap (log2 s)
     "Lay pieces of histories into a batch."
     piece = np.repeat(np.arange(len(start)), length)                                            # [events]
@@ -214,7 +214,7 @@ def packed_batches(
 
 # %% ../nbs/76_training.ipynb #8f2a5ff4
 def shared_beginnings(
-    histories:Histories,
+    histories:Histories, # whose flat arrays may be shared
 )->tuple: # start int64[g], longest int64[g], histories by group int64[n], first of each group int64[g + 1]
     "Groups of histories that begin at the same event."
     start, group = np.unique(histories.start, return_inverse=True)
@@ -287,7 +287,7 @@ def devices_of_torchrun()->dict:
 
 # %% ../nbs/76_training.ipynb #6e2d9007
 def processes_exist(
-    trainer:L.Trainer,
+    trainer:L.Trainer, # of the training
 )->bool:
     "Whether all processes of a training are there before it begins."
     if trainer.world_size < 2:
@@ -295,14 +295,14 @@ def processes_exist(
     return not isinstance(trainer.strategy.cluster_environment, LightningEnvironment)
 
 def is_spawning(
-    trainer:L.Trainer,
+    trainer:L.Trainer, # of the training
 )->bool:
     "Whether a training runs in processes that end with it."
     return isinstance(trainer.strategy.launcher, _MultiProcessingLauncher)
 
 # %% ../nbs/76_training.ipynb #6e2d8f08
 def check_processes(
-    trainer:L.Trainer,
+    trainer:L.Trainer, # of the training
     settings:dict,     # name -> what has to be the same in every process
 ):
     "Raise `ValueError` or `RuntimeError` where processes could not train together."
@@ -505,7 +505,7 @@ def checkpoint_to_resume(
 # %% ../nbs/76_training.ipynb #6e2d8f09
 @contextlib.contextmanager
 def first_checkpoint(
-    trainer:L.Trainer,
+    trainer:L.Trainer, # of the training
     find,              # function without arguments -> path of a checkpoint, or None
 ):                     # yields such a path
     "What a training goes on from: in every process what the first one finds."
