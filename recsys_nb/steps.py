@@ -172,7 +172,9 @@ def update_rows(
 class RowAdamW(torch.optim.AdamW):
     "AdamW that, where a gradient is sparse, reads and writes only its rows and those about to be looked up."
     @staticmethod
-    def settings(group): return {name: group[name] for name in ('lr', 'betas', 'eps', 'weight_decay')}
+    def settings(group): # one of `param_groups`
+        "What a group of weights is trained with, see `catch_up_rows`."
+        return {name: group[name] for name in ('lr', 'betas', 'eps', 'weight_decay')}
 
     @torch.no_grad()
     def catch_up(
