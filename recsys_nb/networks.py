@@ -631,7 +631,7 @@ def _run(
 def fit(
     self:NeuralRecommender,
     log,             # encoded log
-    valid=None,      # validation Queries, asked after each epoch: with a folder the best by HitRate@10 is kept
+    valid=None,      # validation Queries, asked after each epoch: with a folder the best by HitRate@10 stays
     folder=None,     # where checkpoints and TensorBoard logs go; nowhere when None
     key='',          # names this training in the folder
     resume=True,     # go on from the last checkpoint of this key
