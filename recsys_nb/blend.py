@@ -18,10 +18,11 @@ from scipy.optimize import minimize
 DEMAND_DAYS = (1, 7, None) # None: all of the log
 
 def demand(
-    log,         # encoded log
-)->np.ndarray:   # float32[n_items, len(DEMAND_DAYS)]
+    log,       # encoded log
+)->np.ndarray: # float32[n_items, len(DEMAND_DAYS)]
     "Logarithm of each item's events, late and overall."
-    codes, times = item_codes(log), milliseconds(log.timestamp)
+    codes = item_codes(log)
+    times = milliseconds(log.timestamp)
     counts = []
     for days in DEMAND_DAYS:
         late = times >= times.max(initial=0) - (days or np.inf) * DAY
@@ -42,19 +43,20 @@ class Candidates:
 
 # %% ../nbs/79_blend.ipynb #55a8b99d
 def union(
-    histories:Histories,
+    histories:Histories, # of n queries
     lists,               # of each model, int32[n, k], -1 for none
 )->Candidates:           # without features
     "The newest AGES items of each history and the items of all lists, each once."
     row, item, age, count, _ = history_items(histories)
     new = age < AGES
-    row, item, age, count = row[new], item[new], age[new], count[new]
+    row, item, age, count = (x[new] for x in (row, item, age, count))
     others = [np.nonzero(items >= 0) for items in lists]
     rows = np.concatenate([row, *(at[0] for at in others)])
     items = np.concatenate([item, *(items[at] for items, at in zip(lists, others))])
     keys, first = np.unique(rows * 2**32 + items, return_index=True) # history comes first, so its age is kept
     seen = first < len(row)
-    rows, items = (keys // 2**32).astype(int), (keys % 2**32).astype(np.int32)
+    rows = (keys // 2**32).astype(int)
+    items = (keys % 2**32).astype(np.int32)
     place = np.arange(len(rows)) - np.searchsorted(rows, np.arange(len(histories)))[rows]
     shape = len(histories), place.max(initial=0) + 1
     out = Candidates(np.full(shape, -1, np.int32), np.zeros(shape, int), np.zeros(shape, int),
@@ -66,13 +68,13 @@ def union(
 
 # %% ../nbs/79_blend.ipynb #f79d9f56
 def locate(
-    candidates:Candidates,
+    candidates:Candidates, # as `union` lays them
     row:np.ndarray,        # query, int64[t]
     item:np.ndarray,       # one of its candidates, int64[t]
 )->np.ndarray:             # column int64[t]
     "Where items stand among the candidates of their query."
     rows, columns = np.nonzero(candidates.items >= 0)
-    keys = rows * 2**32 + candidates.items[rows, columns] # ascending, as `union` lays them
+    keys = rows * 2**32 + candidates.items[rows, columns] # ascending
     return columns[np.searchsorted(keys, row * 2**32 + item)]
 
 # %% ../nbs/79_blend.ipynb #d778ce60
@@ -90,7 +92,7 @@ def log_share(
 
 # %% ../nbs/79_blend.ipynb #09bbbd03
 def model_features(
-    candidates:Candidates,
+    candidates:Candidates, # of n queries, at most m each
     items:np.ndarray,      # a model's lists, int32[n, k]
     share:np.ndarray,      # their `log_share`, float32[n, k]
 )->np.ndarray: # float32[n, m, 5]: share outside and inside the history, fading rank (the same two), missing
@@ -100,20 +102,22 @@ def model_features(
     keys = row * 2**32 + items[row, place]
     order = np.argsort(keys)
     asked = np.arange(n)[:, None] * 2**32 + np.maximum(candidates.items, 0)     # [n, m]
-    named, rank = np.zeros(asked.shape, bool), np.full(asked.shape, k)
+    named = np.zeros(asked.shape, bool) # whether the model lists it
+    rank = np.full(asked.shape, k)      # and where, from 0
     if len(keys):
         at = np.minimum(np.searchsorted(keys[order], asked), len(keys) - 1)
         named = (keys[order][at] == asked) & (candidates.items >= 0)
         rank = np.where(named, place[order][at], k)
     lowest = np.where(np.isfinite(share), share, 0).min(1, keepdims=True)
     value = np.where(named, np.take_along_axis(share, np.minimum(rank, k - 1), 1), lowest)
-    inside, fade = candidates.age > 0, -np.log1p(rank)
+    inside = candidates.age > 0
+    fade = -np.log1p(rank)
     features = [value * ~inside, value * inside, fade * ~inside, fade * inside, ~named]
     return np.stack(features, -1).astype(np.float32)
 
 # %% ../nbs/79_blend.ipynb #65fdd4a8
 def listwise_scores(
-    candidates:Candidates,
+    candidates:Candidates, # of n queries, at most m each
     weights:dict,          # feature, age and count, see `fit_listwise`
 )->np.ndarray:             # float32[n, m], -inf where there is no candidate
     "Score of each candidate."
@@ -127,7 +131,8 @@ class _Choices:
     def __init__(self, candidates, target, scale):
         hit = candidates.items == target[:, None]
         ok = hit.any(1)
-        age, count = candidates.age[ok], candidates.count[ok]
+        age = candidates.age[ok]
+        count = candidates.count[ok]
         self.features = candidates.features[ok] / scale # float64[n, m, f]
         self.empty = candidates.items[ok] < 0           # bool[n, m]: there is no candidate
         self.place = hit[ok].argmax(1)                  # column of the target, int64[n]
@@ -167,7 +172,8 @@ def _loss(v, choices): # weights, float64[f + AGES + COUNTS] -> a number, float6
 # %% ../nbs/79_blend.ipynb #7b1008d2
 def _hessian(v, choices, block=1024): # as `_loss`; queries at once
     "Covariance of what the candidates promise, float64[f + AGES + COUNTS, f + AGES + COUNTS]."
-    chance, f = choices.chances(v)[0], choices.features.shape[-1]
+    chance = choices.chances(v)[0]
+    f = choices.features.shape[-1]
     mean = _promised(choices, chance)
     square = np.zeros((f, f))
     for a in range(0, len(choices), block):
@@ -197,14 +203,15 @@ def _smallest_loss(
 
 # %% ../nbs/79_blend.ipynb #5f8c24da
 def fit_listwise(
-    candidates:Candidates,
+    candidates:Candidates, # with their features
     target:np.ndarray,     # item that came next, int32[n]
     start=None,            # weights of the features to begin with, float[f]; zeros when None
     pull=1., # towards the start, of all queries together, above 0; of ages and counts towards zero
 )->dict:                   # feature float32[f], age float32[AGES + 1], count float32[COUNTS + 1]
     "Weights that make the targets most likely, among queries whose target is a candidate (McFadden, 1974)."
     f = candidates.features.shape[-1]
-    w, scale = np.zeros(f) if start is None else np.array(start, float), np.ones(f)
+    w = np.zeros(f) if start is None else np.array(start, float)
+    scale = np.ones(f)
     there = candidates.items >= 0
     if there.any():
         scale = np.maximum(candidates.features[there].std(0, dtype=float), 1e-3)

@@ -69,7 +69,7 @@ def _shown_items(e:Evaluation, ks, resamples, seed)->list: # see `metric_table`;
 
 # %% ../nbs/73_evaluation.ipynb #ba56f900
 def metric_table(
-    e:Evaluation,
+    e:Evaluation,   # of n queries
     ks=KS,          # lengths of lists that are scored
     resamples=1000, # of the intervals
     seed=0,         # of the resamples
@@ -79,7 +79,9 @@ def metric_table(
     values = np.concatenate([metrics_at(e.hits, n_targets, k) for k in ks], axis=1)
     sums = visitor_sums(np.c_[values, np.ones(len(values))], e.queries.visitors, e.slices.values())
     numbers = ratio_intervals(sums[..., :-1], sums[..., -1:], resamples, seed) # [slices, ks * metrics, 3]
-    columns = [(metric, k) for k in ks for metric in METRICS]
+    columns = []
+    for k in ks:
+        columns += [(metric, k) for metric in METRICS]
     rows = []
     for (name, mask), of_slice in zip(e.slices.items(), numbers):
         n = int(mask.sum())

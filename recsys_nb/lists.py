@@ -53,7 +53,7 @@ def sparse_top_k(
     seen=None,            # rows (rising) and items that may not be listed, int64[t] each
 )->tuple:                 # items int32[n, k], scores float32[n, k]
     "The k best items of each row, best first."
-    (n, width) = scores.shape
+    n, width = scores.shape
     scores = scores.tocsr()
     item_bits = max(1, int(width - 1).bit_length())
     most = 1 << 63 - SCORE_BITS - item_bits
@@ -116,13 +116,13 @@ def fill_up(
 
 # %% ../nbs/74_lists.ipynb #933e9ace
 def ranked_lists(
-    score,                # function of Histories -> sparse scores float[n, n_items]
-    histories:Histories,  # n of them
-    k:int,                # length of the lists
-    popular=None,         # see `sparse_top_k`
-    block=256,            # queries scored at once
-    repeats=True,         # whether items of the history may be listed
-)->tuple:                 # items int32[n, k], scores float32[n, k]
+    score,               # function of Histories -> sparse scores float[n, n_items]
+    histories:Histories, # n of them
+    k:int,               # length of the lists
+    popular=None,        # see `sparse_top_k`
+    block=256,           # queries scored at once
+    repeats=True,        # whether items of the history may be listed
+)->tuple:                # items int32[n, k], scores float32[n, k]
     "The k best items of each history, best first."
     parts = [histories[a:a + block] for a in range(0, len(histories), block)]
     def answer(part): return sparse_top_k(score(part), k, popular, None if repeats else last_places(part)[:2])
@@ -194,12 +194,12 @@ def top_k(
 
 # %% ../nbs/74_lists.ipynb #58608423
 def blocked_top_k(
-    score,        # function slice -> scores of these queries for all items, array or tensor [b, n_items]
-    n:int,        # number of queries
-    k:int,        # length of the lists
-    n_items:int,  # size of the vocabulary
-    block=256,    # queries scored at once
-)->tuple:         # items int32[n, k], scores float32[n, k]
+    score,       # function slice -> scores of these queries for all items, array or tensor [b, n_items]
+    n:int,       # number of queries
+    k:int,       # length of the lists
+    n_items:int, # size of the vocabulary
+    block=256,   # queries scored at once
+)->tuple:        # items int32[n, k], scores float32[n, k]
     "The k best items of each query, best first."
     items = np.full((n, k), -1, np.int32)
     scores = np.full((n, k), -np.inf, np.float32)

@@ -54,7 +54,8 @@ def library_of(
     package:Path, # folder of modules
 )->dict:          # module -> digest
     "The modules that are imported, directly or through others."
-    found, queue = {}, set(modules)
+    found = {}
+    queue = set(modules)
     while queue:
         path = package/f'{queue.pop()}.py'
         if path.stem in found or not path.exists():
@@ -77,8 +78,8 @@ def own_module(
     cells, # (kind, source) of each cell
 )->str:    # '' where it exports nothing
     "The module that a notebook exports."
-    told = [_directive(source) for kind, source in cells if kind == 'code']
-    return next((words[1] for words in told if words[:1] == ['default_exp']), '')
+    directives = [_directive(source) for kind, source in cells if kind == 'code']
+    return next((words[1] for words in directives if words[:1] == ['default_exp']), '')
 
 def _definitions(source):
     "Classes and functions on the top level of a text: (name, text)."
@@ -121,7 +122,7 @@ class Study:
     level: str = 'normal'   # how much to tell: quiet, normal or verbose
     rows: dict = field(default_factory=dict) # notebook -> state and text, as the terminal shows them
     live: object = None     # the part of the terminal that is drawn again and again, if there is one
-    began: float = field(default_factory=time.monotonic)
+    began: float = field(default_factory=time.monotonic) # seconds of that clock
 
     def entry(self, name:str)->dict: # notebook
         "A notebook's last run; empty if there is none."
@@ -132,7 +133,8 @@ class Study:
         path = self.folder/'findings'/f'{name}.txt'
         return path.read_text(encoding='utf-8').strip() if path.exists() else ''
 
-    def say(self,
+    def say(
+        self,
         text:str,           # a line
         least:str='normal', # level from which on it is said
     ):

@@ -118,7 +118,7 @@ def rows_of(
 @patch
 def set_draw(
     self:SequenceModule,
-    counts:np.ndarray,   # training events of each item, int64[n_items]
+    counts:np.ndarray, # training events of each item, int64[n_items]
 ):
     "Draw half of the negatives by popularity, half uniformly."
     self.draw.copy_(torch.from_numpy(.5 * counts / max(counts.sum(), 1) + .5 / len(counts)))
@@ -126,7 +126,8 @@ def set_draw(
 @patch
 def drawn_negatives(self:SequenceModule)->tuple: # items int64[s], sorted; log weights [s]
     "What the targets of a batch compete with: the catalogue, or items drawn for the whole batch."
-    n, few = self.hparams.n_items, self.hparams.negatives
+    n = self.hparams.n_items
+    few = self.hparams.negatives
     if 0 < few < n:
         return shared_negatives(self.draw, few)
     return torch.arange(n, device=self.draw.device), torch.zeros(n, device=self.draw.device)
@@ -144,7 +145,8 @@ def last_of_item(
     batch:dict, # see `packed_batch`
 )->tuple:       # bool[rows, width, width] and int64[rows, width, width]
     "At [r, i, j]: whether j is the last place of its item up to i, and how often that item was there."
-    piece, item = batch['piece'], batch['item']
+    piece = batch['piece']
+    item = batch['item']
     equal = (piece[:, :, None] == piece[:, None, :]) & (item[:, :, None] == item[:, None, :])
     again = (equal & torch.ones_like(equal[0]).tril(-1)).int().cumsum(1) > 0 # j came once more by i
     return same_piece(piece) & ~again, equal.int().cumsum(1)
@@ -158,16 +160,18 @@ class CopyHead(nn.Module):
         max_len:int, # places that are told apart by how long ago they were
     ):
         super().__init__()
-        self.query, self.key = nn.Linear(d, d // 2), nn.Linear(d, d // 2)
-        self.ago, self.often = nn.Parameter(torch.zeros(max_len)), nn.Embedding(8, 1)
+        self.query = nn.Linear(d, d // 2)
+        self.key = nn.Linear(d, d // 2)
+        self.ago = nn.Parameter(torch.zeros(max_len))
+        self.often = nn.Embedding(8, 1)
         nn.init.zeros_(self.often.weight)
 
     def forward(self, x, often): # [rows, width, d] of length sqrt(d), int64[rows, width, width] -> as `often`
         places = torch.arange(x.shape[1], device=x.device)
         ago = (places[:, None] - places).clamp(0, len(self.ago) - 1) # [width, width]
         match = self.query(x) @ self.key(x).transpose(1, 2) / math.sqrt(self.query.out_features)
-        worth = self.often.weight[:, 0]                                                         # [8]
-        # few: looking up all of them takes a sixth of a training step
+        worth = self.often.weight[:, 0] # [8]
+        # only items that were there before, which are few: looking up all takes a sixth of a training step
         again = (often > 1).nonzero(as_tuple=True)
         # by index_select: the gradient of worth[...] is summed in another order each time
         more = worth.index_select(0, often[again].clamp(max=8) - 1) - worth[0]
@@ -198,8 +202,11 @@ def competitors(
     log_weight:torch.Tensor, # of these, [s]
 )->tuple: # log-sum-exp of the negatives [n], logit of the target [n], of the history [n, width] or None
     "What a target competes with, at each of the n places of a batch; negatives are outside the history."
-    flat, target = x.flatten(0, 1), batch['target'].flatten().clamp(min=0)                      # [n, d], [n]
-    hits, history, own = accidental_hits(item, target), None, (flat * self.embed(target)).sum(-1)
+    flat = x.flatten(0, 1)                           # [n, d]
+    target = batch['target'].flatten().clamp(min=0)  # [n]
+    hits = accidental_hits(item, target)
+    own = (flat * self.embed(target)).sum(-1)        # [n]
+    history = None
     copied = self.copy_logits(x, batch)
     if copied is not None:
         score, last = copied
@@ -246,8 +253,8 @@ def training_step(self:SequenceModule, batch, index):
 # %% ../nbs/77_networks.ipynb #8dace642
 def learning_rate_share(
     step:int,         # from 0
-    warmup_steps:int,
-    total_steps:int,
+    warmup_steps:int, # over which it rises
+    total_steps:int,  # of the whole training
 )->float:             # up to 1
     "Linear warm-up, then cosine decay to a fiftieth (Loshchilov & Hutter, 2017)."
     if step < warmup_steps:
@@ -271,7 +278,11 @@ def configure_optimizers(self:SequenceModule):
 # %% ../nbs/77_networks.ipynb #5edba64f
 @patch
 def configure_gradient_clipping(
-        self:SequenceModule, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None):
+    self:SequenceModule,
+    optimizer,
+    gradient_clip_val=None,
+    gradient_clip_algorithm=None,
+):
     "Scale all gradients down to a common norm of `gradient_clip_val`, sparse ones included."
     moved = [p for p in self.parameters() if p.grad is not None]
     for p in moved:
@@ -302,7 +313,8 @@ def encode_histories(
         x = self(moved) # [size, ROW, d]
         n = group[which + 1] - group[which] # histories of each group
         which = members[np.repeat(group[which] - np.cumsum(n) + n, n) + np.arange(n.sum())]
-        row, column = np.repeat(row, n), np.repeat(column, n) + h.length[which] - 1 # last place of each
+        row = np.repeat(row, n)
+        column = np.repeat(column, n) + h.length[which] - 1 # last place of each
         out[torch.from_numpy(which)] = x[row, column].float().cpu()
         parts = None if copied is None else self.copy_logits(x, moved)
         if parts is None:
@@ -349,13 +361,14 @@ def validation_step(self:SequenceModule, batch, index):
 
 # %% ../nbs/77_networks.ipynb #4be9ea11
 def gram_product(
-    histories:Histories,
+    histories:Histories, # whose item sets are meant
     n_items:int,         # size of the vocabulary
 ):                       # function: float64[n_items, m] -> A'A times that, float64[n_items, m]
     "A'A of the histories' item sets A, scaled by the roots of both degrees, without its making."
     x = user_item_matrix(histories, n_items)
     x.data[:] = 1
-    of_history, of_item = x.getnnz(1), np.maximum(x.getnnz(0), 1)
+    of_history = x.getnnz(1)
+    of_item = np.maximum(x.getnnz(0), 1)
     # a history of one item is seen on the diagonal only
     diagonal = np.bincount(x.indices[np.repeat(of_history == 1, of_history)], minlength=n_items) / of_item
     a = (sp.diags(np.maximum(of_history, 1) ** -.5) @ x @ sp.diags(of_item ** -.5)).tocsr()[of_history > 1]
@@ -364,7 +377,7 @@ def gram_product(
 
 # %% ../nbs/77_networks.ipynb #0bfa7f6a
 def svd_vectors(
-    histories:Histories,
+    histories:Histories, # in which items stand side by side
     n_items:int,         # size of the vocabulary
     d:int,               # width
     seed=0,              # of the random start
@@ -391,7 +404,7 @@ def svd_vectors(
 _latest_starts = {} # the two latest answers of `start_vectors`
 
 def start_vectors(
-    histories:Histories,
+    histories:Histories, # in which items stand side by side
     n_items:int,         # size of the vocabulary
     d:int,               # width
     seed=0,              # of the random start
@@ -415,16 +428,20 @@ class NeuralRecommender(Recommender):
         epochs=4,      # most passes over the training events
         patience=3,    # stop after so many epochs without a better validation HitRate@10
         batch_rows=64, # packed rows of a batch
-        seed=0,
+        seed=0,        # of all that is drawn
         weights=None,  # of repeats and new items, see `calibrate`
         **config,      # arguments of the `Module`
     ):
-        self.epochs, self.patience, self.batch_rows, self.seed = epochs, patience, batch_rows, seed
-        self.weights, self.config = weights, config
+        self.epochs = epochs
+        self.patience = patience
+        self.batch_rows = batch_rows
+        self.seed = seed
+        self.weights = weights
+        self.config = config
         self.enough = None # epochs that a training without validation queries is to end after
 
     def argument(self, name): # of the `Module`
-        "What the network is built with, given or by default."
+        "What the network is built with: what `config` says, or the default."
         return self.config.get(name, inspect.signature(self.Module).parameters[name].default)
 
     def size(self): return sum(p.numel() for p in self.module.parameters())
@@ -464,7 +481,7 @@ def ranking_terms(
 @torch.inference_mode()
 def recommend(
     self:NeuralRecommender,
-    histories:Histories,
+    histories:Histories, # n of them
     k:int,               # length of the lists
 )->tuple:                # items int32[n, k], -1 where there are not so many; scores float32[n, k]
     "The k items most likely to come next; a history without an item gets what is viewed most."
@@ -472,9 +489,11 @@ def recommend(
     assert_known(histories, n)
     items = np.full((len(histories), k), -1, np.int32)
     scores = np.full((len(histories), k), -np.inf, np.float32)
-    known, cold = np.flatnonzero(histories.length > 0), histories.length == 0
+    known = np.flatnonzero(histories.length > 0)
+    cold = histories.length == 0
     items[known], scores[known] = product_top_k(*self.ranking_terms(histories[known]), k=k)
-    items[cold, :n], scores[cold, :n] = self.popular[:k], -np.arange(1, min(k, n) + 1, dtype=np.float32)
+    items[cold, :n] = self.popular[:k]
+    scores[cold, :n] = -np.arange(1, min(k, n) + 1, dtype=np.float32)
     return items, scores
 
 # %% ../nbs/77_networks.ipynb #ee08fcb1
@@ -492,7 +511,8 @@ def candidates(
     blocks = zip(torch.from_numpy(c.items).long().split(256), left.split(256))
     logit = torch.cat([torch.bmm(right[at.clip(0).flatten()].view(*at.shape, -1), x[..., None])[..., 0]
                        for at, x in blocks]).numpy()
-    new, seen = c.age == 0, c.age > 0
+    new = c.age == 0
+    seen = c.age > 0
     own = np.stack([logit, logit, np.zeros_like(logit)], -1) * np.stack([new, seen, seen], -1)  # [n, m, 3]
     in_demand = self.demand[np.maximum(c.items, 0)] * new[..., None]                            # [n, m, days]
     c.features = np.concatenate([own, in_demand], -1)
@@ -522,7 +542,7 @@ def calibrate(
 @patch
 def epoch_steps(
     self:NeuralRecommender,
-    histories:Histories,
+    histories:Histories,    # that are trained on
 )->int:
     "Batches in an epoch, about: targets over places in a batch, nine tenths of them filled."
     return max(1, math.ceil(count_targets(histories) / (.9 * ROW * self.batch_rows)))
@@ -530,7 +550,7 @@ def epoch_steps(
 @patch
 def training_data(
     self:NeuralRecommender,
-    histories:Histories,
+    histories:Histories,    # to train on
     valid,                  # validation Queries, or None
 )->HistoryData:
     "What Lightning draws batches from."
@@ -598,7 +618,8 @@ def _run(
     "Train with Lightning's trainer, in a folder where no other process trains under this key."
     folder = Path(folder) if folder else None
     place = folder/'checkpoints'/key if folder else None
-    curve, validate = Curve(self.seed, watch), data.valid is not None
+    curve = Curve(self.seed, watch)
+    validate = data.valid is not None
     trainer = make_trainer(curve, folder, place, key, epochs, self.patience, validate, progress, lightning)
     check_processes(trainer, dict(key=key, folder=bool(folder), resume=resume, epochs=epochs, valid=validate))
     writes = place and trainer.is_global_zero
@@ -610,7 +631,7 @@ def _run(
 def fit(
     self:NeuralRecommender,
     log,             # encoded log
-    valid=None, # validation Queries, judged after each epoch: with a folder the best by HitRate@10 is kept
+    valid=None,      # validation Queries, asked after each epoch: with a folder the best by HitRate@10 stays
     folder=None,     # where checkpoints and TensorBoard logs go; nowhere when None
     key='',          # names this training in the folder
     resume=True,     # go on from the last checkpoint of this key
@@ -628,7 +649,9 @@ def fit(
     histories = histories_from_log(log)[0] # refuses what is no encoded log
     n = n_items(log)
     counts = np.bincount(item_codes(log), minlength=n)
-    self.popular, self.demand, self.best_epoch = popularity_order(log, 'view'), demand(log), None
+    self.popular = popularity_order(log, 'view')
+    self.demand = demand(log)
+    self.best_epoch = None
     data = self.training_data(histories, valid if valid is not None and len(valid) else None)
     total_steps = self.epoch_steps(histories) * self.epochs
     self.module = self.Module(n, total_steps=total_steps, seed=self.seed, **self.config)
@@ -671,7 +694,8 @@ def load(
     self = cls(*(plain[name] for name in names), **plain['config'])
     self.enough = plain.get('enough')
     self.module = cls.Module(**kept['hparams'])
-    self.popular, self.demand = kept['popular'].numpy(), kept['demand'].numpy()
+    self.popular = kept['popular'].numpy()
+    self.demand = kept['demand'].numpy()
     self.module.load_state_dict(kept['state'])
     self.module.eval()
     return self
@@ -686,16 +710,16 @@ def training_key(
 # %% ../nbs/77_networks.ipynb #ee7ba994
 def train_for_study(
     model:NeuralRecommender, # not fitted
-    log,             # encoded log
-    valid,           # validation Queries; None: there are none
-    folder,          # results folder of the model
-    windows:list,    # what names the data, its windows and how trials are judged
-    calibrated:bool, # weigh repeats against new items by the validation queries
-    stop_after=None, # see `NeuralRecommender.fit`, as what follows
-    watch=None,      # called after each epoch
-    resume=True,     # go on where a training was killed
-    progress=True,   # show a bar
-    lightning=None,  # more arguments of Lightning's Trainer
+    log,                     # encoded log
+    valid,                   # validation Queries; None: there are none
+    folder,                  # results folder of the model
+    windows:list,            # what names the data, its windows and how trials are judged
+    calibrated:bool,         # weigh repeats against new items by the validation queries
+    stop_after=None,         # see `NeuralRecommender.fit`, as what follows
+    watch=None,              # called after each epoch
+    resume=True,             # go on where a training was killed
+    progress=True,           # show a bar
+    lightning=None,          # more arguments of Lightning's Trainer
 )->NeuralRecommender:
     "Train a model for a study, and calibrate it."
     key = training_key(windows, model.epochs, model.patience, model.batch_rows, model.seed, model.config,
@@ -705,19 +729,19 @@ def train_for_study(
 
 # %% ../nbs/77_networks.ipynb #0cbb8b03
 def tune_for_study(
-    out,             # study folder
-    name:str,        # results folder of the model
-    suggest,         # function trial -> changes of the configuration
-    train,           # function (encoded log, validation Queries, configuration, watch=None) -> fitted model
-    trial_data:tuple, # encoded log and validation Queries that trials are trained on
-    all_data:tuple,  # encoded log and validation Queries that the chosen one is trained on
+    out,               # study folder
+    name:str,          # results folder of the model
+    suggest,           # function trial -> changes of the configuration
+    train,             # function (encoded log, validation Queries, configuration, watch=None) -> fitted one
+    trial_data:tuple,  # encoded log and validation Queries that trials are trained on
+    all_data:tuple,    # encoded log and validation Queries that the chosen one is trained on
     judged_by:Queries, # judge a trial
-    config:dict,     # configuration that is changed
-    searched:list,   # names in it that the search changes: the first trial is the configuration as it is
-    trials:int,      # configurations to try; 0 or 1: the first one only
-    key:list,        # list of everything that changes the answer
-    seed=0,
-)->tuple:            # chosen changes, their fitted model, table of trials, seconds
+    config:dict,       # configuration that is changed
+    searched:list,     # names in it that the search changes: the first trial is the configuration as it is
+    trials:int,        # configurations to try; 0 or 1: the first one only
+    key:list,          # list of everything that changes the answer
+    seed=0,            # of the search, see `tune`
+)->tuple:              # chosen changes, their fitted model, table of trials, seconds
     "The best configuration of a network, by NDCG@20 on validation queries."
     best = {}
     def score(report, **changes):

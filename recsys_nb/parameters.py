@@ -74,7 +74,8 @@ def _number_in_words(x):
 
 def _range_in_words(a):
     "The numbers that are allowed."
-    low, high = _number_in_words(a.low), _number_in_words(a.high)
+    low = _number_in_words(a.low)
+    high = _number_in_words(a.high)
     if low and high and not a.above and not a.below:
         return f'from {low} to {high}'
     ends = []
@@ -121,7 +122,8 @@ def read_allowed(
     found = _BRACKETS.search(comment)
     if not found:
         return None, comment
-    many, span = found[1].strip(), found[2]
+    many = found[1].strip()
+    span = found[2]
     if ends := _RANGE.fullmatch(span):
         low, high = (ast.literal_eval(e) if e else None for e in (ends[2], ends[4]))
         return Allowed(low, high, bool(ends[1]), bool(ends[3]), many=many), comment
@@ -270,7 +272,8 @@ def read_parameters(
     folder:Path=None, # see `read_allowed`
 )->dict:              # name -> Parameter, in the cell's order
     "What a parameters cell declares; `StudyError` where a default is no plain value."
-    found, lines = {}, source.splitlines()
+    found = {}
+    lines = source.splitlines()
     for node in ast.parse(source).body:
         if not isinstance(node, (ast.AnnAssign, ast.Assign)):
             continue
@@ -279,9 +282,11 @@ def read_parameters(
             default = ast.literal_eval(node.value)
         except ValueError:
             raise StudyError(f'the default of {name} must be a plain value') from None
-        kind, optional = type(default).__name__, False
         if isinstance(node, ast.AnnAssign):
             kind, optional = _kind_of(node.annotation)
+        else:
+            kind = type(default).__name__
+            optional = False
         allowed, comment = read_allowed(_comment_of(node, lines), folder)
         found[name] = Parameter(name, kind, optional, default, comment, allowed)
     for rule in RULES:
@@ -419,9 +424,12 @@ def _put(values, notebooks, where, name, text):
     places = list(notebooks) if where == '*' else [where]
     have = [n for n in places if name in notebooks[n].parameters]
     if not have:
-        known = sorted({p for n in places for p in notebooks[n].parameters} - {'data', 'out'})
+        known = set()
+        for n in places:
+            known.update(notebooks[n].parameters)
         who = 'no notebook has a' if where == '*' else f'{where} has no'
-        raise StudyError(f'{who} parameter {name}: {did_you_mean(name, known)}')
+        others = sorted(known - {'data', 'out'})
+        raise StudyError(f'{who} parameter {name}: {did_you_mean(name, others)}')
     for n in have:
         try:
             values[n][name] = notebooks[n].parameters[name].parse(text)
@@ -479,7 +487,9 @@ def resolve_settings(
     profiles = read_profiles(find_root()) if profiles is None else profiles
     if profile not in profiles:
         raise StudyError(f'there is no profile {profile}: {did_you_mean(profile, profiles)}')
-    values = {n: {p.name: p.default for p in nb.parameters.values()} for n, nb in notebooks.items()}
+    values = {}
+    for n, nb in notebooks.items():
+        values[n] = {p.name: p.default for p in nb.parameters.values()}
     _put_profile(values, notebooks, profiles[profile])
     for setting, where, name, text in read_settings(settings):
         have = _put(values, notebooks, where, name, text)

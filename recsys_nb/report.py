@@ -101,7 +101,9 @@ def mark_cells(
 
 # %% ../nbs/84_report.ipynb #38bed43e
 LOADS = dict( # what an attribute that loads something may begin with
-    src=r'data:image/', srcset=r'data:image/', href=r'https?://|#|[\w.-]+(#|$)')
+    src=r'data:image/',
+    srcset=r'data:image/',
+    href=r'https?://|#|[\w.-]+(#|$)')
 _RUNS = ('script', 'iframe', 'object', 'embed', 'meta', 'link', 'base', 'form', 'input', 'textarea', 'video',
          'audio')
 _CALLS = ('action', 'formaction', 'ping', 'background', 'srcdoc')

@@ -61,7 +61,8 @@ class _LogSum(torch.autograd.Function):
     "`plain_log_sum` in bfloat16, with its gradient written out."
     @staticmethod
     def forward(ctx, x, negative, log_weight, row, column):
-        xb, nb = x.bfloat16(), negative.bfloat16()
+        xb = x.bfloat16()
+        nb = negative.bfloat16()
         p = torch.mm(xb, nb.T)                                 # [n, s], the only large matrix
         p += log_weight.bfloat16()
         p[row, column] = -torch.inf
@@ -120,7 +121,7 @@ def catch_up_rows(
     lr:float,            # learning rate
     betas:tuple,         # how the running means fade in a step
     eps:float,           # added to the root of the mean square
-    weight_decay:float,
+    weight_decay:float,  # share of a weight that goes in a step, over the learning rate
 ):
     "What AdamW (Loshchilov & Hutter, 2019) does to rows in the steps since their last gradient."
     step = state['step'].item()
@@ -153,7 +154,8 @@ def update_rows(
     lr = settings['lr']
     b1, b2 = settings['betas']
     grad = weight.grad.coalesce()
-    rows, g = grad.indices()[0], grad.values()                  # [m], [m, d]
+    rows = grad.indices()[0] # [m]
+    g = grad.values()        # [m, d]
     catch_up_rows(weight, state, rows, **settings)
     state['step'] += 1
     step = state['step'].item()
@@ -170,7 +172,9 @@ def update_rows(
 class RowAdamW(torch.optim.AdamW):
     "AdamW that, where a gradient is sparse, reads and writes only its rows and those about to be looked up."
     @staticmethod
-    def settings(group): return {name: group[name] for name in ('lr', 'betas', 'eps', 'weight_decay')}
+    def settings(group): # one of `param_groups`
+        "What a group of weights is trained with, see `catch_up_rows`."
+        return {name: group[name] for name in ('lr', 'betas', 'eps', 'weight_decay')}
 
     @torch.no_grad()
     def catch_up(
@@ -210,7 +214,9 @@ class PooledDropout(nn.Module):
         size=1 << 21, # values in the pool
     ):
         super().__init__()
-        self.p, self.size, self.pool = p, size, None
+        self.p = p
+        self.size = size
+        self.pool = None # float32[size], once it is drawn
 
     def refill(self):
         "Draw the pool anew."

@@ -26,13 +26,15 @@ from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 
 # %% ../nbs/76_training.ipynb #c7c9b3db
 def training_pieces(
-    histories:Histories,
+    histories:Histories,     # that are cut
     max_len:int,             # longest input
     rng:np.random.Generator, # for the places to cut
 )->tuple: # start int64[p], length int64[p]: inputs are places start..start+length-1, targets one further
     "Cut histories into pieces of at most `max_len` inputs, in random order."
-    n = histories.length - 1
-    start, n = histories.start[n > 0], n[n > 0]
+    n = histories.length - 1 # inputs of each history
+    some = n > 0
+    start = histories.start[some]
+    n = n[some]
     first = np.where(n > max_len, rng.integers(1, max_len + 1, len(n)), n) # inputs of each first piece
     pieces = 1 + -(-(n - first) // max_len)
     which = np.repeat(np.arange(len(n)), pieces) # history of each piece
@@ -72,20 +74,21 @@ def pack_rows(
 _EMPTY = dict(item=0, target=-1, position=0, piece=-1, event=0, gap=0) # a place without an event
 
 def packed_batch(
-    histories:Histories,
-    start:np.ndarray,  # flat position where each piece begins, int64[p]
-    length:np.ndarray, # its events, int64[p]
-    row:np.ndarray,    # where it is laid, int64[p]
-    column:np.ndarray, # where it begins there, int64[p]
-    rows:int,          # rows in the batch
-    width:int=ROW,     # events in a row
+    histories:Histories, # whose events are laid
+    start:np.ndarray,    # flat position where each piece begins, int64[p]
+    length:np.ndarray,   # its events, int64[p]
+    row:np.ndarray,      # where it is laid, int64[p]
+    column:np.ndarray,   # where it begins there, int64[p]
+    rows:int,            # rows in the batch
+    width:int=ROW,       # events in a row
 )->dict: # int64[rows, width] each: item, target (-1: none), position, piece (-1: empty), event, gap (log2 s)
     "Lay pieces of histories into a batch."
     piece = np.repeat(np.arange(len(start)), length)                                            # [events]
     position = np.arange(len(piece)) - np.repeat(np.cumsum(length) - length, length)
     at = start[piece] + position # in the flat arrays
     place = row[piece], column[piece] + position                                                # in the batch
-    before, after = np.maximum(at - 1, 0), np.minimum(at + 1, len(histories.items) - 1)
+    before = np.maximum(at - 1, 0)
+    after = np.minimum(at + 1, len(histories.items) - 1)
     gap = np.where(position > 0, histories.times[at] - histories.times[before], 0).clip(0)      # milliseconds
     batch = {name: np.full((rows, width), fill, np.int64) for name, fill in _EMPTY.items()}
     batch['item'][place] = histories.items[at]
@@ -115,12 +118,15 @@ class PackedHistories(torch.utils.data.IterableDataset):
     "One epoch of packed batches."
     def __init__(
         self,
-        histories:Histories,
+        histories:Histories, # that are cut and packed
         max_len:int,         # longest input
         rows:int,            # rows of a batch
         seed,                # of the epoch's random generator, an int or several
     ):
-        self.histories, self.max_len, self.rows, self.seed = histories, max_len, rows, seed
+        self.histories = histories
+        self.max_len = max_len
+        self.rows = rows
+        self.seed = seed
 
     def __iter__(self):
         start, length = training_pieces(self.histories, self.max_len, np.random.default_rng(self.seed))
@@ -136,7 +142,9 @@ class Share(torch.utils.data.IterableDataset):
         process:int,   # which one, from 0
         processes:int, # how many there are
     ):
-        self.batches, self.process, self.processes = batches, process, processes
+        self.batches = batches
+        self.process = process
+        self.processes = processes
 
     def __iter__(self):
         group = []
@@ -153,18 +161,25 @@ class HistoryData(L.LightningDataModule):
     "Histories to train on and queries to validate on."
     def __init__(
         self,
-        histories:Histories,
-        valid=None,     # validation Queries; a fixed part is enough to choose an epoch
-        max_len=50,     # longest input
-        rows=64,        # rows of a batch
-        seed=0,         # draws the pieces, with the epoch's number
-        queries=20_000, # of the validation that are asked, about
+        histories:Histories, # to train on
+        valid=None,          # validation Queries; a fixed part is enough to choose an epoch
+        max_len=50,          # longest input
+        rows=64,             # rows of a batch
+        seed=0,              # draws the pieces, with the epoch's number
+        queries=20_000,      # of the validation that are asked, about
     ):
         super().__init__()
-        self.histories, self.max_len, self.rows, self.seed = histories, max_len, rows, seed
+        self.histories = histories
+        self.max_len = max_len
+        self.rows = rows
+        self.seed = seed
         self.valid = None if valid is None else valid[slice(None, None, max(1, len(valid) // queries))]
 
-    def batches(self, rows, seed):
+    def batches(
+        self,
+        rows, # rows of a batch
+        seed, # of the epoch's random generator
+    ):        # an iterable of packed batches
         "An epoch."
         return PackedHistories(self.histories, self.max_len, rows, seed)
 
@@ -199,7 +214,7 @@ def packed_batches(
 
 # %% ../nbs/76_training.ipynb #8f2a5ff4
 def shared_beginnings(
-    histories:Histories,
+    histories:Histories, # whose flat arrays may be shared
 )->tuple: # start int64[g], longest int64[g], histories by group int64[n], first of each group int64[g + 1]
     "Groups of histories that begin at the same event."
     start, group = np.unique(histories.start, return_inverse=True)
@@ -234,9 +249,9 @@ def raise_together(
 
 # %% ../nbs/76_training.ipynb #6e2d8f03
 def error_of(
-    function,
-    *arguments,   # what it is called with
-)->Exception:     # what it raises, or None
+    function,   # that may raise
+    *arguments, # what it is called with
+)->Exception:   # what it raises, or None
     "Call a function for its exception."
     try:
         function(*arguments)
@@ -272,7 +287,7 @@ def devices_of_torchrun()->dict:
 
 # %% ../nbs/76_training.ipynb #6e2d9007
 def processes_exist(
-    trainer:L.Trainer,
+    trainer:L.Trainer, # of the training
 )->bool:
     "Whether all processes of a training are there before it begins."
     if trainer.world_size < 2:
@@ -280,14 +295,14 @@ def processes_exist(
     return not isinstance(trainer.strategy.cluster_environment, LightningEnvironment)
 
 def is_spawning(
-    trainer:L.Trainer,
+    trainer:L.Trainer, # of the training
 )->bool:
     "Whether a training runs in processes that end with it."
     return isinstance(trainer.strategy.launcher, _MultiProcessingLauncher)
 
 # %% ../nbs/76_training.ipynb #6e2d8f08
 def check_processes(
-    trainer:L.Trainer,
+    trainer:L.Trainer, # of the training
     settings:dict,     # name -> what has to be the same in every process
 ):
     "Raise `ValueError` or `RuntimeError` where processes could not train together."
@@ -357,11 +372,14 @@ class Curve(L.Callback):
     "Keeps a row an epoch: epoch, train_loss, hit_rate, seconds; and gives each epoch its own random numbers."
     def __init__(
         self,
-        seed:int,
+        seed:int,   # of every epoch's and step's random numbers
         watch=None, # called with validation HitRate@10 and the epoch; what it raises ends the training
         file=None,  # path for the rows, where the process ends with its training
     ):
-        self.seed, self.watch, self.file, self.rows = seed, watch, file, []
+        self.seed = seed
+        self.watch = watch
+        self.file = file
+        self.rows = []
 
     def state_dict(self): return {'rows': self.rows}
 
@@ -420,7 +438,7 @@ def on_train_batch_start(self:Curve, trainer, module, batch, index):
 # %% ../nbs/76_training.ipynb #6e2d9003
 @patch
 def on_before_optimizer_step(self:Curve, trainer, module, optimizer):
-    # processes have added up their gradients
+    # by now several processes have added up their gradients
     if not several_processes():
         return
     gradients = [p.grad for p in module.parameters() if p.grad is not None]
@@ -487,7 +505,7 @@ def checkpoint_to_resume(
 # %% ../nbs/76_training.ipynb #6e2d8f09
 @contextlib.contextmanager
 def first_checkpoint(
-    trainer:L.Trainer,
+    trainer:L.Trainer, # of the training
     find,              # function without arguments -> path of a checkpoint, or None
 ):                     # yields such a path
     "What a training goes on from: in every process what the first one finds."
@@ -524,15 +542,15 @@ def silence_lightning():
 
 # %% ../nbs/76_training.ipynb #f760c6b9
 def make_trainer(
-    curve:Curve,
-    folder,           # Path for TensorBoard logs, or None
-    place,            # folder of checkpoints, or None
-    key:str,          # names the training in its folder
-    epochs:int,
-    patience:int,     # stop after so many epochs without a better HitRate@10
-    validate:bool,    # whether there are validation queries
-    progress:bool,    # show a bar
-    lightning:dict,   # more arguments
+    curve:Curve,    # keeps a row an epoch
+    folder,         # Path for TensorBoard logs, or None
+    place,          # folder of checkpoints, or None
+    key:str,        # names the training in its folder
+    epochs:int,     # after which it ends
+    patience:int,   # stop after so many epochs without a better HitRate@10
+    validate:bool,  # whether there are validation queries
+    progress:bool,  # show a bar
+    lightning:dict, # more arguments
 )->L.Trainer:
     "A trainer that keeps the last epoch and, with validation queries, the best one."
     callbacks = [curve]
@@ -552,18 +570,19 @@ def make_trainer(
 
 # %% ../nbs/76_training.ipynb #6e2d8f0b
 def launch(
-    trainer:L.Trainer,
-    module:L.LightningModule, # to train
-    curve:Curve,              # of this trainer
-    data:L.LightningDataModule,
-    checkpoint,               # path of what to go on from, or None
+    trainer:L.Trainer,          # from `make_trainer`
+    module:L.LightningModule,   # to train
+    curve:Curve,                # of this trainer
+    data:L.LightningDataModule, # what it draws batches from
+    checkpoint,                 # path of what to go on from, or None
 ):
     "Let Lightning train; raises `FloatingPointError` where something is not finite, and what `watch` raises."
     def train(): trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     if not is_spawning(trainer):
         train()
         return
-    watch, curve.watch = curve.watch, None # can't be sent
+    watch = curve.watch
+    curve.watch = None # can't be sent to another process
     with tempfile.TemporaryDirectory() as kept:
         curve.file = Path(kept)/'curve.json'
         stopped = Path(kept)/'stopped'
