@@ -198,11 +198,11 @@ def assert_known(
 
 # %% ../nbs/72_recommender.ipynb #ada7f38c
 def log_of_walks(
-    walks,                   # item codes of each visitor, oldest first
-    n_items:int,             # size of the vocabulary
-    seed=0,                  # draws what is done with each item
-    shares=(.8, .15, .05),   # how often it is a view, addtocart, transaction; (1, 0, 0): views only
-)->pd.DataFrame:             # encoded log; the id of an item is ten times its code, visitorids begin at 100
+    walks,                 # item codes of each visitor, oldest first
+    n_items:int,           # size of the vocabulary
+    seed=0,                # draws what is done with each item
+    shares=(.8, .15, .05), # how often it is a view, addtocart, transaction; (1, 0, 0): views only
+)->pd.DataFrame:           # encoded log; the id of an item is ten times its code, visitorids begin at 100
     "A log in which visitors start an hour apart and do something every minute."
     lengths = [len(walk) for walk in walks]
     visitor = np.repeat(np.arange(len(walks)), lengths)
@@ -230,9 +230,9 @@ def ring_log(
 
 # %% ../nbs/72_recommender.ipynb #7ebb94e0
 def odd_histories(
-    log,       # encoded log
-    seed=0,    # draws the long ones, and what was done
-)->Histories:
+    log,      # encoded log
+    seed=0,   # draws the long ones, and what was done
+)->Histories: # eleven of them
     "Histories of all kinds on a log's items."
     rng = np.random.default_rng(seed)
     n = n_items(log)
@@ -369,7 +369,9 @@ def _check_unfitted(make, model, log, h):
 # %% ../nbs/72_recommender.ipynb #80832f52
 @add_check('learn the same again, and forget what it was fitted on before')
 def _check_second_fit(make, model, log, h):
-    np.random.seed(1), torch.manual_seed(1) # whatever happened in between
+    # whatever happened in between
+    np.random.seed(1)
+    torch.manual_seed(1)
     elsewhere = ring_log(seed=1, items=20, unseen=0)
     assert_same(make().fit(elsewhere).fit(log).recommend(h, 10), model.recommend(h, 10))
 

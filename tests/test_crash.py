@@ -2,6 +2,7 @@
 the next run finishes, and its numbers are those of a run that was never killed."""
 
 import json
+import re
 import shutil
 import time
 from pathlib import Path
