@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['REAL', 'VISITORS_WITH_AT_LEAST', 'HOURS', 'WEEKDAYS', 'TREE_LEVELS', 'REAL_SIZE', 'FIRST_DAY', 'BEHAVIOUR', 'INTENT',
-           'STAGE_SIZE', 'NEW_LATER', 'CATEGORY_CHANGES', 'SPREAD_SIZES', 'SPREADS', 'SLICES', 'grow_tree', 'Catalogue',
-           'uneven_parts', 'stage_ranges', 'make_catalogue', 'visitor_sizes', 'to_clock', 'restart_at_groups',
-           'session_starts', 'visit_times', 'Picker', 'planted_repeat_chances', 'explore_kinds', 'intents', 'walk',
-           'walk_step', 'simulate_events', 'snapshot_days', 'snapshot_times', 'category_rows', 'other_rows',
-           'write_csv', 'write_properties', 'simulate_shop', 'in_sessions', 'first_time', 'share_after',
+           'STAGE_SIZE', 'NEW_LATER', 'CATEGORY_CHANGES', 'SPREAD_SIZES', 'SPREADS', 'EXPLORE_KINDS', 'grow_tree',
+           'Catalogue', 'uneven_parts', 'stage_ranges', 'make_catalogue', 'visitor_sizes', 'to_clock',
+           'restart_at_groups', 'session_starts', 'visit_times', 'Picker', 'planted_repeat_chances', 'explore_kinds',
+           'intents', 'walk', 'walk_step', 'simulate_events', 'snapshot_days', 'snapshot_times', 'category_rows',
+           'other_rows', 'write_csv', 'write_properties', 'simulate_shop', 'in_sessions', 'first_time', 'share_after',
            'visitor_figures', 'session_figures', 'category_figures', 'gini', 'share_of_top', 'shop_figures',
            'move_shares']
 
@@ -115,11 +115,11 @@ class Catalogue:
     weight: np.ndarray     # popularity, float64[items]
     stage: np.ndarray      # each item's stage, int64[items]
     categoryid: np.ndarray # each stage's category, int64[stages]
-    ranges: np.ndarray     # first and last+1 stage of each stage's slices, int64[2, 5, stages], see `SLICES`
+    ranges: np.ndarray     # first and last+1 stage of each stage's slices, int64[2, 5, stages], see `EXPLORE_KINDS`
     tree: pd.DataFrame     # categoryid, parentid (missing for a root)
     days: int              # length of the log
 
-SLICES = ('next stage', 'category', 'root', 'shop', 'previous stage') # what a shopper may choose from
+EXPLORE_KINDS = ('next stage', 'category', 'root', 'shop', 'previous stage') # what a shopper may choose from
 
 # %% ../nbs/01_shop.ipynb #5b7530aa
 def uneven_parts(
@@ -282,7 +282,7 @@ class Picker:
 
     def __call__(
         self,
-        kind,             # which slice, an index of `SLICES`, int or int64[n]
+        kind,             # which slice, an index of `EXPLORE_KINDS`, int or int64[n]
         stage:np.ndarray, # where the shopper stands, int64[n]
         day:np.ndarray,   # when, float64[n]
         u:np.ndarray,     # a uniform random number for the stage, float64[n]
@@ -307,7 +307,7 @@ def planted_repeat_chances(
 def explore_kinds(
     back:np.ndarray, # whether a new session starts, bool[n]
     u:np.ndarray,    # uniform random numbers, float64[n]
-)->np.ndarray:       # an index of `SLICES`, int64[n]
+)->np.ndarray:       # an index of `EXPLORE_KINDS`, int64[n]
     "Which slice an exploring shopper picks from."
     b = BEHAVIOUR
     inside = np.searchsorted(np.cumsum([b['next'], b['category'], b['root']]), u, 'right')
@@ -650,7 +650,7 @@ def move_shares(
     at = np.flatnonzero(goes_on & new)
     was = stage[at - 1]
     now = stage[at]
-    places = {'next stage': 0, 'previous stage': 4, 'same category': 1, 'same root': 2} # see `SLICES`
+    places = {'next stage': 0, 'previous stage': 4, 'same category': 1, 'same root': 2} # see `EXPLORE_KINDS`
     inside = [(c.ranges[0, k, was] <= now) & (now < c.ranges[1, k, was]) for k in places.values()]
     where = pd.Series(np.select(inside, list(places), 'elsewhere'))
     return where.value_counts(normalize=True).reindex([*places, 'elsewhere'], fill_value=0)
