@@ -115,7 +115,7 @@ class Catalogue:
     weight: np.ndarray     # popularity, float64[items]
     stage: np.ndarray      # each item's stage, int64[items]
     categoryid: np.ndarray # each stage's category, int64[stages]
-    ranges: np.ndarray     # first and last+1 stage of each stage's slices, int64[2, 5, stages], see `EXPLORE_KINDS`
+    ranges: np.ndarray     # first and last+1 stage of each of `EXPLORE_KINDS`, int64[2, 5, stages]
     tree: pd.DataFrame     # categoryid, parentid (missing for a root)
     days: int              # length of the log
 
