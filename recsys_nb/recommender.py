@@ -42,7 +42,9 @@ class Recommender:
         if name.startswith('__'):
             raise AttributeError(name)
         learned = any(_n_values(value) for value in vars(self).values())
-        why = 'it is no name of it, or its fit did not end' if learned else 'call fit(log) first'
+        why = 'call fit(log) first'
+        if learned:
+            why = 'it is no name of it, or its fit did not end: call fit(log) again'
         raise NotFitted(f'{type(self).__name__} has no {name!r}: {why}')
 
     def size(self)->int:
