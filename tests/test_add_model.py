@@ -20,16 +20,24 @@ from recsys_nb.manifest import not_exported
 from recsys_nb.parameters import read_notebook
 from recsys_nb.show import parse_models
 
+# for somebody may have followed the recipe here already
+OTHER_NAMES = (
+    ('mymodel', 'recipe'),
+    ('LastThenPopular', 'RecipeModel'),
+    ('Last then popular', 'Recipe model'),
+)
 BLOCK = re.compile(r'^```(\w+)\n(.*?)\n```$', re.S | re.M)
 
 
 def recipe():
     "What CONTRIBUTING.md says to write: a notebook's cells, as (kind, source), and the model's entry."
     text = (ROOT / 'CONTRIBUTING.md').read_text(encoding='utf-8')
+    for old, new in OTHER_NAMES:
+        text = text.replace(old, new)
     blocks = BLOCK.findall(text.partition('\n## Add a model\n')[2].partition('\n## ')[0])
     cells = [(kind, source) for kind, source in blocks if kind in ('markdown', 'python')]
     (entry,) = (source for kind, source in blocks if kind == 'toml')
-    assert cells[0][0] == 'markdown' and cells[1] == ('python', '#| default_exp mymodel')
+    assert cells[0][0] == 'markdown' and cells[1] == ('python', '#| default_exp recipe')
     return cells, entry
 
 
@@ -43,7 +51,7 @@ def write_notebook(folder, change=lambda source: source):
         node.cells.append(make(change(source)))
         if source.startswith('data: str ='):
             node.cells[-1].metadata['tags'] = ['parameters']
-    nbformat.write(node, folder / 'nbs' / '19_mymodel.ipynb')
+    nbformat.write(node, folder / 'nbs' / '19_recipe.ipynb')
     with open(folder / 'nbs' / 'models.toml', 'a', encoding='utf-8') as models:
         models.write(f'\n{entry}\n')
 
@@ -80,24 +88,24 @@ def make_notebooks(folder):
 
 def test_the_recipe(copied):
     added = parse_models((copied / 'nbs/models.toml').read_text())[-1]
-    assert (added.name, added.notebook) == ('Last then popular', '19_mymodel')
-    kept = copied / 'reports/toy/results/Last then popular'
+    assert (added.name, added.notebook) == ('Recipe model', '19_recipe')
+    kept = copied / 'reports/toy/results/Recipe model'
 
-    code, said = here(copied, '19_mymodel')
+    code, said = here(copied, '19_recipe')
     assert code == 0 and 'runs: first time' in said, said
-    assert '19_mymodel defines LastThenPopular, which the library does not have' in said, said
+    assert '19_recipe defines RecipeModel, which the library does not have' in said, said
     assert 'run make notebooks' in said, said
-    with pytest.raises(DataError, match='LastThenPopular is in no module of the library: export') as refused:
+    with pytest.raises(DataError, match='RecipeModel is in no module of the library: export') as refused:
         load_model(kept)
     assert len(str(refused.value).splitlines()) == 1
 
     make_notebooks(copied)
-    code, said = here(copied, '19_mymodel')
-    assert code == 0 and 'runs: changed: the library (mymodel)' in said and 'make notebooks' not in said, said
+    code, said = here(copied, '19_recipe')
+    assert code == 0 and 'runs: changed: the library (recipe)' in said and 'make notebooks' not in said, said
     model = load_model(kept)
     assert model.recommend(histories_from_lists([[3]]), 2)[0][0, 0] == 3
 
-    code, said = here(copied, '19_mymodel')
+    code, said = here(copied, '19_recipe')
     assert code == 0 and 'skipped' in said, said
 
 
@@ -107,15 +115,15 @@ def test_a_model_that_is_not_marked_for_export(copied):
     the library has another class of its name."""
 
     def forget_to_export(source):
-        source = source.replace('LastThenPopular', 'Markov')
+        source = source.replace('RecipeModel', 'Markov')
         return source.removeprefix('#| export\n') if 'class Markov' in source else source
 
     write_notebook(copied, forget_to_export)
-    code, said = here(copied, '19_mymodel')
+    code, said = here(copied, '19_recipe')
     assert (
-        code == 0 and '19_mymodel kept Markov, which no module of the library has: put #| export on' in said
+        code == 0 and '19_recipe kept Markov, which no module of the library has: put #| export on' in said
     ), said
-    kept = copied / 'reports/toy/results/Last then popular'
+    kept = copied / 'reports/toy/results/Recipe model'
     with pytest.raises(DataError, match='Markov is in no module'):
         load_model(kept)
 
