@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['COLOURS', 'SPARE', 'COMMITTED', 'Model', 'models_file', 'parse_models', 'models', 'families', 'model_order',
            'side_by_side', 'demo_order', 'made_as', 'unfinished_models', 'colour', 'attended', 'committed_findings',
-           'answer_text', 'show_answer', 'use_style', 'show_figure']
+           'answer_text', 'show_answer', 'banner_text', 'show_banner', 'use_style', 'show_figure']
 
 # %% ../nbs/71_show.ipynb #71500004
 import hashlib, html, io, json, os, re, sys, tomllib
@@ -179,6 +179,23 @@ def show_answer(
     text = answer_text(committed_findings(notebook, reports))
     if text:
         display(Markdown(text))
+
+# %% ../nbs/71_show.ipynb #71500047
+def banner_text(
+    data:str, # as the parameter of a notebook
+)->str:       # Markdown
+    "What data the outputs of a notebook are about."
+    if data.startswith('simulated'):
+        return (f'*Below: `{data}`, a shop that is made up. It shows how things work; '
+                'the answers above are of real shops.*')
+    return f'*Below: the events of `{data}`.*'
+
+def show_banner(
+    data:str, # as the parameter of a notebook
+):
+    "Show what data the outputs below are about."
+    from IPython.display import Markdown, display
+    display(Markdown(banner_text(data)))
 
 # %% ../nbs/71_show.ipynb #81c1c9ee
 def use_style():
