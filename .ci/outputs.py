@@ -6,8 +6,8 @@
     python .ci/outputs.py --check    say which are stale, run nothing
 
 Each runs as papermill runs it, at its defaults, in a copy of the project in a temporary folder: together they
-are a study of `simulated:tiny`, so that what reads others' results finds them. Two run side by side. What they
-show is cleaned until a second run leaves the same: no stderr, no widgets, no paths, host names and addresses;
+are a study of `simulated:tiny`, so that what reads others' results finds them. Two run side by side. What
+they show is cleaned until a second run leaves the same: no stderr, widgets, paths, host names, addresses;
 a cell that shows the same but for times and memory keeps what it had. Figures become pictures of their own,
 with their alternative text beside them, since GitHub shows no picture inside of HTML.
 
