@@ -46,7 +46,7 @@ notebooks: install  ## export the library, clean the notebooks
 outputs: notebooks  ## run the notebooks whose cells or library changed, and keep what they show
 	$(BIN)/python .ci/outputs.py $(ONLY) $(if $(FORCE),--all)
 
-readme: install  ## README.md from nbs/index.ipynb and the committed reports
+readme: install  ## README.md, RESULTS.md and USAGE.md from their notebooks and the committed reports
 	$(BIN)/recsys-nb readme
 
 peers: peers/rectools/.installed peers/recbole/.installed peers/ranx/.installed  ## what 90_benchmarks compares with, each in an environment of its own

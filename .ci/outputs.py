@@ -37,6 +37,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / '.ci'), str(ROOT / 'tests')]
 
 from hooks import joined, nbdev_cleaned, notebook_text, outputs_digest, texts_joined  # noqa: E402
 
+LIBRARY = 'the library or a committed report changed'
 WITHOUT = {  # notebooks that are committed without outputs -> why
     '90_benchmarks': 'all it shows is how fast one machine is: reports/benchmarks has it',
     '91_reliability': 'all it shows is what `make torture` tried: reports/reliability has it',
@@ -45,7 +46,7 @@ LARGEST_PICTURE = 60_000  # bytes
 LARGEST_OUTPUT = 100_000  # characters of a cell's outputs as JSON
 LIMIT = 600  # seconds for a notebook
 SIDE_BY_SIDE = 2
-COPIED = ('nbs', 'settings.ini', '.gitignore')
+COPIED = ('nbs', 'recsys_nb', 'settings.ini', '.gitignore')
 RICHER = ('text/html', 'text/markdown', 'image/png', 'image/svg+xml')  # than text/plain
 ADDRESS = re.compile(r' at 0x[0-9a-fA-F]+')
 TEMPORARY = re.compile(r'\btmp[a-z0-9_]{8}\b')
@@ -53,8 +54,15 @@ TERMINAL = re.compile(r'\x1b\[[0-9;]*[A-Za-z]')
 STYLED = re.compile(r'\bT_[0-9a-f]{5}(?![0-9a-z])')  # the random name of a pandas Styler's table
 FRAME_STYLE = re.compile(r'<style scoped>.*?</style>\n?', re.S)
 IMAGE = re.compile(r'<img\b[^>]*\bsrc="data:image/png;base64,([^"]+)"[^>]*>')
-UNITS = r'(?:µs|us|ms|s|sec|seconds?|min|minutes?|hours?|kB|MB|GB|targets/s|queries/s)'
-MEASURED = re.compile(rf'\d[\d,]*(?:\.\d+)?(?:e-?\d+)?(?=(?:\s|&nbsp;)?{UNITS}\b)|\b\d+:\d\d(?::\d\d)?\b')
+UNITS = r'(?:µs|us|ms|s|sec|seconds?|min|minutes?|hours?|kB|MB|GB)'
+NUMBER = r'\d[\d,]*(?:\.\d+)?(?:e-?\d+)?'
+MEASURES = (
+    rf'{NUMBER}(?=(?:\s|&nbsp;)?{UNITS}\b)',
+    rf'{NUMBER}(?= [\w-]+ (?:a|per) second)',
+    r'(?:\b202\d-\d\d-\d\d[ T])?\b\d+:\d\d(?::\d\d)?\b',  # simulated events are of 2015
+)
+MEASURED = re.compile('|'.join(MEASURES))
+OF_MEASURES = re.compile(rf'\b(?:{UNITS}|memory)\b')  # says so in the head of a row or a column
 
 
 # What is stale
@@ -125,7 +133,7 @@ def why_stale(path):
         return 'has no outputs'
     if made['code'] != code_digest(path):
         return 'its cells changed'
-    return 'the library or a report changed' if made['library'] != library_digest(path) else ''
+    return LIBRARY if made['library'] != library_digest(path) else ''
 
 
 def stale_notebooks(root=ROOT):
@@ -159,7 +167,7 @@ def small_picture(encoded):
 
     data = base64.b64decode(joined(encoded))
     picture = Image.open(io.BytesIO(data)).convert('RGB')
-    for colours, part in ((256, 1), (64, 1), (64, 0.75), (64, 0.5), (32, 0.35)):
+    for colours, part in ((256, 1), (64, 1), (64, 0.75), (64, 0.5), (32, 0.35), (16, 0.25)):
         if len(data) <= LARGEST_PICTURE:
             break
         size = [round(n * part) for n in picture.size]
@@ -261,11 +269,24 @@ def in_lines(output):
     return output
 
 
+def table_but_for_measures(match):
+    "The texts of a table without the numbers of rows and columns whose heads name a unit of time or memory."
+    rows = re.findall(r'<tr.*?</tr>', match[0], re.S)
+    table = [re.findall(r'<t[hd][^>]*>(.*?)</t[hd]>', row, re.S) for row in rows]
+    heads = table[0] if table else []
+    columns = {i for i, text in enumerate(heads) if OF_MEASURES.search(text)}
+    for cells in table[1:]:
+        whole = bool(cells) and OF_MEASURES.search(cells[0]) is not None
+        for i in range(1, len(cells)):
+            if whole or i in columns:
+                cells[i] = re.sub(NUMBER, '#', cells[i])
+    return str(table)
+
+
 def but_for_measures(outputs):
     "Outputs without their times and memory, to be compared."
-    return MEASURED.sub(
-        '#', json.dumps([texts_joined(o) for o in outputs], sort_keys=True, ensure_ascii=False)
-    )
+    text = json.dumps([texts_joined(o) for o in outputs], sort_keys=True, ensure_ascii=False)
+    return re.sub(r'<table.*?</table>', table_but_for_measures, MEASURED.sub('#', text), flags=re.S)
 
 
 # Running and storing
@@ -297,9 +318,10 @@ def store(executed, path):
 
 def project_copy(root, folder):
     "A project in another folder, whose notebooks write there and read the committed reports."
+    ignored = shutil.ignore_patterns('.ipynb_checkpoints', '__pycache__')
     for name in COPIED:
         if (root / name).is_dir():
-            shutil.copytree(root / name, folder / name, ignore=shutil.ignore_patterns('.ipynb_checkpoints'))
+            shutil.copytree(root / name, folder / name, ignore=ignored)
         else:
             shutil.copy(root / name, folder / name)
     (folder / 'reports').mkdir()
@@ -346,6 +368,7 @@ def run_and_store(names, root=ROOT):
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix='outputs-'))).resolve()
         project_copy(root, folder)
         stack.enter_context(kernel_environment())
+        os.environ['PYTHONPATH'] = f'{folder}{os.pathsep}{os.environ["PYTHONPATH"]}'  # the copy's library
         (folder / 'warm').mkdir()
         stack.enter_context(stack.enter_context(warm_kernels(folder / 'warm'))())
         pool = stack.enter_context(ProcessPoolExecutor(SIDE_BY_SIDE))

@@ -54,6 +54,7 @@ def table_text(
 # %% ../nbs/89_summary.ipynb #5ea69361
 REPORTS = Path('../reports') # as notebooks see them
 
+# %% ../nbs/89_summary.ipynb #b0249d25
 def read_comparison(
     study:str,       # sessions, say
     reports=REPORTS, # folder of the studies
@@ -62,6 +63,7 @@ def read_comparison(
     path = Path(reports)/study/'comparison.csv'
     return pd.read_csv(path) if path.exists() else None
 
+# %% ../nbs/89_summary.ipynb #693911d4
 def ranking(
     table,                # from `read_comparison`
     protocol='next-item',
@@ -74,6 +76,7 @@ def ranking(
     columns = ['model', 'value', 'low', 'high', 'n']
     return found.sort_values(['value', 'model'], ascending=[False, True])[columns].reset_index(drop=True)
 
+# %% ../nbs/89_summary.ipynb #0ec50fb8
 def tied_models(
     study:str,
     reports=REPORTS, # folder of the studies
@@ -87,6 +90,7 @@ def tied_models(
     here = asked & (ties.metric == 'HitRate') & (ties.k == 10)
     return list(ties[here & (ties.mark == 'tied')].model)
 
+# %% ../nbs/89_summary.ipynb #7e490bb9
 def families_of(
     names, # of models
 )->dict:   # model -> family, '' where it has none
@@ -147,6 +151,7 @@ def simple_text(
 # %% ../nbs/89_summary.ipynb #1dda450b
 ORIGINAL = 'https://github.com/Deathshot78/ReccomenderSystem' # the project that this one grew out of
 
+# %% ../nbs/89_summary.ipynb #b3989a2c
 def ratios_left(
     reports=REPORTS, # folder of the studies
 )->dict:             # study -> row with SASRec, best, ratio, low, high
@@ -159,6 +164,7 @@ def ratios_left(
             found[study] = steps.iloc[-1]
     return found
 
+# %% ../nbs/89_summary.ipynb #7842c465
 def left_words(
     lows,  # lower ends of the intervals of the ratio, one a study
     highs, # upper ends
@@ -170,6 +176,7 @@ def left_words(
         return 'Part of it'
     return 'It depends on the log'
 
+# %% ../nbs/89_summary.ipynb #ddad610e
 def left_text(
     left:dict, # from `ratios_left`
 )->str:        # one sentence, '' where no study has it
@@ -316,6 +323,7 @@ def draw_study(
     for spine in ax.spines.values():
         spine.set_visible(False)
 
+# %% ../nbs/89_summary.ipynb #6717953a
 def draw_models(
     found:dict, # study -> ranking
     theme:str,  # light or dark
@@ -350,6 +358,7 @@ def picture_digest(
     rows = {study: rows[rows.model.isin(kinds)].to_csv(index=False) for study, rows in found.items()}
     return digest([kinds, rows, GROUNDS, CONTRAST])
 
+# %% ../nbs/89_summary.ipynb #45aa79e3
 def kept_digest(
     path:Path, # of a picture
 )->str:        # '' where there is none
@@ -360,6 +369,7 @@ def kept_digest(
     with Image.open(path) as picture:
         return picture.info.get('numbers', '')
 
+# %% ../nbs/89_summary.ipynb #d666e677
 def small_png(
     fig,         # matplotlib figure, closed afterwards
     numbers:str, # digest that the file keeps
@@ -377,6 +387,7 @@ def small_png(
     few.save(small, 'PNG', optimize=True, pnginfo=about)
     return small.getvalue()
 
+# %% ../nbs/89_summary.ipynb #8c4fd827
 def draw_pictures(
     folder:Path,     # nbs/images
     reports=REPORTS, # folder of the studies
@@ -518,6 +529,7 @@ def stage_row(
     met = 'yes' if r.met else '**no**'
     return [r.stage, met, f'{three_digits(r.measured)} {r.unit}', f'{least} {r.bar:,g} {r.unit}']
 
+# %% ../nbs/89_summary.ipynb #314dcba1
 def speed_text(
     reports=REPORTS, # folder of the studies
 )->str:              # Markdown
@@ -534,6 +546,7 @@ def speed_text(
         text.append(f'The same page from a machine with a GPU: {gpu}')
     return '\n\n'.join(text)
 
+# %% ../nbs/89_summary.ipynb #551dc661
 def reliability_text(
     reports=REPORTS, # folder of the studies
 )->str:              # Markdown
