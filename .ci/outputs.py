@@ -96,6 +96,12 @@ def code_digest(path):
     return digest([code for code in map(code_of, sources(path)) if code])
 
 
+def modules_imported(path):
+    from recsys_nb.manifest import imported_modules
+
+    return set().union(*map(imported_modules, sources(path)))
+
+
 def committed_reports(root):
     "Folders of the reports that are part of the project, as .gitignore lists them."
     text = (root / '.gitignore').read_text(encoding='utf-8')
@@ -104,10 +110,12 @@ def committed_reports(root):
 
 
 def reports_read(path):
-    "Files of the committed reports that a notebook shows: its findings, or of one without a number all."
-    patterns = [f'findings/{path.stem}.txt']
-    if not path.stem[0].isdigit():
-        patterns = ['findings/*.txt', '*.csv', 'manifest.json']
+    "Files of the committed reports that a notebook shows: its own finding, or all where it sums them up."
+    from recsys_nb.manifest import own_module
+
+    own = own_module([('code', code) for code in sources(path)])
+    whole = 'summary' in {own, *modules_imported(path)}
+    patterns = ['findings/*.txt', '*.csv', 'manifest.json'] if whole else [f'findings/{path.stem}.txt']
     return sorted(
         p for folder in committed_reports(path.parent.parent) for some in patterns for p in folder.glob(some)
     )
@@ -115,15 +123,14 @@ def reports_read(path):
 
 def library_digest(path):
     "What a notebook imports, directly or through others, and whose results and findings it reads."
-    from recsys_nb.manifest import digest, imported_modules, library_of
+    from recsys_nb.manifest import digest, library_of
     from recsys_nb.parameters import needed
 
     root = path.parent.parent
-    modules = set().union(*map(imported_modules, sources(path)))
     numbered = [p.stem for p in sorted((root / 'nbs').glob('[0-9]*.ipynb'))]
     read = {name: code_digest(path.with_name(f'{name}.ipynb')) for name in needed(path.stem, numbered)}
     findings = {str(p.relative_to(root)): digest(p.read_text(encoding='utf-8')) for p in reports_read(path)}
-    return digest([library_of(modules, root / 'recsys_nb'), read, findings])
+    return digest([library_of(modules_imported(path), root / 'recsys_nb'), read, findings])
 
 
 def why_stale(path):
