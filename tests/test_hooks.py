@@ -209,6 +209,32 @@ def test_outputs_that_were_cleared_come_back(checkout):
     assert git(checkout, 'diff') == ''
 
 
+def test_branches_with_other_outputs_merge(checkout):
+    "Both ran `make outputs` after a change of their own; the merge has both changes, and is a notebook."
+    install(checkout)
+    name = NOTEBOOKS[0]
+    path = checkout / 'nbs' / name
+
+    def change(which, shown):
+        notebook = json.loads(path.read_text(encoding='utf-8'))
+        code = [cell for cell in notebook['cells'] if cell['cell_type'] == 'code']
+        code[which]['source'] = [*code[which]['source'], '\n', f'# {shown}']
+        code[2]['outputs'][0]['data']['text/plain'] = [shown]
+        notebook['metadata']['made']['outputs'] = outputs_digest(notebook)
+        path.write_text(notebook_text(notebook), encoding='utf-8')
+        git(checkout, 'commit', '-qam', shown)
+
+    git(checkout, 'checkout', '-qb', 'other')
+    change(-1, 'theirs')
+    git(checkout, 'checkout', '-q', '-')
+    change(4, 'ours')
+    git(checkout, 'merge', '-q', '--no-edit', 'other')
+    merged = seen_by_git(checkout, name)
+    code = [cell for cell in merged['cells'] if cell['cell_type'] == 'code']
+    assert code[-1]['source'][-1] == '# theirs' and code[4]['source'][-1] == '# ours'
+    assert code[2]['outputs'][0]['data']['text/plain'] == ['ours']
+
+
 def test_what_is_installed_and_where(checkout):
     "Into .git and the environment, whatever was there stays, and a second time changes nothing."
     info = checkout / '.git' / 'info' / 'attributes'
