@@ -53,6 +53,7 @@ TEMPORARY = re.compile(r'\btmp[a-z0-9_]{8}\b')
 TERMINAL = re.compile(r'\x1b\[[0-9;]*[A-Za-z]')
 STYLED = re.compile(r'\bT_[0-9a-f]{5}(?![0-9a-z])')  # the random name of a pandas Styler's table
 FRAME_STYLE = re.compile(r'<style scoped>.*?</style>\n?', re.S)
+FIGURE = re.compile(r'\s*(?:<div[^>]*>\s*)*<figure\b')
 IMAGE = re.compile(r'<img\b[^>]*\bsrc="data:image/png;base64,([^"]+)"[^>]*>')
 UNITS = r'(?:µs|us|ms|s|sec|seconds?|min|minutes?|hours?|kB|MB|GB)'
 NUMBER = r'\d[\d,]*(?:\.\d+)?(?:e-?\d+)?'
@@ -194,13 +195,15 @@ def figure_outputs(data, metadata):
     "The picture of a figure, with its alternative text, and its caption below; None of what is no figure."
     text = joined(data.get('text/html', ''))
     image = IMAGE.search(text)
-    if not text.lstrip().startswith('<figure') or image is None:
+    encoded = data.get('image/png') or (image and image[1])
+    if not FIGURE.match(text) or not encoded:
         return None
+    tag = image[0] if image else text
     about = dict(metadata.get('image/png', {}))
-    about['alt'] = about.get('alt') or attribute(image[0], 'alt')
-    if width := re.search(r'(?<![\w-])width:\s*(\d+)px', attribute(image[0], 'style')):
+    about['alt'] = about.get('alt') or attribute(tag, 'alt')
+    if width := re.search(r'(?<![\w-])width:\s*(\d+)px', attribute(tag, 'style')):
         about.setdefault('width', int(width[1]))
-    shown = {'image/png': small_picture(data.get('image/png') or image[1])}
+    shown = {'image/png': small_picture(encoded)}
     found = [{'output_type': 'display_data', 'data': shown, 'metadata': {'image/png': about}}]
     if caption := re.search(r'<figcaption[^>]*>(.*?)</figcaption>', text, re.S):
         below = {'text/html': f'<p><em>{clean_text(caption[1].strip())}</em></p>'}

@@ -117,6 +117,11 @@ def test_a_figure_may_bring_its_picture():
     (image,) = outputs.clean_outputs([shown(text_html=html, image_png=picture(), metadata=about)])
     assert image['metadata']['image/png']['alt'] == 'light'
     assert outputs.joined(image['data']['image/png']) == picture()
+    drawn = (
+        '<div class="figure"><figure><img src="data:image/svg+xml;base64,AAAA" alt="drawn"></figure></div>'
+    )
+    (image,) = outputs.clean_outputs([shown(text_html=drawn, image_png=picture())])
+    assert set(image['data']) == {'image/png'} and image['metadata']['image/png']['alt'] == 'drawn'
 
 
 def test_pictures_are_small():
