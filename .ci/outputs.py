@@ -50,6 +50,7 @@ COPIED = ('nbs', 'recsys_nb', 'settings.ini', '.gitignore')
 RICHER = ('text/html', 'text/markdown', 'image/png', 'image/svg+xml')  # than text/plain
 ADDRESS = re.compile(r' at 0x[0-9a-fA-F]+')
 TEMPORARY = re.compile(r'\btmp[a-z0-9_]{8}\b')
+HOST = re.compile(rf'(?<![\w.-]){re.escape(socket.gethostname())}(?![\w.-])')
 TERMINAL = re.compile(r'\x1b\[[0-9;]*[A-Za-z]')
 STYLED = re.compile(r'\bT_[0-9a-f]{5}(?![0-9a-z])')  # the random name of a pandas Styler's table
 FRAME_STYLE = re.compile(r'<style scoped>.*?</style>\n?', re.S)
@@ -158,7 +159,7 @@ def clean_text(text):
     from recsys_nb.places import scrub
 
     text = TERMINAL.sub('', scrub(joined(text)))
-    text = text.replace(socket.gethostname(), 'localhost')
+    text = HOST.sub('localhost', text)
     return TEMPORARY.sub('tmp', ADDRESS.sub('', text))
 
 
