@@ -64,7 +64,7 @@ MEASURES = (
     r'(?:\b202\d-\d\d-\d\d[ T])?\b\d+:\d\d(?::\d\d)?\b',  # simulated events are of 2015
 )
 MEASURED = re.compile('|'.join(MEASURES))
-OF_MEASURES = re.compile(rf'\b(?:{UNITS}|memory)\b')  # says so in the head of a row or a column
+OF_MEASURES = re.compile(rf'\b(?:{UNITS}|milliseconds|memory)\b', re.I)  # in a table's heads or caption
 
 
 # What is stale
@@ -281,13 +281,15 @@ def in_lines(output):
 
 
 def table_but_for_measures(match):
-    "The texts of a table without the numbers of rows and columns whose heads name a unit of time or memory."
+    "The texts of a table without the numbers below a head or a caption that names a unit of time or memory."
     rows = re.findall(r'<tr.*?</tr>', match[0], re.S)
     table = [re.findall(r'<t[hd][^>]*>(.*?)</t[hd]>', row, re.S) for row in rows]
     heads = table[0] if table else []
+    caption = re.search(r'<caption[^>]*>(.*?)</caption>', match[0], re.S)
+    every = caption is not None and OF_MEASURES.search(caption[1]) is not None
     columns = {i for i, text in enumerate(heads) if OF_MEASURES.search(text)}
     for cells in table[1:]:
-        whole = bool(cells) and OF_MEASURES.search(cells[0]) is not None
+        whole = every or bool(cells) and OF_MEASURES.search(cells[0]) is not None
         for i in range(1, len(cells)):
             if whole or i in columns:
                 cells[i] = re.sub(NUMBER, '#', cells[i])

@@ -152,6 +152,8 @@ def test_times_are_no_difference():
     assert not same(shown(text_html=rows.format(1, 7)), shown(text_html=rows.format(2, 7)))
     row = '<table><tr><th></th><th>A</th></tr><tr><th>targets per second</th><td>{}</td></tr></table>'
     assert same(shown(text_html=row.format('7,199')), shown(text_html=row.format('5,911')))
+    caption = '<table><caption>Milliseconds</caption><tr><th></th></tr><tr><th>A</th><td>{}</td></tr></table>'
+    assert same(shown(text_html=caption.format(17)), shown(text_html=caption.format(18)))
 
 
 @pytest.fixture
