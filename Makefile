@@ -1,11 +1,12 @@
 # make study [DATA=path STUDY=name PROFILE=tiny|default|full]   make test   make lint   make install   make readme   make clean
+# make outputs [ONLY="12_sasrec 30_comparison" FORCE=1]
 # make peers   make benchmarks [DATA=path STUDY=name]   make torture   make lock
 PYTHON ?= python3.11
 PROFILE ?= default
 BIN := .venv/bin
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: study test lint torture install notebooks readme clean peers benchmarks lock
+.PHONY: study test lint torture install notebooks outputs readme clean peers benchmarks lock
 .DELETE_ON_ERROR:
 
 study: install
@@ -42,7 +43,10 @@ notebooks: install  ## export the library, clean the notebooks
 	$(BIN)/nbdev_export
 	$(BIN)/nbdev_clean
 
-readme: install  ## README.md from nbs/index.ipynb and the committed reports
+outputs: notebooks  ## run the notebooks whose cells or library changed, and keep what they show
+	$(BIN)/python .ci/outputs.py $(ONLY) $(if $(FORCE),--all)
+
+readme: install  ## README.md, RESULTS.md and USAGE.md from their notebooks and the committed reports
 	$(BIN)/recsys-nb readme
 
 peers: peers/rectools/.installed peers/recbole/.installed peers/ranx/.installed  ## what 90_benchmarks compares with, each in an environment of its own

@@ -97,7 +97,8 @@ def join(place, *arguments):
         path = [p for p in sys.path[1:] if p not in given]
         asked = dict(folder=os.getcwd(), environment=dict(os.environ), arguments=arguments, path=path)
         connection.sendall(json.dumps(asked).encode() + b'\n')
-        connection.recv(1)
+        with contextlib.suppress(KeyboardInterrupt):  # a kernel is interrupted before it is shut down
+            connection.recv(1)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,10 @@ from jupyter_server.services.contents.largefilemanager import LargeFileManager
 from traitlets.config.loader import PyFileConfigLoader
 
 ROOT = Path(__file__).parent.parent
+sys.path.append(str(ROOT / '.ci'))
+
+from hooks import notebook_text, outputs_digest  # noqa: E402
+
 NOTEBOOKS = ('04_metrics.ipynb', '12_sasrec.ipynb')
 
 
@@ -50,14 +54,30 @@ def files(folder):
     return {p: p.read_bytes() for p in paths if p.name != 'index'}
 
 
+def as_committed(path):
+    "A notebook of the project as `make outputs` leaves it: its first three cells of code show something."
+    notebook = json.loads(path.read_text(encoding='utf-8'))
+    code = [cell for cell in notebook['cells'] if cell['cell_type'] == 'code']
+    for cell in code:
+        cell['outputs'] = []
+    picture = dict(data={'image/png': 'aGVsbG8='}, metadata={'image/png': {'alt': 'a bar'}})
+    code[0]['outputs'] = [dict(output_type='display_data', **picture)]
+    code[1]['outputs'] = [dict(output_type='stream', name='stdout', text=['one\n', 'two\n'])]
+    text = dict(data={'text/plain': ['7']}, metadata={})
+    code[2]['outputs'] = [dict(output_type='execute_result', execution_count=None, **text)]
+    notebook['metadata']['made'] = dict(code='c', library='l', outputs=outputs_digest(notebook))
+    return notebook
+
+
 @pytest.fixture
 def checkout(tmp_path):
-    "A repository with two notebooks, and an environment."
+    "A repository with two notebooks that show something, and an environment."
     folder = tmp_path / 'a checkout'
     (folder / 'nbs').mkdir(parents=True)
     (folder / '.ci').mkdir()
     for name in NOTEBOOKS:
-        shutil.copy(ROOT / 'nbs' / name, folder / 'nbs')
+        text = notebook_text(as_committed(ROOT / 'nbs' / name))
+        (folder / 'nbs' / name).write_text(text, encoding='utf-8')
     for name in ('settings.ini', '.gitignore', '.ci/hooks.py'):
         shutil.copy(ROOT / name, folder / name)
     (folder / '.venv').symlink_to(sys.prefix)
@@ -125,6 +145,94 @@ def test_a_real_change_is_seen(checkout):
     save(checkout, NOTEBOOKS[0], install(checkout), edit)
     changed = [line for line in git(checkout, 'diff', '-U0').splitlines() if re.match(r'[+-](?![+-])', line)]
     assert 1 <= len(changed) <= 3 and any('another thought' in line for line in changed), changed
+
+
+def seen_by_git(folder, name):
+    "A notebook as it would be committed now."
+    git(folder, 'add', '-A')
+    return json.loads(git(folder, 'show', f':nbs/{name}'))
+
+
+def test_a_changed_cell_loses_what_it_showed(checkout):
+    "The others keep theirs, whatever a run by hand showed in their place."
+    name = NOTEBOOKS[1]
+    before = json.loads((checkout / 'nbs' / name).read_text(encoding='utf-8'))
+
+    def edit(node):
+        node = run_by_hand(node)
+        next(c for c in node.cells if c.cell_type == 'code').source += '\n# another thought'
+        return node
+
+    save(checkout, name, install(checkout), edit)
+    committed = seen_by_git(checkout, name)
+    outputs = [cell['outputs'] for cell in committed['cells'] if cell['cell_type'] == 'code']
+    expected = [cell['outputs'] for cell in before['cells'] if cell['cell_type'] == 'code']
+    assert outputs == [[], *expected[1:]]
+    assert committed['metadata']['made'] == before['metadata']['made']
+
+
+def test_what_make_outputs_left_is_committed(checkout):
+    "Other outputs than before, with their digest; opening and saving such a notebook changes nothing."
+    config = install(checkout)
+    name = NOTEBOOKS[0]
+    notebook = as_committed(checkout / 'nbs' / name)
+    code = [cell for cell in notebook['cells'] if cell['cell_type'] == 'code']
+    code[1]['outputs'] = []
+    code[2]['outputs'][0]['data']['text/plain'] = ['8\n', '9']
+    notebook['metadata']['made']['outputs'] = outputs_digest(notebook)
+    (checkout / 'nbs' / name).write_text(notebook_text(notebook), encoding='utf-8')
+    save(checkout, name, config, lambda node: node)
+    assert (checkout / 'nbs' / name).read_text(encoding='utf-8') == notebook_text(notebook)
+    assert seen_by_git(checkout, name) == notebook
+
+
+def test_a_new_notebook_is_committed_without_outputs(checkout):
+    config = install(checkout)
+    notebook = as_committed(checkout / 'nbs' / NOTEBOOKS[0])
+    notebook['metadata'].pop('made')
+    (checkout / 'nbs' / '19_new.ipynb').write_text(notebook_text(notebook), encoding='utf-8')
+    save(checkout, '19_new.ipynb', config)
+    committed = seen_by_git(checkout, '19_new.ipynb')
+    assert all(cell['outputs'] == [] for cell in committed['cells'] if cell['cell_type'] == 'code')
+
+
+def test_outputs_that_were_cleared_come_back(checkout):
+    "As after Jupyter's *Clear all outputs*, or an editor that drops them."
+
+    def clear(node):
+        for cell in node.cells:
+            if cell.cell_type == 'code':
+                cell.outputs = []
+        return node
+
+    save(checkout, NOTEBOOKS[0], install(checkout), clear)
+    assert git(checkout, 'diff') == ''
+
+
+def test_branches_with_other_outputs_merge(checkout):
+    "Both ran `make outputs` after a change of their own; the merge has both changes, and is a notebook."
+    install(checkout)
+    name = NOTEBOOKS[0]
+    path = checkout / 'nbs' / name
+
+    def change(which, shown):
+        notebook = json.loads(path.read_text(encoding='utf-8'))
+        code = [cell for cell in notebook['cells'] if cell['cell_type'] == 'code']
+        code[which]['source'] = [*code[which]['source'], '\n', f'# {shown}']
+        code[2]['outputs'][0]['data']['text/plain'] = [shown]
+        notebook['metadata']['made']['outputs'] = outputs_digest(notebook)
+        path.write_text(notebook_text(notebook), encoding='utf-8')
+        git(checkout, 'commit', '-qam', shown)
+
+    git(checkout, 'checkout', '-qb', 'other')
+    change(-1, 'theirs')
+    git(checkout, 'checkout', '-q', '-')
+    change(4, 'ours')
+    git(checkout, 'merge', '-q', '--no-edit', 'other')
+    merged = seen_by_git(checkout, name)
+    code = [cell for cell in merged['cells'] if cell['cell_type'] == 'code']
+    assert code[-1]['source'][-1] == '# theirs' and code[4]['source'][-1] == '# ours'
+    assert code[2]['outputs'][0]['data']['text/plain'] == ['ours']
 
 
 def test_what_is_installed_and_where(checkout):

@@ -185,7 +185,7 @@ def test_every_place_names_the_same_models(study):
     assert 'beyond chance' not in first_sentence(finding)
 
 
-def test_index_and_readme_say_so_too(study):
+def test_index_and_results_say_so_too(study):
     from recsys_nb.cli import make_readme
 
     reports, _ = study
@@ -204,7 +204,7 @@ def test_index_and_readme_say_so_too(study):
         'Hybrid': 2,
         'SASRec': 1,
     }
-    assert finding in make_readme(reports.parent.parent)
+    assert finding in make_readme(reports.parent.parent, 'results')
 
 
 def test_of_few_queries_nothing_is_claimed(tmp_path):
@@ -260,7 +260,7 @@ def test_a_difference_can_be_seen_among_many_metrics():
 
 @pytest.mark.parametrize('name', ['sessions', 'buyers'])
 def test_committed_sentences_agree_with_committed_marks(name):
-    "The finding, README and ties.csv of a committed report."
+    "The finding, RESULTS.md and ties.csv of a committed report."
     folder = ROOT / 'reports' / name
     finding = (folder / 'findings' / '30_comparison.txt').read_text().strip()
     rows = pd.read_csv(folder / 'ties.csv').query(
@@ -269,7 +269,7 @@ def test_committed_sentences_agree_with_committed_marks(name):
     tied = re.search(r'(?:told apart from it: |tied with )(.*?)\. ', finding)
     said = re.split(', | and (?=[A-Z])', tied[1]) if tied else []
     assert set(rows.model[rows.mark == 'tied']) == set(said)
-    assert finding in (ROOT / 'README.md').read_text()
+    assert finding in (ROOT / 'RESULTS.md').read_text()
     bar = re.search(
         rf'(?:Not to be told apart: |Bars join )({finding.split()[0]}, [^;.]*)',
         (folder / '30_comparison.html').read_text(),

@@ -1,5 +1,5 @@
 """A frame of one's own:
-README's script as printed, ways to write the same events, fits that refuse what is no log."""
+USAGE.md's script as printed, ways to write the same events, fits that refuse what is no log."""
 
 import re
 import runpy
@@ -29,9 +29,9 @@ from recsys_nb.protocol import (
 ROOT = Path(__file__).parent.parent
 
 
-def test_the_script_of_the_readme(tmp_path, monkeypatch, capsys):
+def test_the_script_of_the_usage_page(tmp_path, monkeypatch, capsys):
     "As printed there, in an empty folder."
-    scripts = re.findall(r'```python\n(.*?)```', (ROOT / 'README.md').read_text(encoding='utf-8'), re.S)
+    scripts = re.findall(r'```python\n(.*?)```', (ROOT / 'USAGE.md').read_text(encoding='utf-8'), re.S)
     script = next(s for s in scripts if 'log_from_frame' in s)
     assert len([line for line in script.splitlines() if line.strip()]) <= 20
     (tmp_path / 'shop.py').write_text(script, encoding='utf-8')

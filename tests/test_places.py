@@ -332,7 +332,7 @@ def test_read_only_reports(foreign, quick):
 
 def test_read_only_project(place):
     with read_only(place.parent, place.name), pytest.MonkeyPatch.context() as patch:
-        patch.setattr('recsys_nb.cli.make_readme', lambda root: 'text')
+        patch.setattr('recsys_nb.cli.make_readme', lambda root, notebook: 'text')
         refused(typed(place, 'readme'), 'Read-only file system', 'README.md', status=1)
         refused(typed(place, 'fetch'), 'nothing can be written into')
         refused(typed(place, *ASK), 'Read-only file system', status=1)
@@ -365,7 +365,7 @@ def test_missing_places(place, monkeypatch):
 @pytest.mark.torture
 def test_a_readme_that_fails(place):
     (place / 'nbs' / 'index.ipynb').write_text(
-        (ROOT / 'nbs' / 'index.ipynb').read_text().replace('import json, re, sys', 'import no_such_module')
+        (ROOT / 'nbs' / 'index.ipynb').read_text().replace('from recsys_nb.summary', 'from no_such_module')
     )
     refused(typed(place, 'readme'), 'nbs/index.ipynb fails: ModuleNotFoundError')
 
