@@ -490,6 +490,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                   'recsys_nb/evaluation.py'),
                                       'recsys_nb.evaluation._read_json': ('evaluation.html#_read_json', 'recsys_nb/evaluation.py'),
                                       'recsys_nb.evaluation._shown_items': ('evaluation.html#_shown_items', 'recsys_nb/evaluation.py'),
+                                      'recsys_nb.evaluation._small': ('evaluation.html#_small', 'recsys_nb/evaluation.py'),
                                       'recsys_nb.evaluation.accepted_parameters': ( 'evaluation.html#accepted_parameters',
                                                                                     'recsys_nb/evaluation.py'),
                                       'recsys_nb.evaluation.asked_alike': ('evaluation.html#asked_alike', 'recsys_nb/evaluation.py'),

@@ -352,7 +352,7 @@ def models_beside(
     kinds = {family.get(m) for m in mine}
     kin = [m for m in others if family.get(m) in kinds and family.get(m)]
     roles = dict.fromkeys(['History', 'Popularity'], '')
-    for name, role in ((kin, 'next of its kind'), (others, 'best of the others')):
+    for name, role in ((kin, 'best other of its kind'), (others, 'best of the others')):
         roles |= {m: role for m in name[:1]}
     roles |= {m: 'this page' for m in mine if m in [*mine[:most], 'History', 'Popularity']}
     return {m: roles[m] for m in rates.index if m in roles}
@@ -365,7 +365,7 @@ def beside_text(
 )->str:
     "What a page's best model finds, and what those beside it do."
     mine = [m for m, role in roles.items() if role == 'this page'][0]
-    of_page = f', the best of {own_models} here,' if own_models > 1 else ''
+    of_page = f', the best of {own_models} on this page,' if own_models > 1 else ''
     text = f'{mine}{of_page} finds {per_thousand(rates[mine])} of 1,000 next items among ten'
     rival = [m for m, role in roles.items() if role == 'best of the others']
     rest = [m for m in ('History', 'Popularity') if m in roles and m not in [mine, *rival]]
@@ -396,9 +396,13 @@ def further_lines(
     return lines
 
 # %% ../nbs/73_evaluation.ipynb #be510025
-_CELL = 'text-align:left;vertical-align:top;padding:.3rem .45rem;white-space:normal'
+_CELL = 'text-align:left;vertical-align:top;padding:.3rem;white-space:normal'
 _BARS = 'position:relative;width:clamp(3.6rem,17vw,11rem);height:.85rem;margin:.15rem 0'
 _INK = 'position:absolute;print-color-adjust:exact;-webkit-print-color-adjust:exact'
+
+def _small(text, breaks='normal'): # whether the line may break in it, as CSS says it; -> HTML
+    "Text beside a name or number."
+    return f'<small style="font-weight:400;font-size:.76em;white-space:{breaks}">{text}</small>'
 
 def _bar(value, low, high, longest, fill): # rates, 0 to 1; the rate at full length; '#RRGGBB'
     "A bar from nought to the value, the interval as a line under it."
@@ -415,8 +419,8 @@ def _beside_cell(number, longest, fill): # value, low, high, None where nothing 
     if number is None:
         return f'<td style="{_CELL}">not asked</td>'
     value, low, high = number
-    interval = f'<small style="white-space:nowrap">{low:.3f}–{high:.3f}</small>'
-    return f'<td style="{_CELL}">{_bar(value, low, high, longest, fill)}{value:.3f}<br>{interval}</td>'
+    interval = _small(f'{low:.3f}–{high:.3f}', 'nowrap')
+    return f'<td style="{_CELL}">{_bar(value, low, high, longest, fill)}{value:.3f} {interval}</td>'
 
 def _beside_row(model, role, numbers, longest): # -> HTML
     "A model's row: its name, what it is there for, and a cell for each column."
@@ -424,7 +428,7 @@ def _beside_row(model, role, numbers, longest): # -> HTML
     if role == 'this page':
         name = f'<b>{name}</b>'
     if role:
-        name += f'<br><small>{role}</small>'
+        name += f'<br>{_small(role)}'
     cells = [_beside_cell(numbers.get((model, s)), top, colour(model)) for s, top in longest.items()]
     return f'<tr><th scope="row" style="{_CELL}">{name}</th>{"".join(cells)}</tr>'
 
@@ -436,7 +440,7 @@ def _beside_table(t, rates, roles, own): # rows of `asked_alike`; hit rates; see
     longest = {s: t[t['slice'] == s].high.max() for s in BESIDE if (t['slice'] == s).any()}
     queries = t.groupby('slice').n.first()
     words = {'all': 'all next items', 'repeat': 'repeats', 'explore': 'new items'}
-    heads = [f'<th scope="col" style="{_CELL}">{words[s]}<br><small>{queries[s]:,} queries</small></th>'
+    heads = [f'<th scope="col" style="{_CELL}">{words[s]}<br>{_small(f"{queries[s]:,} queries")}</th>'
              for s in longest]
     rows = [_beside_row(model, role, numbers, longest) for model, role in roles.items()]
     own_models = int(rates.index.isin(own).sum())
