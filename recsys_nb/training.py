@@ -468,7 +468,7 @@ def on_train_epoch_end(self:Curve, trainer, module):
 def curves_text(
     trained:dict, # name -> fitted network: `history` has the rows of `Curve`, `best_epoch`, `weights`
 )->str:
-    "Which epoch of each network is kept, with what HitRate@10 on validation, and whether it was the last one."
+    "Which epoch of each network is kept, its HitRate@10 on validation, and whether it was the last one."
     texts = []
     for name, model in trained.items():
         if not model.best_epoch:
