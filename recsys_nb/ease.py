@@ -157,9 +157,9 @@ def weights_text(
     weights:np.ndarray, # of items for others, float32[m], none of them 0
     bonus:float,        # weight of an item for itself
 )->str:
-    "How many weights speak against an item, and how many outweigh a repeat."
+    "How many weights speak against an item, and what the heaviest one is against a repeat."
     if not len(weights):
         return 'No item speaks for another one.'
-    return (f'{100 * (weights < 0).mean():.0f} % of the weights speak against an item, and '
-            f'{100 * (weights > bonus).mean():.0f} % weigh more than the item itself ({bonus:.3g}). '
-            f'{len(weights):,} weights of items for others; the dotted line is that of an item for itself.')
+    return (f'{100 * (weights < 0).mean():.0f} % of the weights speak against an item; the heaviest one is '
+            f'{weights.max():.3g}, where an item speaks for itself with {bonus:.3g} (dotted). '
+            f'{len(weights):,} weights of items for others.')

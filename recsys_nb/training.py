@@ -505,8 +505,11 @@ def show_curves(
             left.axvline(model.best_epoch, color=colour(name), ls=':')
     for name, model in _weighed(trained).items():
         last.plot(np.arange(10), model.weights['age'][1:11], 'o-', color=colour(name))
-    left.set(title='Training', xlabel='epoch', ylabel='validation HitRate@10')
-    left.legend()
+    left.set(title=f'Training of {" and ".join(trained)}', xlabel='epoch', ylabel='validation HitRate@10')
+    if len(trained) > 1:
+        left.legend()
+    longest = max((len(model.history) for model in trained.values()), default=0)
+    left.set_xlim(.5, max(longest, 1) + .5)
     left.xaxis.get_major_locator().set_params(integer=True)
     last.set(title='What an item of the history is worth', xlabel='distinct items since',
              ylabel='added to its logit')
