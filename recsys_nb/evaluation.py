@@ -445,7 +445,8 @@ def _beside_table(t, rates, roles, own): # rows of `asked_alike`; hit rates; see
     heads = []
     for s, words in COLUMNS.items():
         if s in longest:
-            about = _small(f'{s}: {queries[s]:,} queries')
+            which = f'{s}: ' if s != 'all' else '' # the word that other tables have for it
+            about = _small(f'{which}{queries[s]:,} queries')
             heads.append(f'<th scope="col" style="{_CELL}">{words}<br>{about}</th>')
     rows = [_beside_row(model, role, numbers, longest) for model, role in roles.items()]
     own_models = int(rates.index.isin(own).sum())
