@@ -12,6 +12,7 @@ from .protocol import *
 from .recommender import Recommender, assert_known
 from .lists import (
     WINDOW, keep_largest, popularity_order, ranked_lists, recent_items, user_item_matrix)
+from .evaluation import named_rates
 import numpy as np, scipy.sparse as sp
 
 # %% ../nbs/10_baselines.ipynb #d46b48d9
@@ -220,11 +221,11 @@ class ItemItemCF(Recommender):
 
 # %% ../nbs/10_baselines.ipynb #a7c88984
 def caption_of_curves(
-    rates, # hit rate at 10, a Series by model; empty where nothing was asked
+    rates, # hit rate at 10, a Series by model, best first; empty where nothing was asked
 )->str:
     "The words under the figure of hit rates by length of the list."
-    first = ''
-    if rates.any():
-        first = f'{rates.idxmax()} finds most of {len(rates)} baselines at k = 10, {rates.idxmin()} least. '
-    numbers = ', '.join(f'{name} {rate:.3f}' for name, rate in rates.items())
-    return f'{first}HitRate against k for each baseline, with 95 % intervals. At k = 10: {numbers}.'
+    if not rates.any():
+        return 'HitRate by length of the list, k.'
+    return (f'{rates.index[0]} finds most of {len(rates)} baselines at k = 10, {rates.index[-1]} least. '
+            f'HitRate by length of the list, k, with 95 % intervals; of 1,000 at k = 10: '
+            f'{named_rates(rates, len(rates))}.')

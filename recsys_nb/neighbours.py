@@ -14,6 +14,7 @@ from .data import DAY
 from .protocol import *
 from .baselines import *
 from .recommender import Recommender, assert_known
+from .evaluation import named_rates, per_thousand
 from .lists import WINDOW, keep_largest, popularity_order, ranked_lists, recent_items
 from fastcore.basics import patch
 import numpy as np, pandas as pd, scipy.sparse as sp
@@ -438,13 +439,12 @@ class HistoryWalk(HistoryNeighbours, Walk):
 
 # %% ../nbs/13_neighbours.ipynb #9c921ec9
 def repeats_and_explore(
-    found:pd.DataFrame, # index model: 'repeat: HitRate@20', 'explore: HitRate@20'; NaN without a query
+    found:pd.DataFrame, # index model: 'repeats: HitRate@10', 'new items: HitRate@10'; NaN without a query
 )->str:
-    "Who finds most repeats and who most explore targets, and what each model finds of both."
-    repeat = found['repeat: HitRate@20']
-    explore = found['explore: HitRate@20']
-    each = [f'{m}: {repeat[m]:.3f} of repeats, {explore[m]:.3f} of explore' for m in found.index]
-    text = '; '.join(each) + '.'
-    if repeat.notna().any() and explore.notna().any():
-        text = f'{repeat.idxmax()} finds most repeats, {explore.idxmax()} most explore targets. {text}'
-    return text
+    "Who finds most repeats and who most new items, and what each model finds of these."
+    repeats = found['repeats: HitRate@10'].dropna().sort_values(ascending=False, kind='stable')
+    new = found['new items: HitRate@10'].dropna().sort_values(ascending=False, kind='stable')
+    if repeats.empty or new.empty:
+        return 'Repeats and new items found among ten.'
+    return (f'{repeats.index[0]} finds most repeats ({per_thousand(repeats.iloc[0])} of 1,000), '
+            f'{new.index[0]} most new items. New items, of 1,000: {named_rates(new, len(new))}.')

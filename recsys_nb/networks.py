@@ -5,8 +5,7 @@
 # %% auto #0
 __all__ = ['HEAD_START', 'check_network', 'SequenceModule', 'same_piece', 'last_of_item', 'CopyHead', 'mean_over_targets',
            'learning_rate_share', 'in_order_of', 'gram_product', 'svd_vectors', 'start_vectors', 'NeuralRecommender',
-           'training_key', 'train_for_study', 'tune_for_study', 'keep_tuned', 'kept_tuned', 'targets_a_second',
-           'hit_rate_text']
+           'training_key', 'train_for_study', 'tune_for_study', 'keep_tuned', 'kept_tuned', 'targets_a_second']
 
 # %% ../nbs/77_networks.ipynb #c2756ca6
 import contextlib, hashlib, inspect, json, math, time
@@ -796,12 +795,3 @@ def targets_a_second(
     if not len(model.history):
         return np.nan
     return count_targets(histories_from_log(log)[0]) * len(model.history) / model.history.seconds.sum()
-
-def hit_rate_text(
-    table:pd.DataFrame, # see `write_result`
-)->str:
-    "HitRate@10 of the next-item protocol, of all queries, repeats and new items."
-    asked = (table.protocol == 'next-item') & (table.metric == 'HitRate') & (table.k == 10)
-    rate = table[asked].set_index('slice').value
-    every, repeat, explore = (rate.get(name, np.nan) for name in ('all', 'repeat', 'explore'))
-    return f'HitRate@10 {every:.4f} (repeat {repeat:.4f}, explore {explore:.4f})'

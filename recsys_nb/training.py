@@ -6,15 +6,16 @@
 __all__ = ['ROW', 'GAPS', 'training_pieces', 'count_targets', 'pack_rows', 'packed_batch', 'laid_pieces', 'PackedHistories',
            'Share', 'HistoryData', 'packed_batches', 'shared_beginnings', 'several_processes', 'raise_together',
            'error_of', 'from_first', 'started_by_torchrun', 'devices_of_torchrun', 'processes_exist', 'is_spawning',
-           'check_processes', 'explain_missing_guard', 'assert_finite', 'check_loss', 'Curve', 'Checkpoints',
-           'usable_checkpoint', 'checkpoint_to_resume', 'first_checkpoint', 'weights_in', 'remove_checkpoints',
-           'silence_lightning', 'make_trainer', 'launch']
+           'check_processes', 'explain_missing_guard', 'assert_finite', 'check_loss', 'Curve', 'curves_text',
+           'show_curves', 'Checkpoints', 'usable_checkpoint', 'checkpoint_to_resume', 'first_checkpoint', 'weights_in',
+           'remove_checkpoints', 'silence_lightning', 'make_trainer', 'launch']
 
 # %% ../nbs/76_training.ipynb #19c669d0
 import contextlib, json, logging, multiprocessing, os, shutil, signal, tempfile, time, warnings
 from pathlib import Path
 from .protocol import *
 from .files import write_text
+from .show import colour, show_figure
 from .steps import PooledDropout
 from .tuning import Hopeless, UNGUARDED, searching
 from fastcore.basics import patch
@@ -462,6 +463,59 @@ def on_train_epoch_end(self:Curve, trainer, module):
     if trainer.is_global_zero:
         self._keep(self.rows)
     self.report(row)
+
+# %% ../nbs/76_training.ipynb #c7a70002
+def curves_text(
+    trained:dict, # name -> fitted network: `history` has the rows of `Curve`, `best_epoch`, `weights`
+)->str:
+    "Which epoch of each network is kept, its HitRate@10 on validation, and whether it was the last one."
+    texts = []
+    for name, model in trained.items():
+        if not model.best_epoch:
+            continue
+        trained_for = len(model.history)
+        last = ', its last: the hit rate still rose' if 1 < trained_for == model.best_epoch else ''
+        texts.append(f'{name} is best after epoch {model.best_epoch} of {trained_for}{last} '
+                     f'(validation HitRate@10 {model.history.hit_rate.max():.3f})')
+    kept = '; '.join(texts) + '. Dotted: the epoch that is kept. ' if texts else ''
+    worth = 'Right: what an item of the history is worth, by its age.' if _weighed(trained) else ''
+    return f'{kept}{worth}'.strip()
+
+def _weighed(
+    trained:dict, # see `curves_text`
+)->dict:          # those that were calibrated
+    "Networks that know what an item of the history is worth."
+    return {name: model for name, model in trained.items() if model.weights}
+
+# %% ../nbs/76_training.ipynb #c7a70004
+def show_curves(
+    trained:dict, # see `curves_text`
+):
+    "Hit rate and loss by epoch, and the calibrated worth of items of the history."
+    import matplotlib.pyplot as plt
+    fig, (left, last) = plt.subplots(1, 2, figsize=(9, 2.8), width_ratios=[3, 2])
+    losses = left.twinx()
+    losses.grid(False)
+    losses.set_ylabel('training loss (dashed)')
+    for name, model in trained.items():
+        curve = model.history
+        left.plot(curve.epoch, curve.hit_rate, 'o-', color=colour(name), label=name)
+        losses.plot(curve.epoch, curve.train_loss, '--', color=colour(name), alpha=.6)
+        if model.best_epoch:
+            left.axvline(model.best_epoch, color=colour(name), ls=':')
+    for name, model in _weighed(trained).items():
+        last.plot(np.arange(10), model.weights['age'][1:11], 'o-', color=colour(name))
+    left.set(title=f'Training of {" and ".join(trained)}', xlabel='epoch', ylabel='validation HitRate@10')
+    if len(trained) > 1:
+        left.legend()
+    longest = max((len(model.history) for model in trained.values()), default=0)
+    left.set_xlim(.5, max(longest, 1) + .5)
+    left.xaxis.get_major_locator().set_params(integer=True)
+    last.set(title='What an item of the history is worth', xlabel='distinct items since',
+             ylabel='added to its logit')
+    last.set_visible(bool(_weighed(trained)))
+    fig.tight_layout()
+    show_figure(fig, curves_text(trained))
 
 # %% ../nbs/76_training.ipynb #84e3b810
 class Checkpoints(ModelCheckpoint):

@@ -26,19 +26,31 @@ OTHER_NAMES = (
     ('LastThenPopular', 'RecipeModel'),
     ('Last then popular', 'Recipe model'),
 )
-BLOCK = re.compile(r'^```(\w+)\n(.*?)\n```$', re.S | re.M)
+BLOCK = re.compile(r'([^\n]*(?:\n[^\n]+)*)\n\n^```(\w+)\n(.*?)\n```$', re.S | re.M)
+TAG = re.compile(r'with the tag `(\w+)`|has the tag `(\w+)`')
 
 
 def recipe():
-    "What CONTRIBUTING.md says to write: a notebook's cells, as (kind, source), and the model's entry."
+    "What CONTRIBUTING.md says to write: a notebook's cells, as (kind, source, tags), and the model's entry."
     text = (ROOT / 'CONTRIBUTING.md').read_text(encoding='utf-8')
     for old, new in OTHER_NAMES:
         text = text.replace(old, new)
-    blocks = BLOCK.findall(text.partition('\n## Add a model\n')[2].partition('\n## ')[0])
-    cells = [(kind, source) for kind, source in blocks if kind in ('markdown', 'python')]
-    (entry,) = (source for kind, source in blocks if kind == 'toml')
-    assert cells[0][0] == 'markdown' and cells[1] == ('python', '#| default_exp recipe')
+    section = re.split(r'\n## (?!The study)', text.partition('\n## Add a model\n')[2])[0]
+    blocks = BLOCK.findall(section)
+    cells = []
+    for before, kind, source in blocks:
+        if kind in ('markdown', 'python'):
+            cells.append((kind, source, [''.join(found) for found in TAG.findall(before)]))
+    (entry,) = (source for _, kind, source in blocks if kind == 'toml')
+    assert cells[0][0] == 'markdown' and cells[1] == ('python', '#| default_exp recipe', [])
     return cells, entry
+
+
+def test_tags():
+    "The recipe's prose says which cell has which tag, in the order in which a notebook has them."
+    tagged = [(source.split()[0], tag) for _, source, tags in recipe()[0] for tag in tags]
+    assert [tag for _, tag in tagged] == ['committed', 'parameters', 'committed', 'study', 'main', 'limits']
+    assert [word for word, tag in tagged if tag in ('study', 'main')] == ['##', 'show_beside(out,']
 
 
 def write_notebook(folder, change=lambda source: source):
@@ -46,11 +58,11 @@ def write_notebook(folder, change=lambda source: source):
     cells, entry = recipe()
     kernel = dict(name='python3', display_name='python3', language='python')
     node = nbformat.v4.new_notebook(metadata=dict(kernelspec=kernel))
-    for kind, source in cells:
+    for kind, source, tags in cells:
         make = nbformat.v4.new_markdown_cell if kind == 'markdown' else nbformat.v4.new_code_cell
         node.cells.append(make(change(source)))
-        if source.startswith('data: str ='):
-            node.cells[-1].metadata['tags'] = ['parameters']
+        if tags:
+            node.cells[-1].metadata['tags'] = tags
     nbformat.write(node, folder / 'nbs' / '19_recipe.ipynb')
     with open(folder / 'nbs' / 'models.toml', 'a', encoding='utf-8') as models:
         models.write(f'\n{entry}\n')
