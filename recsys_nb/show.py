@@ -342,7 +342,9 @@ def small_png(
     small = io.BytesIO()
     fig.savefig(drawn, format='png', bbox_inches='tight')
     picture = Image.open(drawn).convert('RGB')
-    picture.quantize(colours, dither=Image.Dither.NONE).save(small, 'PNG', optimize=True)
+    # of few colours, a median cut would drop those of thin lines
+    few = picture.quantize(colours, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    few.save(small, 'PNG', optimize=True)
     return b64encode(small.getvalue()).decode()
 
 def figure_html(
@@ -365,7 +367,7 @@ def show_figure(
     from IPython.display import display
     image = small_png(fig)
     turn_dark(fig)
-    dark = small_png(fig, 64)
+    dark = small_png(fig, 128)
     plt.close(fig)
     shown = {
         'text/plain': alt,
