@@ -1166,6 +1166,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'recsys_nb.report.with_dark': ('report.html#with_dark', 'recsys_nb/report.py'),
                                   'recsys_nb.report.with_finding': ('report.html#with_finding', 'recsys_nb/report.py'),
                                   'recsys_nb.report.with_fresh_blocks': ('report.html#with_fresh_blocks', 'recsys_nb/report.py'),
+                                  'recsys_nb.report.without_finding': ('report.html#without_finding', 'recsys_nb/report.py'),
                                   'recsys_nb.report.write_page': ('report.html#write_page', 'recsys_nb/report.py')},
             'recsys_nb.retrieval': { 'recsys_nb.retrieval._as_good': ('retrieval.html#_as_good', 'recsys_nb/retrieval.py'),
                                      'recsys_nb.retrieval._candidates': ('retrieval.html#_candidates', 'recsys_nb/retrieval.py'),

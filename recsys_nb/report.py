@@ -6,7 +6,8 @@
 __all__ = ['WIDGET', 'DROPPED', 'PARTS', 'CUT_OUT', 'LOADS', 'NUMBER', 'LIMIT', 'cell_kind', 'with_dark', 'mark_cells', 'cut_out',
            'arranged', 'one_fold', 'first_sentence', 'headline', 'legible', 'finished', 'notebook_body', 'page_body',
            'shrink', 'template', 'own_file', 'page_css', 'finding_html', 'with_finding', 'write_page', 'neighbours',
-           'export_notebook', 'results_html', 'StudyShown', 'look_at', 'with_fresh_blocks', 'refresh_models']
+           'without_finding', 'export_notebook', 'results_html', 'StudyShown', 'look_at', 'with_fresh_blocks',
+           'refresh_models']
 
 # %% ../nbs/84_report.ipynb #47a96d0e
 import ast, base64, hashlib, html, io, re
@@ -529,6 +530,18 @@ def _executed(path, title):
     write_text(path, scrub(path.read_text(encoding='utf-8')))
     return nbformat.read(path, 4)
 
+# %% ../nbs/84_report.ipynb #5c1e0033
+def without_finding(
+    node,        # executed notebook, nbformat's; changed in place
+    finding:str, # one line; '' for none
+):               # the executed notebook
+    "A notebook without the output that is its finding, which stands at the top of its page."
+    for cell in node.cells:
+        if cell.cell_type == 'code' and finding:
+            cell.outputs = [o for o in cell.outputs if o.get('data', {}).get('text/plain') != repr(finding)]
+    return node
+
+# %% ../nbs/84_report.ipynb #5c1e0032
 def export_notebook(
     study,       # from `Study`
     name:str,    # notebook
@@ -543,7 +556,8 @@ def export_notebook(
     if again and page.exists() and not path.exists():
         body, toc = page_body(page.read_text(encoding='utf-8'))
     else:
-        body, toc = notebook_body(mark_cells(_executed(path, nb.title), nb, entry['parameters']))
+        node = without_finding(_executed(path, nb.title), study.finding(name))
+        body, toc = notebook_body(mark_cells(node, nb, entry['parameters']))
     links = {}
     for side, other in neighbours(name, pages).items():
         links[side] = (other, study.notebooks[other].title) if other else None
