@@ -1137,6 +1137,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'recsys_nb.report._part': ('report.html#_part', 'recsys_nb/report.py'),
                                   'recsys_nb.report._parts_html': ('report.html#_parts_html', 'recsys_nb/report.py'),
                                   'recsys_nb.report._row': ('report.html#_row', 'recsys_nb/report.py'),
+                                  'recsys_nb.report._says': ('report.html#_says', 'recsys_nb/report.py'),
                                   'recsys_nb.report._short_caption': ('report.html#_short_caption', 'recsys_nb/report.py'),
                                   'recsys_nb.report._shows_error': ('report.html#_shows_error', 'recsys_nb/report.py'),
                                   'recsys_nb.report._statements': ('report.html#_statements', 'recsys_nb/report.py'),

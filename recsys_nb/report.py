@@ -531,6 +531,11 @@ def _executed(path, title):
     return nbformat.read(path, 4)
 
 # %% ../nbs/84_report.ipynb #5c1e0033
+def _says(output, finding):
+    "Whether an output is a finding and nothing else."
+    data = output.get('data', {})
+    return data.get('text/markdown', '').strip('*\n ') == finding or data.get('text/plain') == repr(finding)
+
 def without_finding(
     node,        # executed notebook, nbformat's; changed in place
     finding:str, # one line; '' for none
@@ -538,7 +543,7 @@ def without_finding(
     "A notebook without the output that is its finding, which stands at the top of its page."
     for cell in node.cells:
         if cell.cell_type == 'code' and finding:
-            cell.outputs = [o for o in cell.outputs if o.get('data', {}).get('text/plain') != repr(finding)]
+            cell.outputs = [o for o in cell.outputs if not _says(o, finding)]
     return node
 
 # %% ../nbs/84_report.ipynb #5c1e0032

@@ -2,8 +2,9 @@
 
 .venv/bin/python tests/measure_pages.py reports/sessions
 
-The window is 1360 pixels wide and 900 high. A page that says where its results are is asked for the first figure
-or table there; an older one for the first below its heading "The study", or the first of all where it has none.
+The window is 1360 pixels wide and 900 high. A page that says where its results are is asked for the first
+figure or table there; an older one for the first below its heading "The study", or the first of all where
+it has none.
 """
 
 import argparse
@@ -24,16 +25,16 @@ MEASURE = r"""() => {
   const begins = inside ? 0 : heading ? top(heading) : 0;
   const within = inside ? [...main.querySelectorAll('.results')] : [main];
   const found = kind => within.flatMap(part => [...part.querySelectorAll(kind)])
-    .filter(e => shown(e) && top(e) >= begins && !e.closest('table.parameters, .parameters, .toc, details.how'));
+    .filter(e => shown(e) && top(e) >= begins && !e.closest('.parameters, .toc, details.how'));
   const picture = found('figure img, .output svg')[0];
   const result = found('figure, table')[0];
   const height = document.documentElement.scrollHeight;
-  const outer = [...main.querySelectorAll('details.code, details.cells')]
-    .filter(d => shown(d) && !d.parentElement.closest('details.cells'));
+  const outer = [...main.querySelectorAll('details.code')].filter(shown);
   const code = [...main.querySelectorAll('details.code .highlight')].filter(shown);
   const total = list => list.reduce((sum, e) => sum + e.getBoundingClientRect().height, 0);
   return {
-    top: result ? top(result) : null, bottom: result ? top(result) + result.getBoundingClientRect().height : null,
+    top: result ? top(result) : null,
+    bottom: result ? top(result) + result.getBoundingClientRect().height : null,
     picture: picture ? top(picture) : null, height, code: total(code) / height, folds: total(outer) / height,
     wide: document.documentElement.scrollWidth > innerWidth,
   };
@@ -68,10 +69,11 @@ def report(rows):
     for key in ('top', 'bottom', 'picture', 'height', 'code', 'folds'):
         middle[key] = median([r[key] for r in rows.values() if r[key] is not None] or [0])
     inside = sum(r['bottom'] is not None and r['bottom'] <= HEIGHT for r in rows.values())
-    yield (
-        f'| **median** | {middle["top"]:,.0f} | {middle["bottom"]:,.0f} | {inside} of {len(rows)} '
-        f'| {middle["picture"]:,.0f} | {middle["height"]:,.0f} | {middle["code"]:.1%} | {middle["folds"]:.1%} |'
+    places = f'{middle["top"]:,.0f} | {middle["bottom"]:,.0f} | {inside} of {len(rows)}'
+    sizes = (
+        f'{middle["picture"]:,.0f} | {middle["height"]:,.0f} | {middle["code"]:.1%} | {middle["folds"]:.1%}'
     )
+    yield f'| **median** | {places} | {sizes} |'
 
 
 def main(arguments=None):
