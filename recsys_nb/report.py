@@ -574,13 +574,16 @@ def export_notebook(
 _LOOK = '''<style>
 .looked-at { max-width: 900px; }
 .looked-at img { max-width: 100%; height: auto; }
+.looked-at figure { margin: 1em 0; }
 .looked-at figcaption { opacity: .8; }
 .looked-at .finding { padding: .5em 1em; border-left: 4px solid #1a6b33; }
 .looked-at .limits { padding: 0 1em; border-left: 4px solid #c88a00; }
 .looked-at .scroll { overflow-x: auto; }
 .looked-at .number { text-align: right; }
 </style>'''
-_NOT_SHOWN = 'details.code, details.parameters-of-run, table.parameters, .moved, .anchor-link, img.dark'
+# of a page's results: the notebook has its question and its code already
+_NOT_SHOWN = ('.question, details.code, details.parameters-of-run, table.parameters, .moved, .anchor-link, '
+              'img.dark')
 
 # %% ../nbs/84_report.ipynb #5c1e0023
 def results_html(
