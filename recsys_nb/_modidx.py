@@ -1150,6 +1150,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'recsys_nb.report.finding_html': ('report.html#finding_html', 'recsys_nb/report.py'),
                                   'recsys_nb.report.finished': ('report.html#finished', 'recsys_nb/report.py'),
                                   'recsys_nb.report.first_sentence': ('report.html#first_sentence', 'recsys_nb/report.py'),
+                                  'recsys_nb.report.first_sentences': ('report.html#first_sentences', 'recsys_nb/report.py'),
                                   'recsys_nb.report.headline': ('report.html#headline', 'recsys_nb/report.py'),
                                   'recsys_nb.report.legible': ('report.html#legible', 'recsys_nb/report.py'),
                                   'recsys_nb.report.look_at': ('report.html#look_at', 'recsys_nb/report.py'),

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['WIDGET', 'DROPPED', 'PARTS', 'CUT_OUT', 'LOADS', 'NUMBER', 'LIMIT', 'cell_kind', 'with_dark', 'mark_cells', 'cut_out',
            'arranged', 'one_fold', 'first_sentence', 'headline', 'legible', 'finished', 'notebook_body', 'page_body',
-           'shrink', 'template', 'own_file', 'page_css', 'finding_html', 'with_finding', 'write_page', 'neighbours',
-           'without_finding', 'export_notebook', 'results_html', 'StudyShown', 'look_at', 'with_fresh_blocks',
-           'refresh_models']
+           'shrink', 'template', 'own_file', 'page_css', 'first_sentences', 'finding_html', 'with_finding',
+           'write_page', 'neighbours', 'without_finding', 'export_notebook', 'results_html', 'StudyShown', 'look_at',
+           'with_fresh_blocks', 'refresh_models']
 
 # %% ../nbs/84_report.ipynb #47a96d0e
 import ast, base64, hashlib, html, io, re
@@ -118,7 +118,7 @@ def mark_cells(
             cell.metadata = dict(tags=tags)
             continue
         kind = 'parameters' if 'parameters' in tags else cell_kind(cell.source)
-        cell.source = re.sub(r'^#\|.*\n?', '', cell.source, flags=re.M).strip('\n')
+        cell.source = re.sub(r'^(#\||look_at\().*\n?', '', cell.source, flags=re.M).strip('\n')
         table = _parameter_table(nb, values) if kind == 'parameters' else ''
         cell.metadata = dict(tags=tags, kind=kind, table=table, main='thumbnail' in tags, open=kind == 'code')
         cell.outputs = [shown for output in cell.outputs if (shown := _output(output))]
@@ -464,11 +464,22 @@ def page_css()->str: # CSS
     return f'{light}\n{dark}\n.highlight {{ background: none !important; }}\n{own_file("page.css")}'
 
 # %% ../nbs/84_report.ipynb #39780fc0
+def first_sentences(
+    text:str,    # a finding
+    longest=240, # characters
+)->str:          # how it begins, or all of it
+    "As many sentences as fit; see `first_sentence` where the first one is too long."
+    if len(text) <= longest:
+        return text
+    ends = [m.end() for m in re.finditer(r'\.(?=\s)', text)]
+    fitting = [end for end in ends if 20 <= end <= longest]
+    return text[:fitting[-1]] if fitting else first_sentence(text, longest)
+
 def finding_html(
     finding:str, # one line
 )->str:          # HTML
     "A finding, as far as it can be read at a glance; the rest is folded."
-    first = first_sentence(finding)
+    first = first_sentences(finding)
     begin = f'<b>Finding.</b> {html.escape(first)}'
     if first == finding:
         return f'<p class="finding">{begin}</p>'
