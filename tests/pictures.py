@@ -46,7 +46,9 @@ def take(browser, url, path, height=900, before=lambda page: None):
 
 
 def first_figure(page):
-    "To the first figure of a notebook's page; the index stays at its top."
+    "To the first figure of a page that does not begin with its results; the index stays at its top."
+    if page.locator('.results').count():
+        return
     figures = page.locator('main figure img, main .output img')
     if not page.locator('#comparison-table').count() and figures.count():
         figures.first.evaluate('e => e.scrollIntoView({block: "center"})')

@@ -2,6 +2,7 @@
 sorting, switching, no complaints, nothing from elsewhere, axe-core's rules."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -13,8 +14,10 @@ from types import SimpleNamespace
 import nbformat.v4 as v4
 import pytest
 
+from measure_pages import MEASURE
 from recsys_nb.report import LIMIT, mark_cells, notebook_body, page_body, write_page
 from recsys_nb.overview import comparison_tables, facts, write_overview
+from recsys_nb.show import DARK, GROUND, INK
 
 ROOT = Path(__file__).parent.parent
 COMMITTED = [
@@ -39,6 +42,13 @@ def test_times_are_in_utc(study):
         run,
     ), run
     assert f'<td>{run}</td>' in (ROOT / 'reports' / study / 'index.html').read_text()
+
+
+def test_dark_figures_suit_the_page():
+    "Their ground and ink are the dark page's."
+    css = (ROOT / 'nbs' / '_report' / 'page.css').read_text()
+    dark = css[css.index('prefers-color-scheme: dark') :]
+    assert f'--ink: {INK}' in dark and f'--paper: {GROUND}' in dark
 
 
 @pytest.fixture(scope='module')
@@ -246,6 +256,255 @@ def test_outputs_of_all_kinds_are_harmless(made_up, visit, record):
         'a page put into its frame again has changed'
     )
     record('intruders', 'markup in every kind of output of a notebook', tried=len(HOSTILE) + 4)
+
+
+SQUARE = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=='
+FIGURE = {
+    'text/html': f'<figure><img alt="A square" src="data:image/png;base64,{SQUARE}" style="width:700px">'
+    '<figcaption>A square</figcaption></figure>',
+    'image/png': SQUARE,
+    DARK: SQUARE,
+}
+LONG = 'This is best of all of them: ' + ', '.join(f'model {n} .{n}' for n in range(100, 140)) + '.'
+
+
+def study_cells():
+    "A notebook as a model's is: definitions before the study, the figure and the table within it."
+    shown = v4.new_output('display_data', data=FIGURE)
+    table = v4.new_output(
+        'display_data', data={'text/html': '<table><tr><th>A</th></tr><tr><td>1</td></tr></table>'}
+    )
+
+    def code(source, *outputs, tags=()):
+        return v4.new_code_cell(source, outputs=list(outputs), metadata=dict(tags=list(tags)))
+
+    return [
+        v4.new_markdown_cell('# A model\n\n> In a line'),
+        code('#| default_exp model'),
+        v4.new_markdown_cell('**Question.** What is it?'),
+        code("show_answer('12_model')", table, tags=['committed']),
+        code('x: str = ""', tags=['parameters']),
+        v4.new_markdown_cell('## Definitions'),
+        code('#| export\ndef f():\n    "It is one."\n    return 1'),
+        code('f()', v4.new_output('stream', name='stdout', text='an example')),
+        v4.new_markdown_cell('## The study', metadata=dict(tags=['study'])),
+        code('fit()'),
+        v4.new_markdown_cell('What is seen.'),
+        code('draw()', shown, tags=['thumbnail']),
+        code('numbers()', table, tags=['main']),
+        v4.new_markdown_cell('It is small.', metadata=dict(tags=['limits'])),
+        v4.new_markdown_cell('### Further numbers'),
+        code('more()', table),
+    ]
+
+
+def page_of(study, name, cells, **values):
+    "Write the page of a notebook with these cells."
+    parameters = {'x': SimpleNamespace(name='x', default='', help='a word')}
+    node = mark_cells(v4.new_notebook(cells=cells), SimpleNamespace(parameters=parameters), {'x': 'a'})
+    body, toc = notebook_body(node)
+    write_page(study, name, 'A model', body, toc=toc, notebook=name, finding=LONG, **values)
+    return study.folder / f'{name}.html'
+
+
+@pytest.fixture
+def results_first(made_up):
+    study = SimpleNamespace(folder=made_up, manifest=json.loads((made_up / 'study.json').read_text()))
+    study.manifest['data']['name'] = 'a shop'
+    return page_of(study, '12_results', study_cells())
+
+
+def top(page, text):
+    "Where a text begins, in pixels from the top."
+    return page.get_by_text(text).first.bounding_box()['y']
+
+
+def test_results_come_first(results_first, visit):
+    page = visit(results_first, width=1360)
+    order = ['In a line', 'A square', 'It is small.', 'What is seen.', 'Further numbers', 'How it works']
+    places = [top(page.locator('main'), text) for text in order]
+    assert places == sorted(places)
+    numbers = page.evaluate(MEASURE)
+    assert numbers['bottom'] <= 900 and numbers['code'] == 0
+    assert page.locator('details.code:visible').count() == 4
+    assert not page.get_by_text('an example').is_visible()
+    assert page.locator('.toc a').all_inner_texts() == [
+        'The study',
+        'Further numbers',
+        'How it works',
+        'Definitions',
+    ]
+    assert 'show_answer' not in page.content()
+    assert not page.locator('.finding details').get_attribute('open') and LONG[-5:] in page.content()
+    text = results_first.read_text(encoding='utf-8')
+    body, toc = page_body(text)
+    assert page_body(f'<main>{body}</main>') == (body, toc)
+
+
+def test_contents_and_links_open_folds(results_first, visit):
+    page = visit(results_first, width=1360)
+    page.locator('.toc').get_by_role('link', name='Definitions').click()
+    assert page.get_by_text('an example').is_visible()
+    page.locator('details.how > summary').click()
+    assert page.get_by_text('an example').is_hidden()
+    page.locator('.toc').get_by_role('link', name='Definitions').click()  # the same place once more
+    assert page.get_by_text('an example').is_visible()
+    page.goto('about:blank')
+    page.goto(results_first.as_uri() + '#Definitions')
+    assert page.get_by_text('an example').is_visible()
+
+
+def test_found_text_opens_its_fold(results_first, visit):
+    "What find-in-page and links to a text do."
+    page = visit(results_first, width=1360)
+    page.goto('about:blank')
+    page.goto(results_first.as_uri() + '#:~:text=an%20example')
+    page.wait_for_timeout(500)
+    assert page.get_by_text('an example').is_visible()
+
+
+def test_all_code_is_shown_and_remembered(results_first, visit):
+    page = visit(results_first, width=1360)
+    page.get_by_role('button', name='Show all code').click()
+    for source in ('draw()', 'It is one.'):
+        assert page.locator('.highlight', has_text=source).first.is_visible()
+    page.reload()
+    assert page.get_by_text('an example').is_visible()
+    page.get_by_role('button', name='Fold the code').click()
+    assert page.get_by_text('an example').is_hidden()
+    page.reload()
+    assert page.get_by_text('an example').is_hidden()
+
+
+def test_a_browser_that_keeps_nothing(results_first, browser):
+    context = browser.new_context()
+    page = context.new_page()
+    errors = []
+    page.on('pageerror', lambda e: errors.append(str(e)))
+    page.add_init_script(
+        "Object.defineProperty(window, 'localStorage', {get() { throw new Error('refused'); }})"
+    )
+    page.goto(results_first.as_uri())
+    page.get_by_role('button', name='Show all code').click()
+    assert page.get_by_text('an example').is_visible() and errors == []
+    context.close()
+
+
+def test_results_without_scripts(results_first, browser):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(results_first.as_uri())
+    assert page.locator('.results img.light').is_visible() and not page.locator('#fold').is_visible()
+    page.locator('details.how > summary').click()
+    assert page.get_by_text('an example').is_visible()
+    context.close()
+
+
+@pytest.mark.parametrize('scheme, media', [('light', 'screen'), ('dark', 'screen'), ('dark', 'print')])
+def test_one_picture_for_each_ground(results_first, visit, scheme, media):
+    "The light one on paper, whatever the screen is; and it is read once."
+    page = visit(results_first, scheme)
+    page.emulate_media(media=media, color_scheme=scheme)
+    dark = scheme == 'dark' and media == 'screen'
+    assert page.locator('img.dark').is_visible() == dark
+    assert page.locator('img.light').is_visible() != dark
+    assert page.get_by_role('img', name='A square').count() == 1
+
+
+def test_results_on_paper(results_first, visit):
+    page = visit(results_first)
+    page.emulate_media(media='print')
+    assert page.locator('details.how, details.code').evaluate_all(
+        'all => all.every(d => !d.checkVisibility())'
+    )
+    assert page.get_by_text('a word').evaluate('e => e.checkVisibility()')  # a parameter
+    page.emulate_media(media='screen')
+    page.locator('details.how > summary').click()
+    page.emulate_media(media='print')
+    assert page.get_by_text('an example').is_visible()
+
+
+@pytest.mark.parametrize('where', [7, 9])
+def test_a_failure_is_in_sight(made_up, visit, where):
+    study = SimpleNamespace(folder=made_up, manifest=json.loads((made_up / 'study.json').read_text()))
+    cells = study_cells()
+    cells[where].outputs = [v4.new_output('error', ename='E', evalue='no', traceback=['E: it broke'])]
+    page = visit(page_of(study, '12_broken', cells, failed='This notebook failed in cell 7: E: it broke'))
+    assert page.locator('pre.error').is_visible()
+
+
+@pytest.mark.parametrize('scheme, width', [('light', 1360), ('dark', 1360), ('light', 390)])
+def test_results_for_everybody(results_first, visit, axe, scheme, width):
+    page = visit(results_first, scheme, width, bypass_csp=True)
+    assert page.evaluate('document.documentElement.scrollWidth') <= width
+    page.locator('details').evaluate_all('all => all.forEach(d => { d.open = true; })')
+    page.evaluate(axe)
+    found = page.evaluate("axe.run({resultTypes: ['violations']})")
+    assert [
+        (v['id'], v['nodes'][0]['html'][:200])
+        for v in found['violations']
+        if v['impact'] in ('serious', 'critical')
+    ] == []
+
+
+@pytest.mark.parametrize('name', ['03_protocol', '12_sasrec', '32_what_is_left'])
+def test_a_page_can_be_framed_again(name):
+    "Committed ones, older than the mark that says where results are or not."
+    text = (ROOT / 'reports' / 'sessions' / f'{name}.html').read_text(encoding='utf-8')
+    body, toc = page_body(text)
+    assert toc and page_body(f'<main>{body}</main>') == (body, toc)
+
+
+@pytest.mark.parametrize('path', [p for p in PAGES if p.parent.name == 'sessions'], ids=lambda p: p.stem)
+def test_results_are_on_the_first_screen(path, visit):
+    "The first figure or table of a study of real events is whole within 900 pixels, and no code is in sight."
+    page = visit(path, width=1360)
+    if not page.locator('.results').count():
+        pytest.skip('this page has no results, or is older than the mark that says where they are')
+    numbers = page.evaluate(MEASURE)
+    assert numbers['bottom'] is not None and numbers['bottom'] <= 900
+    assert numbers['code'] <= 0.05
+
+
+def run_by_hand(cells, folder, **environment):
+    "Run cells as Jupyter does, in a kernel of its own; the notebook, and the error that ended it."
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError
+
+    env = {k: v for k, v in os.environ.items() if k != 'TQDM_DISABLE'} | environment
+    client = NotebookClient(v4.new_notebook(cells=cells), timeout=120, kernel_name='python3')
+    try:
+        client.execute(cwd=str(folder), env=env)
+        error = ''
+    except CellExecutionError as e:
+        error = e.ename
+    return client.nb, error
+
+
+@pytest.mark.parametrize('runner', [False, True], ids=['by hand', 'by the runner'])
+def test_run_all_looks_at_a_study(results_first, runner):
+    "By hand the results are shown and nothing after them runs; the runner goes on."
+    folder = results_first.parent
+    (folder / 'manifest.json').write_text('{}')
+    cells = [
+        v4.new_code_cell(
+            'from recsys_nb.report import look_at\nlook_at(".", "12_results")', metadata=dict(tags=['study'])
+        ),
+        v4.new_code_cell('print("fitted")'),
+    ]
+    node, error = run_by_hand(cells, folder, **({'TQDM_DISABLE': '1'} if runner else {}))
+    if runner:
+        assert error == '' and node.cells[0].outputs == [] and node.cells[1].outputs[0].text == 'fitted\n'
+        return
+    shown, said = node.cells[0].outputs
+    assert error == 'StudyShown' and len(said.traceback) == 1 and 'nothing was fitted' in said.traceback[0]
+    assert 'It is small.' in shown.data['text/html'] and 'an example' not in shown.data['text/html']
+    assert shown.data['text/html'].count('<img') == 1 and node.cells[1].outputs == []
+
+
+def test_run_all_fits_where_there_is_no_study(tmp_path):
+    cells = [v4.new_code_cell('from recsys_nb.report import look_at\nlook_at(".", "12_results")')]
+    assert run_by_hand(cells, tmp_path)[1] == ''
 
 
 def test_index_sorts_and_switches(made_up, visit):
