@@ -243,7 +243,7 @@ def _item_html(name, category, numbered):
     if category < 0:
         return escape(name)
     number = f' <small>(category {category})</small>' if numbered else ''
-    return f'<span style="color: {category_colour(category)}">■</span> {escape(name)}{number}'
+    return f'<span style="color: {category_colour(category)}">■</span>&nbsp;{escape(name)}{number}'
 
 # %% ../nbs/20_qualitative.ipynb #3f7f2fa8
 def small_table(
