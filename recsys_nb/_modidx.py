@@ -478,6 +478,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'recsys_nb.eda.repeat_shares': ('eda.html#repeat_shares', 'recsys_nb/eda.py'),
                                'recsys_nb.eda.repeat_words': ('eda.html#repeat_words', 'recsys_nb/eda.py'),
                                'recsys_nb.eda.same_category_share': ('eda.html#same_category_share', 'recsys_nb/eda.py'),
+                               'recsys_nb.eda.session_words': ('eda.html#session_words', 'recsys_nb/eda.py'),
                                'recsys_nb.eda.sessions': ('eda.html#sessions', 'recsys_nb/eda.py'),
                                'recsys_nb.eda.split_sizes': ('eda.html#split_sizes', 'recsys_nb/eda.py'),
                                'recsys_nb.eda.split_words': ('eda.html#split_words', 'recsys_nb/eda.py'),

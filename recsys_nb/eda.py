@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['BRIEF', 'percent', 'bucket', 'clauses', 'pair_numbers', 'funnel', 'preceded', 'purchase_words', 'pauses', 'made_up',
            'pause_words', 'window_words', 'weekly_profile', 'weekday_words', 'busiest', 'visitor_words', 'sessions',
-           'draw_shoppers', 'timelines', 'count_before', 'events_since_item', 'repeat_shares', 'repeat_words',
-           'depth_words', 'lorenz', 'head_share', 'popularity_words', 'weeks_back', 'top_items', 'top_overlap',
-           'drift_words', 'same_category_share', 'category_words', 'newness', 'cold_shares', 'cold_words',
-           'split_sizes', 'split_words', 'log_finding', 'log_limits']
+           'draw_shoppers', 'timelines', 'session_words', 'count_before', 'events_since_item', 'repeat_shares',
+           'repeat_words', 'depth_words', 'lorenz', 'head_share', 'popularity_words', 'weeks_back', 'top_items',
+           'top_overlap', 'drift_words', 'same_category_share', 'category_words', 'newness', 'cold_shares',
+           'cold_words', 'split_sizes', 'split_words', 'log_finding', 'log_limits']
 
 # %% ../nbs/02_eda.ipynb #dd3730aa
 from .data import *
@@ -137,7 +137,8 @@ def window_words(
     start = f'For the models: the last {days} days hold {last:,.1f} events a day'
     if not before > 0:
         return f'{start}, and there is nothing before them to compare with.'
-    meaning = 'busier or quieter than what models learn from, so compare shares, not counts.'
+    kind = 'busier' if last > before else 'quieter'
+    meaning = f'{kind} than what models learn from, so compare shares, not counts.'
     if .75 < last / before < 1.33:
         meaning = 'about as busy as what models learn from.'
     return f'{start}, the days before {before:,.1f}. The test window is {meaning}'
@@ -255,6 +256,18 @@ def timelines(
     gaps = part.session - by_row.session.transform('min')
     part = part.assign(place=by_row.cumcount() + 1.2 * gaps)
     return part[['row', 'place', 'event', 'kind', 'session']].reset_index(drop=True)
+
+# %% ../nbs/02_eda.ipynb #19c00216
+def session_words(
+    share:float, # of next events that belong to the session of the event before, NaN: there are none
+)->str:
+    "Whether a session is all that a model has to go by."
+    if np.isnan(share):
+        return 'No visitor has a second event, so there is no next event to place.'
+    if share == 1:
+        return 'For the models: every next event belongs to the session of the event before.'
+    return (f'For the models: {percent(share)} of next events belong to the session of the event before; '
+            'for the others a model has only what it remembers of earlier visits.')
 
 # %% ../nbs/02_eda.ipynb #708efb74
 def count_before(
@@ -491,7 +504,8 @@ def cold_words(
     beyond = clauses(
         (rare, f"of the test window's events are on items with fewer than {min_item_events} earlier "
                'events, for which no model can be right'),
-        (first, 'are the first event of somebody new, where popular items are all there is to show'))
+        (first, "of the test window's events are the first of somebody new, where popular items are all "
+                'there is to show'))
     words = f'For the models: {beyond or "no item and no visitor of the test window is new"}.'
     if earlier < BRIEF:
         words += (f" Only {percent(earlier)} of the log lies before the window, so most of this is the log's "
@@ -531,7 +545,7 @@ def split_words(
                 'nothing is left to train on; shorten `test_days` and `valid_days`.')
     asked = round(sizes.events['test'] * np.nan_to_num(sizes.asked['test']))
     return (f'For the models: {sizes.events["train"]:,} events to learn from, '
-            f'and {asked:,} next items to be asked about.')
+            f'and {asked:,} events of the test window with an earlier one of their visitor, to ask about.')
 
 # %% ../nbs/02_eda.ipynb #02000022
 def log_finding(
