@@ -8,7 +8,7 @@ __all__ = ['BRIEF', 'percent', 'bucket', 'clauses', 'pair_numbers', 'funnel', 'p
            'draw_shoppers', 'timelines', 'session_words', 'count_before', 'events_since_item', 'repeat_shares',
            'repeat_words', 'depth_words', 'lorenz', 'head_share', 'popularity_words', 'weeks_back', 'top_items',
            'top_overlap', 'drift_words', 'same_category_share', 'category_words', 'newness', 'cold_shares',
-           'cold_words', 'split_sizes', 'split_words', 'log_finding', 'log_limits']
+           'cold_words', 'split_sizes', 'split_words', 'log_limits', 'log_finding']
 
 # %% ../nbs/02_eda.ipynb #dd3730aa
 from .data import *
@@ -547,6 +547,26 @@ def split_words(
     return (f'For the models: {sizes.events["train"]:,} events to learn from, '
             f'and {asked:,} events of the test window with an earlier one of their visitor, to ask about.')
 
+# %% ../nbs/02_eda.ipynb #19c00211
+def log_limits(
+    invented:bool,    # whether the times are made up, see `made_up`
+    earlier:float,    # share of the log before the test window
+    categorised:bool, # whether there are categories
+    bought:bool,      # whether anybody buys
+)->str:               # '' where nothing limits it
+    "What a log can't tell."
+    said = []
+    if invented:
+        said.append('The times are made up from the order of events: hours, pauses and sessions say nothing.')
+    if earlier < BRIEF:
+        said.append(f'Only {percent(earlier)} of the log lies before its test window, so much of what seems '
+                    'new there is not.')
+    if not categorised:
+        said.append('There are no categories, so how near the next item lies is not known.')
+    if not bought:
+        said.append('Nobody buys.')
+    return ' '.join(said)
+
 # %% ../nbs/02_eda.ipynb #02000022
 def log_finding(
     repeat:float,        # share of next events that repeat an item of the history, NaN: there are none
@@ -568,24 +588,4 @@ def log_finding(
     if earlier >= BRIEF and rare >= .005:
         said.append(f"{percent(rare)} of the last {test_days} days' events are on items too new or too rare "
                     f'to be learned, with fewer than {min_item_events} earlier events.')
-    return ' '.join(said)
-
-# %% ../nbs/02_eda.ipynb #19c00211
-def log_limits(
-    invented:bool,    # whether the times are made up, see `made_up`
-    earlier:float,    # share of the log before the test window
-    categorised:bool, # whether there are categories
-    bought:bool,      # whether anybody buys
-)->str:               # '' where nothing limits it
-    "What a log can't tell."
-    said = []
-    if invented:
-        said.append('The times are made up from the order of events: hours, pauses and sessions say nothing.')
-    if earlier < BRIEF:
-        said.append(f'Only {percent(earlier)} of the log lies before its test window, so much of what seems '
-                    'new there is not.')
-    if not categorised:
-        said.append('There are no categories, so how near the next item lies is not known.')
-    if not bought:
-        said.append('Nobody buys.')
     return ' '.join(said)
