@@ -1038,6 +1038,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'recsys_nb.qualitative.map_caption': ('qualitative.html#map_caption', 'recsys_nb/qualitative.py'),
                                        'recsys_nb.qualitative.nearest_items': ( 'qualitative.html#nearest_items',
                                                                                 'recsys_nb/qualitative.py'),
+                                       'recsys_nb.qualitative.note_words': ('qualitative.html#note_words', 'recsys_nb/qualitative.py'),
                                        'recsys_nb.qualitative.own_categories': ( 'qualitative.html#own_categories',
                                                                                  'recsys_nb/qualitative.py'),
                                        'recsys_nb.qualitative.pick_shoppers': ( 'qualitative.html#pick_shoppers',
