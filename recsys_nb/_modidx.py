@@ -307,7 +307,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'recsys_nb.data._order_without_duplicates': ('data.html#_order_without_duplicates', 'recsys_nb/data.py'),
                                 'recsys_nb.data._path_parts': ('data.html#_path_parts', 'recsys_nb/data.py'),
                                 'recsys_nb.data._plain_name': ('data.html#_plain_name', 'recsys_nb/data.py'),
-                                'recsys_nb.data._plain_sentences': ('data.html#_plain_sentences', 'recsys_nb/data.py'),
                                 'recsys_nb.data._printable': ('data.html#_printable', 'recsys_nb/data.py'),
                                 'recsys_nb.data._read_cached': ('data.html#_read_cached', 'recsys_nb/data.py'),
                                 'recsys_nb.data._read_csv': ('data.html#_read_csv', 'recsys_nb/data.py'),

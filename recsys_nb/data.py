@@ -1343,8 +1343,3 @@ def log_line(
     if dropped:
         return f'{holds} Dropped: {" and ".join(dropped)}.'
     return f'{holds} Every row could be read, none had to be dropped.'
-
-# %% ../nbs/00_data.ipynb #19c00011
-def _plain_sentences(sentences):
-    "Sentences as Markdown in which nothing of a log's own words is marked up."
-    return re.sub(r'([\\`*_\[\]<>|~$#])', r'\\\1', ' '.join(sentences))

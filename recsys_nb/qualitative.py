@@ -331,8 +331,8 @@ def qualitative_limits(
     "What limits a page about single shoppers."
     said = []
     if shoppers:
-        said.append(f'The {shoppers} shoppers below were drawn at random, one of each kind: they show what '
-                    'lists look like, and prove nothing.')
+        said.append('The shoppers below were drawn at random, one of each kind: they show what lists look '
+                    'like, and prove nothing.')
     if asked < total:
         said.append(f'The shares are of {asked:,} of the {total:,} queries, evenly spaced.')
     if not categorised:
