@@ -1166,7 +1166,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'recsys_nb.report.first_sentence': ('report.html#first_sentence', 'recsys_nb/report.py'),
                                   'recsys_nb.report.headline': ('report.html#headline', 'recsys_nb/report.py'),
                                   'recsys_nb.report.legible': ('report.html#legible', 'recsys_nb/report.py'),
-                                  'recsys_nb.report.look_at': ('report.html#look_at', 'recsys_nb/report.py'),
                                   'recsys_nb.report.mark_cells': ('report.html#mark_cells', 'recsys_nb/report.py'),
                                   'recsys_nb.report.neighbours': ('report.html#neighbours', 'recsys_nb/report.py'),
                                   'recsys_nb.report.notebook_body': ('report.html#notebook_body', 'recsys_nb/report.py'),
