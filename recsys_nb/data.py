@@ -7,7 +7,8 @@ __all__ = ['DAY', 'SESSION_GAP', 'FILES', 'PARQUET_LOG', 'LOG_NAMES', 'MAX_BYTES
            'LEAVE_OUT', 'LAYOUT', 'FINGERPRINT_FORMAT', 'LOG_COLUMNS', 'EARLIEST', 'LATEST', 'BLOCK_BYTES',
            'HEADER_BYTES', 'STRAY_SHARE', 'STRAY_ROWS', 'COARSE', 'PARSER_VERSION', 'PROPERTY_COLUMNS', 'DataError',
            'data_error', 'Source', 'read_events', 'with_events', 'split_events', 'looks_like', 'open_source',
-           'fingerprint', 'LogReport', 'share_tied', 'read_log', 'Categories', 'read_categories']
+           'fingerprint', 'LogReport', 'share_tied', 'read_log', 'Categories', 'read_categories', 'events_by_hour',
+           'longest_silence', 'silence_words', 'log_line']
 
 # %% ../nbs/00_data.ipynb #c544573e
 import csv, gzip, hashlib, io, json, os, re, stat, warnings, zipfile
@@ -1296,3 +1297,49 @@ def read_categories(
         return None
     parent, twice = _read_tree(source) if 'category_tree.csv' in source.members else ({}, 0)
     return Categories(snapshots, parent, _category_notes(snapshots, parent, twice))
+
+# %% ../nbs/00_data.ipynb #19c00004
+def events_by_hour(
+    log:pd.DataFrame, # see `read_log`
+)->pd.DataFrame:      # int64[24, days]: hour of the day (UTC) by date
+    "Events of every hour from the first day of a log to its last."
+    hour = log.timestamp.dt.tz_convert(None).dt.floor('h')
+    days = pd.date_range(hour.min().floor('D'), hour.max().floor('D'), freq='D')
+    counts = pd.crosstab(hour.dt.hour, hour.dt.floor('D'))
+    return counts.reindex(index=range(24), columns=days, fill_value=0)
+
+def longest_silence(
+    log:pd.DataFrame, # see `read_log`
+)->float:             # hours
+    "The longest time without an event, inside the log."
+    gaps = log.timestamp.diff().max()
+    return 0. if pd.isna(gaps) else gaps / pd.Timedelta(hours=1)
+
+def silence_words(
+    log:pd.DataFrame, # see `read_log`
+)->str:
+    "Whether a log has holes."
+    silent = longest_silence(log)
+    days = (log.timestamp.max() - log.timestamp.min()) / pd.Timedelta(days=1)
+    length = f'{silent / 24:,.1f} days' if silent >= 48 else f'{silent:,.1f} hours'
+    return f'The longest time without an event is {length}, in {days:,.1f} days.'
+
+# %% ../nbs/00_data.ipynb #19c00007
+def log_line(
+    report:LogReport, # of a log that was read
+    log:pd.DataFrame, # the log
+)->str:
+    "What a log holds and what had to be repaired, in plain sentences."
+    first = log.timestamp.min()
+    last = log.timestamp.max()
+    holds = (f'{report.events:,} events of {log.visitorid.nunique():,} visitors on {log.itemid.nunique():,} '
+             f'items, {first:%Y-%m-%d} to {last:%Y-%m-%d}.')
+    unknown = sum(report.unknown_events.values())
+    dropped = []
+    if report.duplicates:
+        dropped.append(f'{report.duplicates:,} duplicates')
+    if unknown:
+        dropped.append(f'{unknown:,} rows with events that nobody knows')
+    if dropped:
+        return f'{holds} Dropped: {" and ".join(dropped)}.'
+    return f'{holds} Every row could be read, none had to be dropped.'

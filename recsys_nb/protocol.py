@@ -10,7 +10,7 @@ __all__ = ['COLUMNS_OF_LOG', 'HEAD', 'MID', 'COLD', 'POSITIONS', 'SHORT', 'UNITS
            'part_of', 'purchase_queries', 'pick_histories', 'published_baselines', 'published_sasrec',
            'positions_queries', 'assert_no_leak', 'is_repeat', 'item_groups', 'session_position', 'query_slices',
            'time_unit', 'frame_times', 'frame_events', 'frame_ids', 'OwnIds', 'log_from_frame', 'Protocols',
-           'window_counts', 'lone_end', 'window_remarks', 'make_protocols']
+           'window_counts', 'lone_end', 'window_remarks', 'make_protocols', 'protocol_finding']
 
 # %% ../nbs/03_protocol.ipynb #00b8240b
 import warnings
@@ -963,3 +963,22 @@ def make_protocols(
     learned = encode(learned, id_counts(item_ids(split.train))[0])
     assert_no_leak(valid, learned, split.valid_start, log)
     return Protocols(split, valid, test, purchases, item_groups(split.fit))
+
+# %% ../nbs/03_protocol.ipynb #19c00304
+def protocol_finding(
+    asked:int,     # next-item queries of the test window
+    repeats:float, # share of them whose target the visitor had touched before
+    outside:float, # share of targets that are left out, since their items are not in the vocabulary
+    buyers:int,    # queries of the protocol purchases
+    items:int,     # of the vocabulary
+)->str:
+    "What will be asked, in plain sentences; nothing is said of what there is none of."
+    if not asked:
+        return 'Nobody can be asked for a next item in the test window, so nothing is measured.'
+    said = [f'{asked:,} questions for the next item out of {items:,}; '
+            f'{repeats:.0%} of the answers are items that the visitor had seen before.']
+    if buyers:
+        said.append(f'{buyers:,} visitors are asked what they will buy.')
+    if outside >= .0005:
+        said.append(f'{outside:.1%} of what visitors went on to was too new or too rare to be asked about.')
+    return ' '.join([*said, 'No answer leaks into what models learn from.'])
