@@ -63,9 +63,9 @@ def _best_first(row):
     value = cells[0][0] if cells[0] else 0
     return -value, model
 
-def _table(protocol, part, rows, marks):
+def _table(protocol, part, rows, marks, metrics=None):
     "One protocol's models on one slice, best first, marked as `ties.csv` has it."
-    columns = shown_metrics(protocol)
+    columns = metrics or shown_metrics(protocol)
     found = {(r['model'], r['metric'], int(float(r['k']))): r for r in rows}
     queries = {r['model']: int(float(r['n'] or 0)) for r in rows}
     table = []
@@ -107,6 +107,7 @@ def protocols_without_queries(
 def comparison_tables(
     folder:Path,    # study folder
     parts=('all',), # slices; every one when None
+    metrics=None,   # ((metric, k), ...); those of `shown_metrics` when None
 )->list:            # dicts: protocol, slice, same (whether all have the same queries), columns, rows
     """What comparison.csv says, a protocol and slice each, best model first.
     A row is [model, queries, cells], a cell [value, low, high, mark] or None.
@@ -119,7 +120,7 @@ def comparison_tables(
     for r in _read(folder/'ties.csv'):
         key = r['protocol'], r['slice'], r['metric'], r['k']
         marks.setdefault(key, {})[r['model']] = BEST if r['mark'] == 'best' else TIED
-    tables = [_table(*key, rows, marks) for key, rows in groups.items()]
+    tables = [_table(*key, rows, marks, metrics) for key, rows in groups.items()]
     return [_with_missing(table, folder) for table in tables]
 
 # %% ../nbs/89_overview.ipynb #8900041a
@@ -492,7 +493,7 @@ BANDS = { # first digit of a notebook's name -> what these notebooks are about; 
     '6': 'In use',
     '0': 'The log, the protocol and the metrics',
     '9': 'Speed and reliability'}
-WIDE = '23' # bands whose cards are large
+WIDE = '3' # bands whose cards are large
 
 def opening(
     cards:dict, # notebook -> see `notebook_card`
