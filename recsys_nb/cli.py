@@ -7,7 +7,7 @@ __all__ = ['app', 'COMPARED', 'HANDLE', 'DOWNLOAD', 'SHORT', 'refusing', 'lacks'
            'complete_study', 'complete_notebook', 'complete_profile', 'complete_setting', 'level_of', 'run',
            'compare_results', 'studies', 'command_that_makes', 'find_study', 'settings_of', 'verify_study', 'verify',
            'download', 'check_destination', 'fetch', 'study_row', 'study_list', 'runs', 'open_study', 'render_study',
-           'render', 'shown_rows', 'diff_studies', 'demo', 'make_readme', 'readme']
+           'render', 'short_table', 'diff_studies', 'demo', 'site', 'make_readme', 'readme']
 
 # %% ../nbs/86_cli.ipynb #8600004a
 import contextlib, os, re, shlex, shutil, signal, subprocess, sys, tempfile, time, webbrowser
@@ -555,7 +555,7 @@ def render(
 # %% ../nbs/86_cli.ipynb #f4ea7b9c
 SHORT = 12 # rows of a table about what went in that a terminal shows unasked
 
-def shown_rows(
+def short_table(
     table:tuple, # title, note, head, rows, see `diff_tables`
     every:bool,  # whether all were asked for
 )->tuple:        # rows, and a line that says what is left out, '' for nothing
@@ -595,7 +595,7 @@ def diff_studies(
     for line in (verdict, went, os.path.relpath(page)):
         console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
     for title, note, head, rows in tables:
-        rows, left_out = shown_rows((title, note, head, rows), every)
+        rows, left_out = short_table((title, note, head, rows), every)
         words = ' '.join(filter(None, (note, left_out))) or None
         table = Table(*head, title=title, title_justify='left', caption=words, caption_justify='left')
         for row in rows:
@@ -620,6 +620,26 @@ def demo(
             time_demo(f'../reports/{study}', source)
         else:
             launch_demo(f'../reports/{study}', source, port=port)
+
+# %% ../nbs/86_cli.ipynb #86a00035
+@app.command()
+def site(
+    folder: str = typer.Option(
+        'build/site', metavar='FOLDER', help='Where to put it; what an earlier run put there is replaced.'),
+):
+    """Gather front page, committed reports and notebooks in a folder for any static host. Links are relative, and
+    no page needs a server or JavaScript."""
+    root = project_root()
+    with kernel_environment():
+        from recsys_nb.site import broken_links, make_site
+        place = Path(folder).expanduser().resolve()
+        made = make_site(root, place)
+        broken = broken_links(place)
+    for line in broken:
+        echo(f'recsys-nb: {printable(line)}', err=True)
+    megabytes = sum(p.stat().st_size for p in made) / 1e6
+    echo(f"{len(made)} files, {megabytes:.1f} MB: {from_here(place/'index.html')}")
+    raise typer.Exit(int(bool(broken)))
 
 # %% ../nbs/86_cli.ipynb #dbca3d9f
 def make_readme(

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['INDEXED', 'ABOUT', 'BEST', 'TIED', 'SIMPLE', 'FEW', 'WIDEST', 'HIGHEST', 'BANDS', 'WIDE', 'shown_metrics',
            'protocols_without_queries', 'comparison_tables', 'in_prose', 'exact', 'terminal_table',
-           'comparison_payload', 'kind_of', 'one_of_each_kind', 'bars_of', 'bars_in_words', 'in_a_hundred',
-           'plain_words', 'known_limits', 'data_limits', 'thumbnail', 'state_now', 'status', 'progress_of',
-           'progress_in_words', 'notebook_card', 'moment', 'facts', 'steps', 'opening', 'first_screen', 'card_groups',
-           'write_overview', 'write_index']
+           'comparison_payload', 'kind_of', 'few_models', 'bars_of', 'bars_in_words', 'in_a_hundred', 'plain_words',
+           'known_limits', 'data_limits', 'thumbnails', 'state_now', 'status', 'progress_of', 'progress_in_words',
+           'notebook_card', 'moment', 'facts', 'steps', 'opening', 'first_screen', 'card_groups', 'write_overview',
+           'write_index']
 
 # %% ../nbs/89_overview.ipynb #8900004a
 import base64, csv, io, json, re, tomllib
@@ -127,8 +127,8 @@ def comparison_tables(
 def in_prose(
     value:float, # of a metric
 )->str:
-    "A metric in a sentence or a figure: 0.532."
-    return f'{value:.3f}'
+    "A metric in a sentence or a figure, with three digits that count: 0.532, 0.0159."
+    return f'{value:#.3g}' if abs(value) >= .0001 else f'{value:.4f}'
 
 def exact(
     value:float, # of a metric
@@ -181,12 +181,12 @@ def _entries():
 def kind_of(
     model:str, # its name
 )->str:        # of the model without its brackets where it has no entry; else a kind of its own
-    "What a model does alike with others."
+    "What kind of model it is; '' where a figure of few models leaves it out."
     entries = _entries()
     known = entries.get(model) or entries.get(model.partition(' (')[0])
-    return known.kind if known and known.kind else model
+    return known.kind if known else model
 
-def one_of_each_kind(
+def few_models(
     table:dict, # see `comparison_tables`
 )->list:        # rows, best first
     "One model of each kind; the best of all is always among them."
@@ -195,7 +195,7 @@ def one_of_each_kind(
     for row in table['rows']:
         kind = kind_of(row[0])
         reference = row[0] in entries and entries[row[0]].reference
-        if reference or kind not in chosen:
+        if kind and (reference or kind not in chosen):
             chosen[kind] = row
     best = table['rows'][:1]
     return best + [row for row in table['rows'][1:] if row in chosen.values()]
@@ -207,7 +207,7 @@ def bars_of(
     "The bars of the figure, by the first metric of a table; without an interval low and high are None."
     from recsys_nb.show import colour
     entries = _entries()
-    rows = [(model, cells[0]) for model, _, cells in one_of_each_kind(table) if cells[0]]
+    rows = [(model, cells[0]) for model, _, cells in few_models(table) if cells[0]]
     most = max((cell[2] or cell[0] for _, cell in rows), default=0) or 1
     bars = []
     for model, (value, low, high, mark) in rows:
@@ -309,19 +309,25 @@ def data_limits(
 
 # %% ../nbs/89_overview.ipynb #584a7de0
 WIDEST = 2.6 # times its height that a figure may be wide on a card
+_IMAGE = r'<img (class="(?:light|dark)" )?[^>]*src="data:image/png;base64,([\w+/=]+)"'
 
 def _figure_of(page):
-    "The PNG that stands for a page, as base64; '' if there is none."
+    "The PNG that stands for a page and the same on a dark ground, as base64; '' where there is none."
     from PIL import Image
-    found = re.finditer(r'<img [^>]*src="data:image/png;base64,([\w+/=]+)"', page)
-    images = [(m.start(), m[1]) for m in found]
+    images = [(m.start(), 'dark' in (m[1] or ''), m[2]) for m in re.finditer(_IMAGE, page)]
+    found = [] # where it stands, light, dark
+    for at, dark, data in images:
+        if dark and found:
+            found[-1] = (*found[-1][:2], data)
+        elif not dark:
+            found.append((at, data, ''))
     main = page.find('class="output main"')
-    if main >= 0 and (tagged := [data for at, data in images if at > main]):
-        return tagged[0]
-    def shape(data):
-        width, height = Image.open(io.BytesIO(base64.b64decode(data))).size
+    if main >= 0 and (tagged := [pair for at, *pair in found if at > main]):
+        return tuple(tagged[0])
+    def shape(pair):
+        width, height = Image.open(io.BytesIO(base64.b64decode(pair[0]))).size
         return max(WIDEST, width / height)
-    return min((data for _, data in images), key=shape, default='')
+    return tuple(min((pair for _, *pair in found), key=shape, default=('', '')))
 
 # %% ../nbs/89_overview.ipynb #8900014a
 HIGHEST = .62 # of its width that a figure may be high on a card
@@ -338,41 +344,50 @@ def _cut_at(ink, most):
         gaps.append((width, int(begin)))
     return half + max(gaps)[1] + 4 if gaps else most
 
-def _for_card(image):
-    "A figure without its margin, and without what would make it too wide or too high for a card."
+def _card_box(image):
+    "What a card shows of a figure: without its margin, and without what makes it too wide or too high."
     drawn = np.asarray(image).min(2) < 250 # bool[height, width]
     if not drawn.any():
-        return image
+        return (0, 0, *image.size)
     rows = np.flatnonzero(drawn.any(1))
     columns = np.flatnonzero(drawn.any(0))
-    top, left = rows[0], columns[0]
+    top, left = int(rows[0]), int(columns[0])
     drawn = drawn[top:rows[-1] + 1, left:columns[-1] + 1]
     height, width = drawn.shape
     if width > WIDEST * height:
         width = _cut_at(drawn.sum(0), int(WIDEST * height))
     if height > HIGHEST * width:
         height = _cut_at(drawn[:, :width].sum(1), int(HIGHEST * width))
-    return image.crop((left, top, left + width, top + height))
+    return left, top, left + width, top + height
 
 # %% ../nbs/89_overview.ipynb #d9a4293c
-@lru_cache(200)
-def _thumbnail(path, changed, width=720):
-    "The figure of a page as it was at a time."
+def _smaller(data, box, width):
+    "A part of a PNG, at most so wide, in few colours; base64 both."
     from PIL import Image
-    data = _figure_of(path.read_text(encoding='utf-8'))
-    if not data:
-        return ''
-    image = _for_card(Image.open(io.BytesIO(base64.b64decode(data))).convert('RGB'))
+    image = Image.open(io.BytesIO(base64.b64decode(data))).convert('RGB').crop(box)
     image.thumbnail((width, width), Image.LANCZOS)
     small = io.BytesIO()
-    image.quantize(80, dither=Image.Dither.NONE).save(small, 'PNG', optimize=True)
+    image.quantize(64, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(small, 'PNG', optimize=True)
     return base64.b64encode(small.getvalue()).decode()
 
-def thumbnail(
+@lru_cache(200)
+def _thumbnails(path, changed, width=720):
+    "The figure of a page as it was at a time, on a light and on a dark ground."
+    from PIL import Image
+    light, dark = _figure_of(path.read_text(encoding='utf-8'))
+    if not light:
+        return '', ''
+    image = Image.open(io.BytesIO(base64.b64decode(light))).convert('RGB')
+    box = _card_box(image)
+    if dark and Image.open(io.BytesIO(base64.b64decode(dark))).size != image.size:
+        dark = ''
+    return _smaller(light, box, width), _smaller(dark, box, width) if dark else ''
+
+def thumbnails(
     path:Path, # page
-)->str:        # PNG as base64; '' if the page has no figure
+)->tuple:      # PNG as base64, and the same on a dark ground; '' where the page has none
     "A page's main figure, as a card shows it."
-    return _thumbnail(path, path.stat().st_mtime_ns) if path.exists() else ''
+    return _thumbnails(path, path.stat().st_mtime_ns) if path.exists() else ('', '')
 
 # %% ../nbs/89_overview.ipynb #b1609a99
 def state_now(
@@ -381,7 +396,7 @@ def state_now(
 )->str:       # running, still to come, or '' where neither is so
     "What a run that is under way does with a notebook."
     row, *_ = study.rows.get(name, ('',))
-    begun = [n for n, (state, _) in study.rows.items() if state == 'running']
+    begun = [n for n, (state, _) in study.rows.items() if state in ('running', 'interrupted')]
     if any(study.entry(n).get('status') == 'interrupted' for n in begun):
         return '' # the run was stopped
     if row == 'running' and study.entry(name).get('status') == 'running':
@@ -543,7 +558,7 @@ def write_overview(
     "Write a study's first page, index.html."
     from markupsafe import Markup
     title, answer = opening(cards)
-    cards = {name: c | dict(thumbnail=thumbnail(study.folder/f'{name}.html')) for name, c in cards.items()}
+    cards = {name: c | dict(thumbnails=thumbnails(study.folder/f'{name}.html')) for name, c in cards.items()}
     files = [f'comparison.{kind}' for kind in ('html', 'csv', 'md')]
     tables = comparison_tables(study.folder, None)
     body = template(
