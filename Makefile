@@ -1,11 +1,11 @@
 # make study [DATA=path STUDY=name PROFILE=tiny|default|full]   make test   make lint   make install   make readme   make clean
-# make peers   make benchmarks [DATA=path STUDY=name]   make torture   make lock
+# make site   make peers   make benchmarks [DATA=path STUDY=name]   make torture   make lock
 PYTHON ?= python3.11
 PROFILE ?= default
 BIN := .venv/bin
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: study test lint torture install notebooks readme clean peers benchmarks lock
+.PHONY: study test lint torture install notebooks readme site clean peers benchmarks lock
 .DELETE_ON_ERROR:
 
 study: install
@@ -44,6 +44,9 @@ notebooks: install  ## export the library, clean the notebooks
 
 readme: install  ## README.md from nbs/index.ipynb and the committed reports
 	$(BIN)/recsys-nb readme
+
+site: install  ## front page, committed reports and notebooks in build/site, for any static host
+	$(BIN)/recsys-nb site
 
 peers: peers/rectools/.installed peers/recbole/.installed peers/ranx/.installed  ## what 90_benchmarks compares with, each in an environment of its own
 

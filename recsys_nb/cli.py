@@ -627,8 +627,8 @@ def site(
     folder: str = typer.Option(
         'build/site', metavar='FOLDER', help='Where to put it; what an earlier run put there is replaced.'),
 ):
-    """Gather front page, committed reports and notebooks in a folder for any static host. Links are relative, and
-    no page needs a server or JavaScript."""
+    """Gather front page, committed reports and notebooks in a folder for any static host. Links are relative,
+    and no page needs a server or JavaScript."""
     root = project_root()
     with kernel_environment():
         from recsys_nb.site import broken_links, make_site
