@@ -434,7 +434,7 @@ def progress_in_words(
     running = [name for name, _, state in steps if state == 'running']
     to_come = sum(state == 'still to come' for _, _, state in steps)
     behind = len(steps) - len(running) - to_come
-    parts = [f'{behind} of {len(steps)} notebooks are behind it']
+    parts = [f'{behind} of {len(steps)} notebooks have ended']
     if running:
         parts.append(f"{' and '.join(running)} {'are' if len(running) > 1 else 'is'} running")
     if to_come:
@@ -558,6 +558,8 @@ def write_overview(
     "Write a study's first page, index.html."
     from markupsafe import Markup
     title, answer = opening(cards)
+    if progress: # what is still to come stands in its list
+        cards = {name: c for name, c in cards.items() if c['page'] or c['status'] != 'still to come'}
     cards = {name: c | dict(thumbnails=thumbnails(study.folder/f'{name}.html')) for name, c in cards.items()}
     files = [f'comparison.{kind}' for kind in ('html', 'csv', 'md')]
     tables = comparison_tables(study.folder, None)
@@ -566,6 +568,7 @@ def write_overview(
         payload=Markup(comparison_payload(tables)), files=[f for f in files if (study.folder/f).exists()],
         groups=card_groups(cards), notebooks=cards.items(), missing=missing, steps=steps(study.manifest),
         facts=facts(study.manifest).items(), exact=exact, progress=progress,
+        pages=[name for name, c in cards.items() if c['page']],
         under_way=progress_in_words(progress), written=moment(timestamp()), **first_screen(study))
     write_page(study, 'index', study.manifest['study'], body, script='index.js')
 
