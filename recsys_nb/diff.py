@@ -61,6 +61,7 @@ def code_changed(
         said.append(f"modules {', '.join(sorted(modules))}")
     return f"Other code: {'; '.join(said)}." if said else ''
 
+# %% ../nbs/85_diff.ipynb #85000031
 def parameters_changed(
     a:dict, # notebook -> parameter -> value
     b:dict, # the same of the other study
@@ -77,6 +78,7 @@ def parameters_changed(
         rows.append((name, x, y))
     return rows
 
+# %% ../nbs/85_diff.ipynb #85000032
 def inputs_changed(
     a:dict, # manifest
     b:dict, # manifest of the other study
@@ -273,6 +275,7 @@ def verdict_in_words(
         said.append(f'{metric} of {protocol}: {why}. Best are {best}.')
     return ' '.join(said)
 
+# %% ../nbs/85_diff.ipynb #85000034
 def inputs_in_words(
     inputs:dict, # from `inputs_changed`
     code:str,    # from `code_changed`
@@ -306,6 +309,7 @@ def _best_first(rows, side):
     ordered = sorted(rows, key=lambda row: (-row[side], row['model']))
     return [f"{row['model']} {exact(row[side])}" for row in ordered[:LISTED]]
 
+# %% ../nbs/85_diff.ipynb #85000033
 def metric_table(
     rows:list, # of one protocol and metric, see `metrics_changed`
     how:str,   # TESTED, BESIDE or APART

@@ -79,18 +79,7 @@ def _table(protocol, part, rows, marks, metrics=None):
     return dict(protocol=protocol, slice=part, same=same, columns=[f'{metric}@{k}' for metric, k in columns],
                 rows=sorted(table, key=_best_first))
 
-# %% ../nbs/89_overview.ipynb #32425e09
-def _with_missing(table, folder):
-    "A table, with the models that should be in it and why they are not, where there are any."
-    from recsys_nb.show import models, unfinished_models
-    missing = unfinished_models(folder)
-    if table['protocol'] == 'as-published': # holds the original project's models alone
-        theirs = [m.name for m in models() if m.published]
-        missing = {name: why for name, why in missing.items() if name in theirs}
-    known = [name for name, *_ in table['rows']]
-    missing = {name: why for name, why in missing.items() if name not in known}
-    return table | dict(missing=missing) if missing else table
-
+# %% ../nbs/89_overview.ipynb #8900066a
 def _asked(row):
     "Whether a row is about any query."
     return bool(row['value']) and float(row['n'] or 0) > 0
@@ -103,6 +92,18 @@ def protocols_without_queries(
     for row in _read(folder/'comparison.csv'):
         asked[row['protocol']] = asked.get(row['protocol'], False) or _asked(row)
     return [protocol for protocol, any_query in asked.items() if not any_query]
+
+# %% ../nbs/89_overview.ipynb #32425e09
+def _with_missing(table, folder):
+    "A table, with the models that should be in it and why they are not, where there are any."
+    from recsys_nb.show import models, unfinished_models
+    missing = unfinished_models(folder)
+    if table['protocol'] == 'as-published': # holds the original project's models alone
+        theirs = [m.name for m in models() if m.published]
+        missing = {name: why for name, why in missing.items() if name in theirs}
+    known = [name for name, *_ in table['rows']]
+    missing = {name: why for name, why in missing.items() if name not in known}
+    return table | dict(missing=missing) if missing else table
 
 def comparison_tables(
     folder:Path,    # study folder

@@ -100,7 +100,7 @@ def settle_links(
     "Make the links of a page relative to it."
     text = page.read_text(encoding='utf-8')
     up = '../' * (len(page.relative_to(top).parts) - 1)
-    page.write_text(text.replace(_PLACE, up), encoding='utf-8')
+    page.write_text(text.replace(f'href="{_PLACE}', f'href="{up}'), encoding='utf-8')
 
 # %% ../nbs/89_site.ipynb #89c00016
 def _frame(folder, about):
@@ -118,6 +118,7 @@ def _as_committed(path, root):
             cell.source = site_links(cell.source, path.parent, root)
     return mark_cells(node, SimpleNamespace(parameters={}), {})
 
+# %% ../nbs/89_site.ipynb #89c00032
 def about_notebook(
     path:Path, # notebook
 )->tuple:      # title, the quote below it
