@@ -17,7 +17,6 @@ from pathlib import Path
 from .manifest import printable, timestamp
 from .report import own_file, template, write_page
 from .places import clock
-import numpy as np
 from rich.table import Table
 from rich.text import Text
 
@@ -335,6 +334,7 @@ HIGHEST = .62 # of its width that a figure may be high on a card
 
 def _cut_at(ink, most):
     "Where to cut a side: after the widest stretch with the least ink between half of `most` and `most`."
+    import numpy as np
     half = most // 2
     inside = ink[half:most]
     blank = inside <= inside.min()
@@ -347,6 +347,7 @@ def _cut_at(ink, most):
 
 def _card_box(image):
     "What a card shows of a figure: without its margin, and without what makes it too wide or too high."
+    import numpy as np
     drawn = np.asarray(image).min(2) < 250 # bool[height, width]
     if not drawn.any():
         return (0, 0, *image.size)
