@@ -90,6 +90,13 @@ def test_summaries_end_where_a_sentence_ends(project, columns):
     assert len(said) >= 9 and all(text.rstrip().endswith('.') for text in said), said
 
 
+def test_help_imports_nothing_heavy():
+    "`recsys-nb --help` has to answer at once."
+    code = 'import sys, recsys_nb.cli; print({"numpy", "pandas", "torch", "jinja2", "pydantic"} & set(sys.modules))'
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    assert done.stdout == 'set()\n'
+
+
 def test_version(project):
     done = recsys(project, '--version')
     assert done.returncode == 0 and re.fullmatch(r'recsys-nb \d+\.\d+\S*\n', done.stdout)
