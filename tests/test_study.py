@@ -92,7 +92,8 @@ def test_summaries_end_where_a_sentence_ends(project, columns):
 
 def test_help_imports_nothing_heavy():
     "`recsys-nb --help` has to answer at once."
-    code = 'import sys, recsys_nb.cli; print({"numpy", "pandas", "torch", "jinja2", "pydantic"} & set(sys.modules))'
+    heavy = {"numpy", "pandas", "torch", "jinja2", "pydantic"}
+    code = f"import sys, recsys_nb.cli; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     assert done.stdout == 'set()\n'
 
