@@ -1,12 +1,12 @@
 # make study [DATA=path STUDY=name PROFILE=tiny|default|full]   make test   make lint   make install   make readme   make clean
-# make outputs [ONLY="12_sasrec 30_comparison" FORCE=1]
+# make outputs [ONLY="12_sasrec 30_comparison" FORCE=1]   make site
 # make peers   make benchmarks [DATA=path STUDY=name]   make torture   make lock
 PYTHON ?= python3.11
 PROFILE ?= default
 BIN := .venv/bin
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: study test lint torture install notebooks outputs readme clean peers benchmarks lock
+.PHONY: study test lint torture install notebooks outputs readme site clean peers benchmarks lock
 .DELETE_ON_ERROR:
 
 study: install
@@ -48,6 +48,9 @@ outputs: notebooks  ## run the notebooks whose cells or library changed, and kee
 
 readme: install  ## README.md, RESULTS.md and USAGE.md from their notebooks and the committed reports
 	$(BIN)/recsys-nb readme
+
+site: install  ## front page, committed reports and notebooks in build/site, for any static host
+	$(BIN)/recsys-nb site
 
 peers: peers/rectools/.installed peers/recbole/.installed peers/ranx/.installed  ## what 90_benchmarks compares with, each in an environment of its own
 

@@ -16,8 +16,18 @@ import pytest
 
 from measure_pages import MEASURE
 from recsys_nb.report import LIMIT, mark_cells, notebook_body, page_body, write_page
-from recsys_nb.overview import comparison_tables, facts, write_overview
+from recsys_nb.manifest import Study
+from recsys_nb.overview import (
+    comparison_tables,
+    data_limits,
+    facts,
+    few_models,
+    known_limits,
+    write_index,
+    write_overview,
+)
 from recsys_nb.show import DARK, GROUND, INK
+from recsys_nb.show import COMMITTED as REAL
 
 ROOT = Path(__file__).parent.parent
 COMMITTED = [
@@ -540,12 +550,18 @@ def test_index_sorts_and_switches(made_up, visit):
 
 
 def test_index_on_paper(made_up, visit):
+    "What was chosen stays said, and so does what the marks mean; what can be pressed goes."
     page = visit(made_up / 'index.html', scheme='dark')
+    page.get_by_label('Protocol').select_option('purchases')
+    page.get_by_label('Slice').select_option('repeat')
     page.emulate_media(media='print', color_scheme='light')
     assert (
         page.locator('#comparison-table thead button').first.is_visible()
         and not page.locator('#switches').is_visible()
     )
+    assert page.locator('#said').inner_text().startswith('purchases, repeat.')
+    legend = page.locator('.legend').inner_text()
+    assert 'best' in legend and '95 % interval' in legend and 'sorts' not in legend
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") in (
         'rgb(255, 255, 255)',
         'rgba(0, 0, 0, 0)',
@@ -560,7 +576,85 @@ def test_index_without_scripts(made_up, browser):
         'Good' in page.locator('#comparison-table').inner_text()
         and not page.locator('#switches').is_visible()
     )
+    assert page.locator('.legend').is_visible() and not page.locator('#bars-legend').is_visible()
+    assert page.locator('#said').inner_text().startswith('next-item, all.')
     context.close()
+
+
+def test_index_of_a_study_that_is_being_run(made_up, tmp_path, visit):
+    "What has ended, what runs and what is still to come, in order; who uses the page keeps it."
+    data = json.loads((made_up / 'study.json').read_text())
+    titles = {'00_data': 'Data', '10_a': 'A model', '30_comparison': 'Comparison'}
+    inputs = dict(needs={}, data='f')
+    ended = dict(status='done', error='', seconds=2, parameters={}, inputs=inputs, finished='t')
+    entries = {'00_data': ended, '10_a': ended | dict(status='running', seconds=None)}
+    rows = {'00_data': ('done', ''), '10_a': ('running', ''), '30_comparison': ('waiting', '')}
+    notebooks = {name: SimpleNamespace(title=title) for name, title in titles.items()}
+    study = Study(tmp_path, notebooks, data | dict(notebooks=entries), rows=rows)
+    (tmp_path / '00_data.html').write_text('')
+    write_index(study)
+    page = visit(tmp_path / 'index.html')
+    said = page.locator('#under-way').inner_text()
+    assert '1 of 3 notebooks have ended, 10_a is running, 1 still to come' in said
+    assert [step.split()[0] for step in page.locator('.progress li').all_inner_texts()] == list(titles)
+    assert page.locator('.progress a').get_attribute('href') == '00_data.html'
+    assert page.locator('.card').count() == 2  # what is still to come has no card yet
+    study.rows = dict.fromkeys(titles, ('done', ''))
+    write_index(study)
+    assert 'class="progress"' not in (tmp_path / 'index.html').read_text()
+
+
+def test_what_is_far_below_the_best_has_no_bar(made_up, visit):
+    "Bars span the values that are at least half of the best one, with their intervals."
+    page = visit(made_up / 'index.html')
+    page.get_by_label('Protocol').select_option('purchases')
+    bars = page.locator('#comparison-table tbody tr').first.locator('.bar')
+    assert bars.count() >= 2
+    for bar in bars.all():
+        part = bar.locator('i')
+        assert part.evaluate(
+            'e => e.offsetLeft >= 0 && e.offsetLeft + e.offsetWidth <= e.parentElement.offsetWidth + 1'
+        )
+
+
+@pytest.mark.parametrize('study', [s for s in COMMITTED if s in REAL])
+def test_first_screen_of_a_real_study(study, tmp_path, visit, axe):
+    "Made anew: question, answer, figure on the first screen of a desk; whole in dark, on a phone, on paper."
+    folder = ROOT / 'reports' / study
+    for name in ('comparison.csv', 'ties.csv'):
+        shutil.copy(folder / name, tmp_path)
+    shutil.copytree(folder / 'findings', tmp_path / 'findings')
+    manifest = json.loads((folder / 'manifest.json').read_text())
+    notebooks = {name: SimpleNamespace(title=name) for name in manifest['notebooks']}
+    write_index(Study(tmp_path, notebooks, manifest))
+    best = comparison_tables(tmp_path)[0]
+    for scheme, width in (('light', 1360), ('dark', 1360), ('light', 390)):
+        page = visit(tmp_path / 'index.html', scheme, width, bypass_csp=True)
+        figure = page.locator('figure.bars')
+        assert figure.locator('.row').count() == len(few_models(best)) >= 8
+        assert figure.locator('.name').first.inner_text() == best['rows'][0][0]
+        if width > 1000:
+            box = figure.bounding_box()
+            assert box['y'] + box['height'] <= 900, box
+        assert page.evaluate('document.documentElement.scrollWidth') <= width
+        limits = page.locator('.known-limits').inner_text()
+        assert len(data_limits(manifest['data'], [best])) >= 2 and 'test window' in limits
+    page.emulate_media(media='print')
+    page.set_viewport_size(dict(width=720, height=1000))
+    assert page.evaluate('document.documentElement.scrollWidth') <= 720
+    page.emulate_media(media='screen')
+    page.evaluate(axe)
+    found = page.evaluate("axe.run('.bars, .words, .known-limits, .legend', {resultTypes: ['violations']})")
+    assert [v['id'] for v in found['violations'] if v['impact'] in ('serious', 'critical')] == []
+
+
+def test_limits_of_real_logs_are_known_by_their_events():
+    "Whatever a study is called: the fingerprint of its events counts."
+    for study in REAL:
+        path = ROOT / 'reports' / study / 'manifest.json'
+        if path.exists():
+            assert known_limits(json.loads(path.read_text())['data']['fingerprint']), study
+    assert known_limits('none') == []
 
 
 @pytest.mark.parametrize('study', COMMITTED)

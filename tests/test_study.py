@@ -51,6 +51,10 @@ REFUSED = [  # arguments, what the one sentence must name
     (['run', '--study', '../elsewhere'], 'use letters'),
     (['demo', '--study', 'nothing'], 'no study nothing'),
     (['open', 'nothing'], 'no study nothing'),
+    (['open', 'tiny'], 'recsys-nb run --profile tiny makes it'),
+    (['open'], 'name a study'),
+    (['diff'], 'name two studies'),
+    (['rnus'], 'did you mean runs'),
     (['diff', 'nothing', 'one'], 'no study nothing'),
     (['run', '--quiet', '--verbose'], 'contradict'),
 ]
@@ -69,6 +73,34 @@ def test_help_explains_every_option(project):
     text = recsys(project, 'run', '--help').stdout
     for option in ('--data', '--events', '--study', '--profile', '--parameter', '--only', '--force'):
         assert option in text
+
+
+@pytest.mark.parametrize('columns', ['60', '80', '160'])
+def test_summaries_end_where_a_sentence_ends(project, columns):
+    done = subprocess.run(
+        [str(BIN / 'recsys-nb'), '--help'],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        env=os.environ | {'COLUMNS': columns},
+    )
+    commands = done.stdout.partition('Commands:')[2]
+    assert '...' not in commands
+    said = re.split(r'\n  (?=\w)', '\n' + commands.strip('\n'))[1:]
+    assert len(said) >= 9 and all(text.rstrip().endswith('.') for text in said), said
+
+
+def test_help_imports_nothing_heavy():
+    "`recsys-nb --help` has to answer at once."
+    heavy = {"numpy", "pandas", "torch", "jinja2", "pydantic"}
+    code = f"import sys, recsys_nb.cli; print({heavy} & set(sys.modules))"
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    assert done.stdout == 'set()\n'
+
+
+def test_version(project):
+    done = recsys(project, '--version')
+    assert done.returncode == 0 and re.fullmatch(r'recsys-nb \d+\.\d+\S*\n', done.stdout)
 
 
 def test_bad_data_is_one_sentence(project, tmp_path):
@@ -158,6 +190,7 @@ def rerun_skips_what_did_not_change(project, models):
 def the_difference_of_two_studies(project):
     done = recsys(project, 'diff', 'one', 'two')
     assert done.returncode == 0 and 'Different are notebooks.' in done.stdout, done.stdout
+    assert 'The studies have no metric in common.' in done.stdout.splitlines()[0]  # two has no comparison
     page = (project / 'reports/one-against-two.html').read_text()
     assert 'one against two' in page and '30_comparison' in page
 

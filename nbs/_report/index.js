@@ -10,6 +10,12 @@
       setTimeout(() => { copy.textContent = "Copy"; }, 2000);
     });
   }
+  // The index of a study that is being run loads itself again, unless somebody has begun to use it.
+  if (document.querySelector(".progress")) {
+    let touched = false;
+    for (const kind of ["click", "keydown"]) addEventListener(kind, () => { touched = true; });
+    setInterval(() => { if (!touched && !document.hidden) location.reload(); }, 15000);
+  }
   const source = document.getElementById("comparison-data"), place = document.getElementById("comparison-table");
   if (!source || !place) return;
   const { tables, colours, about } = JSON.parse(source.textContent);
@@ -30,7 +36,14 @@
     select.replaceChildren(...values.map(v => make("option", v, { value: v })));
     select.value = values.includes(old) ? old : values[0];
   }
-  function number(cell, most, best) {
+  // Left and right end of a column's bars: the values that are at least half of the best, with their intervals.
+  function scale(cells) {
+    const known = cells.filter(Boolean), best = Math.max(0, ...known.map(c => c[0]));
+    const near = known.filter(c => c[0] >= best / 2), ends = i => near.map(c => c[i] ?? c[0]);
+    const left = Math.min(...ends(1)), right = Math.max(...ends(2));
+    return { left, wide: Math.max(1e-9, right - left) };
+  }
+  function number(cell, { left, wide }, best) {
     const td = make("td", null, { class: "number metric" });
     if (!cell) { td.textContent = "–"; return td; }
     const [value, low, high, mark] = cell;
@@ -39,10 +52,11 @@
     if (low !== null) {
       td.title = `95 % interval ${low.toFixed(4)} to ${high.toFixed(4)}`;
       const bar = make("span", null, { class: "bar" }), range = make("i"), dot = make("u"), band = make("s");
-      if (best && best[1] !== null) { band.style.left = `${100 * best[1] / most}%`; band.style.width = `${100 * (best[2] - best[1]) / most}%`; bar.append(band); }
-      range.style.left = `${100 * low / most}%`; range.style.width = `${100 * (high - low) / most}%`;
-      dot.style.left = `${100 * value / most}%`;
-      bar.append(range, dot); td.append(bar);
+      const place = (part, from, to) => { part.style.left = `${100 * (from - left) / wide}%`; part.style.width = `${100 * (to - from) / wide}%`; bar.append(part); };
+      if (best && best[1] !== null) place(band, best[1], best[2]);
+      if (value < left) bar.append(make("b", "‹"));
+      else { place(range, Math.max(low, left), high); dot.style.left = `${100 * (value - left) / wide}%`; bar.append(dot); }
+      td.append(bar);
       td.append(make("small", `${low.toFixed(4)} – ${high.toFixed(4)}`, { class: "range" }));
     }
     return td;
@@ -55,7 +69,7 @@
       const x = key(a, sorted.column), y = key(b, sorted.column);
       return (x < y ? -1 : x > y ? 1 : 0) * (sorted.down ? -1 : 1) || (a[0] < b[0] ? -1 : 1);
     });
-    const most = table.columns.map((_, j) => Math.max(1e-9, ...rows.map(r => r[2][j] ? (r[2][j][2] ?? r[2][j][0]) : 0)));
+    const scales = table.columns.map((_, j) => scale(rows.map(r => r[2][j])));
     const best = table.columns.map((_, j) => table.same ? rows.map(r => r[2][j]).reduce((a, b) => b && (!a || b[0] > a[0]) ? b : a, null) : null);
     const t = make("table", null, { class: "comparison" }), head = make("tr"), body = make("tbody");
     names.forEach((name, column) => {
@@ -73,7 +87,7 @@
       const tr = make("tr"), th = make("th", null, { scope: "row" }), swatch = make("span", null, { class: "swatch" });
       swatch.style.background = colours[model];
       th.append(swatch, document.createTextNode(model));
-      tr.append(th, make("td", n.toLocaleString("en"), { class: "number" }), ...cells.map((c, j) => number(c, most[j], best[j])));
+      tr.append(th, make("td", n.toLocaleString("en"), { class: "number" }), ...cells.map((c, j) => number(c, scales[j], best[j])));
       body.append(tr);
     }
     for (const [model, why] of Object.entries(table.missing || {})) {
@@ -85,13 +99,13 @@
     }
     const top = make("thead"); top.append(head); t.append(top, body);
     place.replaceChildren(t);
-    said.textContent = (about[table.protocol] || "") + (table.same ? "" : " The models answered different queries: their rows cannot be compared.");
+    said.replaceChildren(make("b", `${table.protocol}, ${table.slice}.`), ` ${about[table.protocol] || ""}${table.same ? "" : " The models answered different queries: their rows cannot be compared."}`);
   }
   const slices = () => tables.filter(t => t.protocol === protocol.value).map(t => t.slice);
   fill(protocol, [...new Set(tables.map(t => t.protocol))]);
   fill(slice, slices());
   protocol.addEventListener("change", () => { fill(slice, slices()); draw(); });
   slice.addEventListener("change", draw);
-  document.getElementById("switches").hidden = false;
+  for (const id of ["switches", "bars-legend"]) document.getElementById(id).hidden = false;
   draw();
 })();
