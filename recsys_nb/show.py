@@ -25,6 +25,8 @@ class Model:
     family: str   # what it needs: without training, linear and factors, neural or blend
     colour: str   # '#RRGGBB', the same on every page
     notebook: str # that makes it, without .ipynb
+    kind: str = ''            # of which a figure of few models shows one; '': it is not among them
+    about: str = ''           # what it is, in a few words that follow its name
     named: str = ''           # its name where parameters of the notebook are in it, for `str.format`
     only_with: str = ''       # parameter of the notebook without which, or with 0, it is not made
     transformer: bool = False # whether it is asked if a Transformer pays
