@@ -8,6 +8,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'recsys_nb.ablation.epochs_text': ('ablation.html#epochs_text', 'recsys_nb/ablation.py'),
                                     'recsys_nb.ablation.mean_or_nan': ('ablation.html#mean_or_nan', 'recsys_nb/ablation.py'),
                                     'recsys_nb.ablation.query_numbers': ('ablation.html#query_numbers', 'recsys_nb/ablation.py'),
+                                    'recsys_nb.ablation.signed': ('ablation.html#signed', 'recsys_nb/ablation.py'),
                                     'recsys_nb.ablation.training_limits': ('ablation.html#training_limits', 'recsys_nb/ablation.py'),
                                     'recsys_nb.ablation.weaker_calibration': ('ablation.html#weaker_calibration', 'recsys_nb/ablation.py')},
             'recsys_nb.als': { 'recsys_nb.als.ALS': ('als.html#als', 'recsys_nb/als.py'),

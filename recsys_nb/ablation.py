@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CHANGES', 'NUMBERS', 'weaker_calibration', 'query_numbers', 'mean_or_nan', 'ablation_table', 'differences_text',
-           'ablation_text', 'change_rows', 'epochs_text', 'training_limits']
+           'ablation_text', 'signed', 'change_rows', 'epochs_text', 'training_limits']
 
 # %% ../nbs/31_ablation.ipynb #221a9ee3
 from pathlib import Path
@@ -123,6 +123,11 @@ def ablation_text(
     return ' '.join(said)
 
 # %% ../nbs/31_ablation.ipynb #19a31002
+def signed(x:float)->str: # a difference
+    "A difference with three digits; one that rounds to nothing has no sign."
+    text = f'{x:+.3f}'
+    return '0.000' if float(text) == 0 else text
+
 def change_rows(
     t:pd.DataFrame, # see `ablation_table`
     most=8,         # rows
@@ -133,9 +138,9 @@ def change_rows(
     rows = {}
     for name, r in t.loc[largest].sort_values('difference', kind='stable').iterrows():
         rows[name] = {
-            'difference in NDCG@20': f'{r.difference:+.3f} [{r.low:+.3f}, {r.high:+.3f}]',
-            'p, corrected': p_text(r.p), 'repeats': f'{r["repeat"] - base["repeat"]:+.3f}',
-            'new items': f'{r.explore - base.explore:+.3f}'}
+            'difference in NDCG@20': f'{signed(r.difference)} [{signed(r.low)}, {signed(r.high)}]',
+            'p, corrected': p_text(r.p), 'repeats': signed(r['repeat'] - base['repeat']),
+            'new items': signed(r.explore - base.explore)}
     return pd.DataFrame.from_dict(rows, orient='index').rename_axis('change')
 
 def epochs_text(n:int)->str: # how many

@@ -451,14 +451,16 @@ def short_table(
     family = {m: name for name, members in FAMILIES.items() for m in members}
     t = table[table.protocol == 'next-item'].set_index(['model', 'slice', 'metric', 'k'])
     numbers = t[['value', 'low', 'high']].sort_index()
-    columns = {f'{metric}@{k}': ('all', metric, k), 'of repeats': ('repeat', metric, k),
+    first = f'{metric}@{k}'
+    columns = {first: ('all', metric, k), 'of repeats': ('repeat', metric, k),
                'of new items': ('explore', metric, k), 'MRR@20': ('all', 'MRR', 20)}
     rows = {}
     for m in worth_a_row(verdict.value):
         rows[m] = {'family': family.get(m, '')}
         for name, at in columns.items():
-            found = (m, *at) in numbers.index
-            rows[m][name] = with_interval(*numbers.loc[(m, *at)]) if found else ''
+            value, low, high = numbers.loc[(m, *at)] if (m, *at) in numbers.index else [np.nan] * 3
+            shown = with_interval(value, low, high) if name == first else with_interval(value, np.nan, np.nan)
+            rows[m][name] = shown
         rows[m]['p against best'] = against_best(verdict, m)
     return pd.DataFrame(rows).T.rename_axis('model')
 
@@ -590,10 +592,11 @@ def by_k(
 # %% ../nbs/30_comparison.ipynb #7175ddad
 def leaders_of(
     values:pd.Series, # a number by model
-)->list:              # the own history first
+)->list:              # the best one last
     "The models that a figure of many lines names: History, and the best of each family."
     best = [best_of(values, family) for family in FAMILIES]
-    return [m for m in dict.fromkeys(['History', *best]) if m in values.index]
+    named = [m for m in dict.fromkeys(['History', *best]) if m in values.index]
+    return sorted(named, key=lambda m: values[m])
 
 def curves_caption(
     curves:dict, # model -> HitRate at 1 to 20 items shown, see `by_k`; those that the figure names

@@ -144,7 +144,7 @@ def short_losses(
         rows[m] = {f'{metric}@{k}': f'{shuffle.before:.3f}',
                    'shuffled': with_interval(shuffle.difference, shuffle.low, shuffle.high),
                    'last item only': with_interval(last.difference, last.low, last.high),
-                   'same items in the top 10, shuffled': f'{shuffle.jaccard:.2f}'}
+                   'same top 10': f'{shuffle.jaccard:.2f}'}
     return pd.DataFrame.from_dict(rows, orient='index').rename_axis('model')
 
 # %% ../nbs/33_order.ipynb #151b9cbd
