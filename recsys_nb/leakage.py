@@ -398,6 +398,9 @@ def flattery_text(
     if not found or max(found)[0] <= 1:
         return ''
     times, leaky, first, before, after = max(found)
+    if times < 1.1:
+        return (f'No leak flatters {first}, which is honestly first, by more than a tenth: most by '
+                f'"{leaky}", {metric}@{k} {after:.3f} in place of {before:.3f}.')
     return (f'With the leak "{leaky}", {first} would show {metric}@{k} {after:.3f} in place of {before:.3f}, '
             f'{times:.2f} times as much.')
 
