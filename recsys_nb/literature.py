@@ -135,10 +135,12 @@ def place_text(
     below = int((theirs[metric] < low).sum())
     above = int((theirs[metric] > high).sum())
     counted = {'below': below, 'inside': len(theirs) - below - above, 'above': above}
-    places = listed([f'{n} {place}' for place, n in counted.items() if n])
+    first, *rest = [(n, place) for place, n in counted.items() if n]
+    places = [f'{first[0]} of {len(theirs)} published figures lie {first[1]} that interval']
+    places += [f'{n} {place}' for n, place in rest]
     interval = f'[{100 * low:.1f}, {100 * high:.1f}]'
-    return (f'{best.model} reaches {metric}@20 {100 * best[metric]:.1f} % {interval}; of {len(theirs)} '
-            f'published figures, {places} that interval, the highest {100 * top[metric]:.1f} % ({top.model})')
+    return (f'{best.model} reaches {metric}@20 {100 * best[metric]:.1f} % {interval}; {", ".join(places)}; '
+            f'the highest is {100 * top[metric]:.1f} % ({top.model})')
 
 def apart_text(
     table:pd.DataFrame, # see `with_ours`
@@ -201,7 +203,7 @@ def draw_years(
     metric:str,         # HitRate or MRR
     ax,                 # matplotlib axes
 ):
-    "Published figures by their year, ours as lines across them with their intervals as bands."
+    "Published figures by their year, our best ones as lines across them, the first with its interval."
     own = table.ours.astype(bool)
     published = table[~own]
     apart = published.apart.astype(bool)
@@ -210,10 +212,12 @@ def draw_years(
     ax.plot(published[apart].year, 100 * published[apart][metric], 'o', color='#777777', mfc='white', ms=4,
             label='published, stands apart')
     ours = table[own].set_index('model')
-    for m in worth_a_row(ours[metric].sort_values(ascending=False), 4):
+    shown = worth_a_row(ours[metric].sort_values(ascending=False), 4)
+    for m in shown:
         r = ours.loc[m]
         c = colour(m)
-        ax.axhspan(100 * r[f'{metric}_low'], 100 * r[f'{metric}_high'], color=c, alpha=.12, lw=0)
+        if m == shown[0]:
+            ax.axhspan(100 * r[f'{metric}_low'], 100 * r[f'{metric}_high'], color=c, alpha=.12, lw=0)
         ax.axhline(100 * r[metric], color=c, lw=1.4, label=f'{m}, this study')
     ax.set(title=f'{metric}@20', xlabel='year of publication', ylabel=f'{metric}@20, %')
 
