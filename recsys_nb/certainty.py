@@ -310,12 +310,10 @@ def uncertainty_rows(
     t = between.xs((metric, k), level=['metric', 'k']).sort_values('mean', ascending=False, kind='stable')
     rows = {}
     for m, r in t.iterrows():
-        times = f'{r.visitors / r.sd:.1f}' if r.sd > 0 else ''
         there = m in paired.index
         rows[m] = {
             f'{metric}@{k}': f'{r["mean"]:.3f}', 'its seeds': f'{r.low:.4f} to {r.high:.4f}',
             'sd of seeds': f'{r.sd:.4f}', 'error of visitors': f'{r.visitors:.4f}',
-            'visitors / seeds': times,
             'error of difference': f'{paired.error[m]:.4f}' if there else '',
             'to': paired.other[m] if there else ''}
     return pd.DataFrame.from_dict(rows, orient='index').rename_axis('model')
