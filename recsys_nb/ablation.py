@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['CHANGES', 'NUMBERS', 'weaker_calibration', 'query_numbers', 'mean_or_nan', 'ablation_table', 'differences_text',
-           'ablation_text']
+           'ablation_text', 'signed', 'change_rows', 'epochs_text', 'training_limits']
 
 # %% ../nbs/31_ablation.ipynb #221a9ee3
 from pathlib import Path
 from .protocol import *
 from .metrics import *
+from .comparison import LEVEL, NAMED, p_text
 import numpy as np, pandas as pd
 
 # %% ../nbs/31_ablation.ipynb #51ef1279
@@ -88,16 +89,70 @@ def ablation_table(
 
 # %% ../nbs/31_ablation.ipynb #57955ee9
 def differences_text(
-    rows:pd.DataFrame, # index change: difference
+    rows:pd.DataFrame, # index change: difference; what matters most first
+    most=NAMED,        # changes to name
 )->str:
-    "Changes with what they do, or 'nothing'."
-    return ', '.join(f'{n} {d:+.4f}' for n, d in rows.difference.items()) or 'nothing'
+    "Changes with what they do; where there are many, the first ones and how many more."
+    said = [f'{name} {difference:+.3f}' for name, difference in rows.difference.items()][:most]
+    if len(rows) > most:
+        said.append(f'{len(rows) - most} more')
+    return '; '.join(said)
 
-def ablation_text(t:pd.DataFrame)->str: # see `ablation_table`
+def ablation_text(
+    t:pd.DataFrame, # see `ablation_table`
+    metric='',      # of the differences, in words
+)->str:
     "Which changes hurt, which help, and how many can't be told from nothing."
-    sure = t[t.p < .05]
+    tested = t[t.p.notna()]
+    if not len(tested):
+        return 'No change was tried.'
+    sure = tested[tested.p < LEVEL]
     worse = sure[sure.difference < 0].sort_values('difference')
     better = sure[sure.difference > 0].sort_values('difference', ascending=False)
-    unclear = int((t.p >= .05).sum())
-    return (f'Worse: {differences_text(worse)}. Better: {differences_text(better)}. '
-            f'{unclear} of {int(t.p.notna().sum())} changes can\'t be told from no change.')
+    what = f' in {metric}' if metric else ''
+    said = []
+    if len(worse):
+        said.append(f'SASRec is worse, beyond chance{what}, with: {differences_text(worse)}.')
+    if len(better):
+        said.append(f'It is better with: {differences_text(better)}.')
+    unclear = len(tested) - len(sure)
+    if not len(sure):
+        said.append(f'None of {len(tested)} changes of SASRec can be told from no change{what}.')
+    elif unclear:
+        said.append(f'{unclear} of {len(tested)} changes can\'t be told from no change.')
+    return ' '.join(said)
+
+# %% ../nbs/31_ablation.ipynb #19a31002
+def signed(x:float)->str: # a difference
+    "A difference with three digits; one that rounds to nothing has no sign."
+    text = f'{x:+.3f}'
+    return '0.000' if float(text) == 0 else text
+
+def change_rows(
+    t:pd.DataFrame, # see `ablation_table`
+    most=8,         # rows
+)->pd.DataFrame:    # index change; text cells
+    "The changes that do most, worst first."
+    largest = t[t.p.notna()].difference.abs().sort_values(ascending=False, kind='stable').index[:most]
+    base = t.iloc[0]
+    rows = {}
+    for name, r in t.loc[largest].sort_values('difference', kind='stable').iterrows():
+        rows[name] = {
+            'difference in NDCG@20': f'{signed(r.difference)} [{signed(r.low)}, {signed(r.high)}]',
+            'p, corrected': p_text(r.p), 'repeats': signed(r['repeat'] - base['repeat']),
+            'new items': signed(r.explore - base.explore)}
+    return pd.DataFrame.from_dict(rows, orient='index').rename_axis('change')
+
+def epochs_text(n:int)->str: # how many
+    "A number of epochs in words."
+    return f'{n} epoch' if n == 1 else f'{n} epochs'
+
+def training_limits(
+    epochs:int,  # passes of each training
+    queries:int, # that judge
+)->str:
+    "What an ablation does not say."
+    return (f'Each change is one training of {epochs_text(epochs)} with one seed, judged by {queries:,} '
+            'validation queries. The tests know other visitors, not other seeds: a difference that is no '
+            'larger than what another seed does to SASRec (34_certainty) is not to be believed from one '
+            'training.')

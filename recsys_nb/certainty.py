@@ -6,9 +6,10 @@
 __all__ = ['QUICK', 'MEASURED', 'unfitted', 'refit', 'models_to_refit', 'quick_study', 'query_values', 'numbers_with_intervals',
            'answer_numbers', 'key_digest', 'read_configuration', 'fit_and_ask', 'kept_answer', 'study_ranks',
            'seed_result', 'seed_table', 'standard_error', 'seed_uncertainty', 'paired_errors', 'sd_factors',
-           'seeds_text', 'share_won', 'seed_contests', 'draw_seeds', 'seeds_caption', 'earlier_windows',
-           'queries_table', 'window_begin', 'window_answers', 'with_ranks', 'rolling_table', 'order_agreement',
-           'pair_tests', 'pairs_in_order', 'draw_windows', 'seeds_finding', 'lasting_order_finding']
+           'seeds_text', 'share_won', 'seed_contests', 'uncertainty_rows', 'draw_seeds', 'seeds_caption',
+           'earlier_windows', 'queries_table', 'window_begin', 'window_answers', 'with_ranks', 'rolling_table',
+           'order_agreement', 'pair_tests', 'pairs_in_order', 'draw_windows', 'alone_text', 'paired_text',
+           'seeds_finding', 'lasting_order_finding']
 
 # %% ../nbs/34_certainty.ipynb #89d6f14c
 import hashlib, inspect, itertools, json, time
@@ -298,6 +299,25 @@ def seed_contests(
         rows.append([np.nan if a == b else share_won(values[a], values[b]) for b in values])
     return pd.DataFrame(rows, list(values), list(values))
 
+# %% ../nbs/34_certainty.ipynb #19a34004
+def uncertainty_rows(
+    between:pd.DataFrame, # see `seed_uncertainty`
+    paired:pd.DataFrame,  # see `paired_errors`
+    metric='NDCG',        # one of METRICS
+    k=20,                 # length of the lists
+)->pd.DataFrame:          # index model; text cells
+    "Seeds and visitors beside each other, the best model first."
+    t = between.xs((metric, k), level=['metric', 'k']).sort_values('mean', ascending=False, kind='stable')
+    rows = {}
+    for m, r in t.iterrows():
+        there = m in paired.index
+        rows[m] = {
+            f'{metric}@{k}': f'{r["mean"]:.3f}', 'its seeds': f'{r.low:.4f} to {r.high:.4f}',
+            'sd of seeds': f'{r.sd:.4f}', 'error of visitors': f'{r.visitors:.4f}',
+            'error of difference': f'{paired.error[m]:.4f}' if there else '',
+            'to': paired.other[m] if there else ''}
+    return pd.DataFrame.from_dict(rows, orient='index').rename_axis('model')
+
 # %% ../nbs/34_certainty.ipynb #f8764072
 def draw_seeds(
     t:pd.DataFrame, # see `seed_table`
@@ -327,10 +347,13 @@ def seeds_caption(
     "What the picture of the seeds shows."
     panels = ' and '.join(f'{metric}@{k}' for metric, k in numbers)
     metric, k = numbers[0]
+    t = between.xs(numbers[0], level=['metric', 'k'])
+    inside = int(((t.high - t.low) < 2 * 1.96 * t.visitors).sum())
     each = []
-    for m, r in between.xs(numbers[0], level=['metric', 'k']).iterrows():
+    for m, r in t.iterrows():
         each.append(f'{m} {r.low:.4f} to {r.high:.4f}, interval ±{1.96 * r.visitors:.4f}')
-    return (f'{panels} of {seeds} seeds a model, with the interval over visitors as a band. '
+    return (f'For {inside} of {len(t)} models the seeds lie closer together than the ends of the interval '
+            f'over visitors. {panels} of {seeds} seeds a model, the interval as a band. '
             f'{metric}@{k}: {"; ".join(each)}.')
 
 # %% ../nbs/34_certainty.ipynb #2171517e
@@ -492,6 +515,32 @@ def draw_windows(
     right.set(title=f'{metric}@{k} with intervals', ylabel=f'{metric}@{k}', ylim=(0, None))
 
 # %% ../nbs/34_certainty.ipynb #bd40af2b
+def alone_text(
+    t:pd.DataFrame, # index model: sd, visitors
+)->str:
+    "The seed's spread of a number beside the error that comes from visitors."
+    ratio = (t.visitors / t.sd.where(t.sd > 0)).dropna()
+    smaller = t.index[t.sd > t.visitors]
+    if len(smaller):
+        return f'other visitors would move it less than another seed for {listed(smaller)}'
+    return f'other visitors would move it at least {ratio.min():.1f} times as much, for every model'
+
+def paired_text(
+    t:pd.DataFrame,      # index model: sd
+    paired:pd.DataFrame, # see `paired_errors`
+)->str:                  # '' where there is none
+    "The seed's spread beside the error of the difference to the best other model."
+    if paired is None or not len(paired):
+        return ''
+    sd = t.sd.reindex(paired.index)
+    ratio = (paired.error / sd.where(sd > 0)).astype(float).dropna()
+    if not len(ratio):
+        return ''
+    least = ratio.idxmin()
+    more = '' if len(ratio) == 1 else ', and no less for any other model'
+    return (' The difference to the best other model, which decides the order, is surer as far as visitors '
+            f'go: its error is {ratio[least]:.1f} times the spread of seeds for {least}{more}.')
+
 def seeds_finding(
     between:pd.DataFrame,     # see `seed_uncertainty`
     paired:pd.DataFrame=None, # see `paired_errors`
@@ -506,17 +555,10 @@ def seeds_finding(
     seeds = int(t.seeds.max())
     if not t.sd.any():
         return f'Over {seeds} seeds, {metric}@{k} of no model varies.'
-    ratio = t.visitors / t.sd.where(t.sd > 0)
-    larger = int((t.visitors > t.sd).sum())
     worst = t.loc[t.sd.idxmax()]
-    text = (f'Over {seeds} seeds, {metric}@{k} of {worst.name} varies most '
-            f'(standard deviation {worst.sd:.4f}, {worst.low:.4f} to {worst.high:.4f}); '
-            'the standard error from the choice of visitors is larger than that from the seed '
-            f'for {larger} of {len(t)} models, at the least {ratio.min():.1f} times as large')
-    if paired is not None and len(paired):
-        larger = int((paired.error > t.sd.reindex(paired.index)).sum())
-        text += f', and that of the paired difference to the best other model for {larger} of {len(paired)}'
-    return text + '.'
+    moved = f'{worst.low:.3f} to {worst.high:.3f} over {seeds} seeds'
+    return (f'Another seed moves {metric}@{k} most for {worst.name}, {moved}; {alone_text(t)}.'
+            f'{paired_text(t, paired)}')
 
 # %% ../nbs/34_certainty.ipynb #00b8d644
 def lasting_order_finding(
@@ -526,16 +568,13 @@ def lasting_order_finding(
     "Whether the order of models lasts."
     if len(agreement) < 2 or not len(kept):
         return 'No earlier window was asked, so whether the order of models lasts is not known.'
-    tau = agreement.loc[0].drop(0)
-    windows = 'window' if len(tau) == 1 else 'windows'
-    least = f'{tau.min():.2f}'
-    most = f'{tau.max():.2f}'
-    taus = least if least == most else f'{least} to {most}'
+    earlier = len(agreement) - 1
+    windows = 'the window before' if earlier == 1 else f'each of {earlier} earlier windows'
     both = (kept.ahead > 0) & (kept.behind > 0)
     if both.any():
-        reversed_pairs = 'reversed beyond chance: ' + ', '.join(f'{a} and {b}' for a, b in kept.index[both])
+        turned = [f'{a} and {b}' for a, b in kept.index[both]]
+        end = f'reversed beyond chance: {listed(turned)}'
     else:
-        reversed_pairs = 'none is reversed beyond chance'
-    return (f'Against {len(tau)} earlier {windows}, Kendall\'s tau of the order is {taus}; '
-            f'{int(kept.same.sum())} of {len(kept)} pairs of models keep their order in every window, '
-            f'and {reversed_pairs}.')
+        end = 'none is reversed beyond chance'
+    return (f'In {windows}, {int(kept.same.sum())} of {len(kept)} pairs of models stand in the order of the '
+            f'test window; {end}.')

@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['HONEST', 'LAST', 'FUTURE', 'LOO', 'WHOLE_LOG', 'CORE', 'LEAKS', 'last_events', 'frequent_items', 'leave_one_out',
            'is_last', 'with_the_future', 'whole_log_vocabulary', 'k_core', 'Setting', 'leaky_settings',
-           'answer_setting', 'some_queries', 'leak_table', 'worth_of_future', 'leak_orders', 'draw_leak',
-           'configurations_to_try', 'chosen_twice', 'future_text', 'leak_finding']
+           'answer_setting', 'some_queries', 'leak_table', 'worth_of_future', 'leak_orders', 'draw_leak', 'best_in',
+           'leak_rows', 'draw_settings', 'settings_caption', 'configurations_to_try', 'chosen_twice', 'flattery_text',
+           'turned_text', 'future_text', 'picked_text', 'leak_finding', 'leak_limits']
 
 # %% ../nbs/35_leakage.ipynb #23523af4
 from dataclasses import dataclass, replace
@@ -16,9 +17,9 @@ from .protocol import *
 from .metrics import *
 from .baselines import *
 from .als import ALS
-from .comparison import Answered, read_timing
+from .comparison import LEVEL, Answered, listed, read_timing, with_interval
 from .certainty import *
-from .show import colour, model_order
+from .show import SPARE, colour, model_order
 from .evaluation import hits_from_ranks
 import numpy as np, pandas as pd
 from scipy.stats import kendalltau
@@ -268,6 +269,73 @@ def draw_leak(
     ax.grid(False)
     ax.spines[:].set_visible(False)
 
+# %% ../nbs/35_leakage.ipynb #19a35006
+def best_in(
+    table:pd.DataFrame, # see `leak_table`
+    setting:str,        # its name
+    metric:str,         # one of METRICS
+    k:int,              # length of the lists
+)->pd.Series:           # value by model
+    "The models' numbers in a setting, best first, equal ones in the order of the tables."
+    t = table[(table.setting == setting) & (table.metric == metric) & (table.k == k)].set_index('model')
+    return t.value.reindex(model_order(t.index)).sort_values(ascending=False, kind='stable')
+
+def leak_rows(
+    table:pd.DataFrame,  # see `leak_table`
+    orders:pd.DataFrame, # see `leak_orders`
+    metric='HitRate',    # one of METRICS
+    k=10,                # length of the lists
+)->pd.DataFrame:         # index leaky setting; text cells
+    "What each leak makes of the model that is honestly first, and of the order."
+    rows = {}
+    for leaky, r in orders.iterrows():
+        honest = best_in(table, r.honest, metric, k)
+        seen = best_in(table, leaky, metric, k)
+        first = honest.index[0]
+        times = f'{seen[first] / honest[first]:.2f}' if honest[first] > 0 else ''
+        rows[leaky] = {
+            'beside': r.honest, 'first, honestly': first, f'its {metric}@{k}': f'{honest[first]:.3f}',
+            'with the leak': f'{seen[first]:.3f}', 'times': times,
+            'pairs that swap': f'{r.swapped} of {r.pairs}', 'beyond chance': f'{r.reversed}'}
+    return pd.DataFrame.from_dict(rows, orient='index').rename_axis('leak')
+
+# %% ../nbs/35_leakage.ipynb #19a35008
+def draw_settings(
+    table:pd.DataFrame, # see `leak_table`
+    settings:dict,      # setting -> marker; the first one is the honest one
+    metric:str,         # one of METRICS
+    k:int,              # length of the lists
+    ax,                 # to draw on
+):
+    "Each model in each setting, the one that is honestly first on top."
+    honest = next(iter(settings))
+    names = list(best_in(table, honest, metric, k).index)
+    colours = dict(zip(settings, ('#222222', colour('SASRec'), *SPARE)))
+    for setting, marker in settings.items():
+        value = best_in(table, setting, metric, k).reindex(names)
+        face = colours[setting] if setting == honest else 'none'
+        ax.plot(value, range(len(names)), marker, color=colours[setting], mfc=face, ms=7, label=setting)
+    ax.set(title=f'{metric}@{k}', xlabel=f'{metric}@{k}', xlim=(0, None), ylim=(len(names) - .4, -.6))
+    ax.set_yticks(range(len(names)), names)
+    ax.legend(loc='upper left', bbox_to_anchor=(1, 1))
+
+def settings_caption(
+    table:pd.DataFrame, # see `leak_table`
+    settings,           # names of the settings; the first one is the honest one
+    metric:str,         # one of METRICS
+    k:int,              # length of the lists
+)->str:
+    "What the figure of all settings shows, in words: of the model that is honestly first, then of all."
+    honest, *leaky = settings
+    values = {s: best_in(table, s, metric, k) for s in settings}
+    first = values[honest].index[0]
+    seen = listed([f'{values[s][first]:.3f} by {s}' for s in leaky])
+    each = []
+    for m in values[honest].index:
+        each.append(f'{m} {", ".join(f"{values[s][m]:.3f}" for s in settings)}')
+    return (f'{metric}@{k} of {first} is {values[honest][first]:.3f} by {honest}, {seen}. '
+            f'{", ".join(settings)}: {"; ".join(each)}.')
+
 # %% ../nbs/35_leakage.ipynb #dce07c4b
 def configurations_to_try(
     n:int,   # of each family, 10 at most
@@ -313,38 +381,98 @@ def chosen_twice(
             'gain': difference['difference'], 'low': difference['low'], 'high': difference['high']}
 
 # %% ../nbs/35_leakage.ipynb #b5bb7fb3
+def flattery_text(
+    table:pd.DataFrame,  # see `leak_table`
+    orders:pd.DataFrame, # see `leak_orders`
+    metric='HitRate',    # one of METRICS
+    k=10,                # length of the lists
+)->str:                  # '' where no leak flatters
+    "What the most flattering leak makes of the model that is honestly first."
+    found = []
+    for leaky, honest in orders.honest.items():
+        value = best_in(table, honest, metric, k)
+        first = value.index[0]
+        if value[first] > 0:
+            after = best_in(table, leaky, metric, k)[first]
+            found.append((after / value[first], leaky, first, value[first], after))
+    if not found or max(found)[0] <= 1:
+        return ''
+    times, leaky, first, before, after = max(found)
+    if times < 1.1:
+        return (f'No leak flatters {first}, which is honestly first, by more than a tenth: most by '
+                f'"{leaky}", {metric}@{k} {after:.3f} in place of {before:.3f}.')
+    return (f'With the leak "{leaky}", {first} would show {metric}@{k} {after:.3f} in place of {before:.3f}, '
+            f'{times:.2f} times as much.')
+
+def turned_text(
+    orders:pd.DataFrame, # see `leak_orders`
+)->str:
+    "Which leaks change the order of models beyond chance."
+    pairs = int(orders.pairs.max())
+    turned = orders[orders.reversed > 0]
+    if not len(turned):
+        swapped = int(orders.swapped.max())
+        more = f', though up to {swapped} of {pairs} pairs swap' if swapped else ''
+        return f'No leak turns two models round beyond chance{more}.'
+    said = [f'"{leaky}" ({r.reversed} of {r.pairs})' for leaky, r in turned.iterrows()]
+    return f'Pairs of models are turned round beyond chance by {listed(said)}.'
+
+# %% ../nbs/35_leakage.ipynb #19a3500a
 def future_text(
     worth:pd.DataFrame, # see `worth_of_future`
     n:int,              # queries behind it
     metric='HitRate',   # one of METRICS
-    k=20,               # length of the lists
-)->str:                 # without a full stop
-    "Whose numbers the future changes beyond chance."
+    k=10,               # length of the lists
+)->str:
+    "Whose numbers the future changes beyond chance, corrected for the number of models."
     t = worth.xs((metric, k), level=['metric', 'k'])
-    sure = t[(t.low > 0) | (t.high < 0)]
-    relative = (sure.difference / sure.before.where(sure.before > 0)).dropna()
-    changed = ', '.join(f'{m} by {v:+.0%}' for m, v in relative.items())
-    return (f'On the same {n:,} queries, learning from the future changes {metric}@{k} of '
-            f'{changed or "no model beyond chance"}')
+    sure = t[(holm(t.p) < LEVEL) & (t.before > 0)]
+    relative = (sure.difference / sure.before).sort_values(ascending=False)
+    begin = f'On the same {n:,} queries, learning from the future'
+    if not len(relative):
+        return f'{begin} changes {metric}@{k} of no model beyond chance.'
+    changed = [f'{m} by {v:+.0%}'.replace('%', ' %') for m, v in relative.items()]
+    return f'{begin} changes {metric}@{k} of {listed(changed)}.'
 
+def picked_text(
+    picked:pd.DataFrame, # a row a family, see `chosen_twice`
+)->str:                  # '' where nothing was chosen
+    "What choosing on the test window adds beyond chance."
+    if not len(picked):
+        return ''
+    sure = picked[picked.low > 0]
+    if not len(sure):
+        return 'Choosing a configuration on the test window adds nothing beyond chance.'
+    most = sure.gain.astype(float).idxmax()
+    return f'Choosing a configuration on the test window adds {sure.gain[most]:.3f} NDCG@20 to {most}.'
+
+# %% ../nbs/35_leakage.ipynb #19a3500b
 def leak_finding(
+    table:pd.DataFrame,  # see `leak_table`
     orders:pd.DataFrame, # see `leak_orders`
     worth:pd.DataFrame,  # see `worth_of_future`
     n:int,               # queries behind it
     picked:pd.DataFrame, # a row a family, see `chosen_twice`
     metric='HitRate',    # one of METRICS
-    k=20,                # length of the lists
+    k=10,                # length of the lists
 )->str:
     "What each leak is worth."
     parts = []
+    if len(orders):
+        parts += [flattery_text(table, orders, metric, k), turned_text(orders)]
     if n >= FEW:
         parts.append(future_text(worth, n, metric, k))
-    if len(orders):
-        turned = [f'{leaky} {r.swapped} ({r.reversed}) of {r.pairs}' for leaky, r in orders.iterrows()]
-        pairs = 'pairs' if parts else 'Pairs'
-        parts.append(f'{pairs} of models whose order by {metric}@{k} turns (beyond chance) '
-                     f'against the honest one: {", ".join(turned)}')
-    if len(picked):
-        parts.append(f'choosing on the test window adds up to {picked.gain.max():.4f} NDCG@20 '
-                     f'({picked.gain.astype(float).idxmax()})')
-    return '; '.join(parts) + '.' if parts else 'This log holds no query of the test window.'
+    parts.append(picked_text(picked))
+    return ' '.join(p for p in parts if p) or 'This log holds no query of the test window.'
+
+def leak_limits(
+    answers:dict, # setting -> `Answered`
+)->str:
+    "What the tables of the settings do not say."
+    text = ''
+    if FUTURE in answers:
+        n = len(answers[FUTURE].queries)
+        text = (f'Only "{LAST}" and "{FUTURE}" ask the same queries ({n:,}); every other leak may ask other '
+                'ones, too, so what it is worth is the leak and the queries together. ')
+    return text + ('A leak that turns no pair of models round here may do so on another log, or with models '
+                   'that differ less.')

@@ -4,13 +4,15 @@
 
 # %% auto #0
 __all__ = ['LITERATURE', 'SOURCES', 'PUBLISHED', 'APART', 'WITHOUT', 'ELSEWHERE', 'split_size', 'published_figures',
-           'shown_later', 'our_rows', 'with_ours', 'percent_with_interval', 'literature_rows', 'best_beside_published',
-           'literature_finding']
+           'shown_later', 'our_rows', 'with_ours', 'place_text', 'apart_text', 'literature_finding',
+           'percent_with_interval', 'literature_rows', 'best_rows', 'draw_years', 'years_caption']
 
 # %% ../nbs/36_literature.ipynb #d20e1c7b
 from pathlib import Path
 from .protocol import *
+from .comparison import listed, worth_a_row
 from .evaluation import result_table
+from .show import colour
 import numpy as np, pandas as pd
 
 # %% ../nbs/36_literature.ipynb #a6c53e5f
@@ -119,6 +121,49 @@ def with_ours(
     both = pd.concat([published.assign(ours=False), ours], ignore_index=True)
     return both.sort_values(['apart', 'HitRate', 'MRR'], ascending=[True, False, False], ignore_index=True)
 
+# %% ../nbs/36_literature.ipynb #b8bbed23
+def place_text(
+    ours:pd.DataFrame,   # rows of `with_ours` that are this study's
+    theirs:pd.DataFrame, # rows that are published and do not stand apart
+    metric:str,          # HitRate or MRR
+)->str:
+    "Our highest figure with its interval, the best published one, and how many lie above, within and below."
+    best = ours.loc[ours[metric].idxmax()]
+    top = theirs.loc[theirs[metric].idxmax()]
+    low = best[f'{metric}_low']
+    high = best[f'{metric}_high']
+    below = int((theirs[metric] < low).sum())
+    above = int((theirs[metric] > high).sum())
+    counted = {'below': below, 'inside': len(theirs) - below - above, 'above': above}
+    first, *rest = [(n, place) for place, n in counted.items() if n]
+    places = [f'{first[0]} of {len(theirs)} published figures lie {first[1]} that interval']
+    places += [f'{n} {place}' for n, place in rest]
+    interval = f'[{100 * low:.1f}, {100 * high:.1f}]'
+    return (f'{best.model} reaches {metric}@20 {100 * best[metric]:.1f} % {interval}; {", ".join(places)}; '
+            f'the highest is {100 * top[metric]:.1f} % ({top.model})')
+
+def apart_text(
+    table:pd.DataFrame, # see `with_ours`
+)->str:                 # '' where there are none
+    "Who is left out, and why."
+    apart = table[table.apart.astype(bool)]
+    if not len(apart):
+        return ''
+    said = [f'{r.model} ({100 * r.HitRate:.1f} %)' for r in apart.itertuples()]
+    return (f' Not counted: {listed(said)}, whose answer to a test query depends on the other queries of its '
+            'batch.')
+
+def literature_finding(table:pd.DataFrame)->str: # see `with_ours`
+    "Where our best stands among the published figures."
+    own = table.ours.astype(bool)
+    ours = table[own]
+    theirs = table[~own & ~table.apart.astype(bool)]
+    if not len(ours):
+        return ('This study has no results on the queries of the literature, so nothing is compared: the '
+                f'page shows {len(theirs)} published figures with their sources.')
+    both = [place_text(ours, theirs, metric) for metric in ('HitRate', 'MRR')]
+    return f'On the literature\'s queries, {both[0]}. {both[1]}.{apart_text(table)}'
+
 # %% ../nbs/36_literature.ipynb #b8e3448a
 def percent_with_interval(
     row,        # of `with_ours`, a named tuple
@@ -140,6 +185,54 @@ def literature_rows(table:pd.DataFrame)->pd.DataFrame: # see `with_ours`; the sa
                      'source': f'{r.source} (stands apart)' if r.apart else r.source})
     return pd.DataFrame(rows)
 
+# %% ../nbs/36_literature.ipynb #19a36004
+def best_rows(
+    table:pd.DataFrame, # see `with_ours`
+    each=4,             # rows of ours, and of those that are published
+)->pd.DataFrame:        # rows of the table, best first, those that stand apart not among them
+    "The best of ours and of the published ones."
+    level = table[~table.apart.astype(bool)]
+    own = level.ours.astype(bool)
+    ours = level[own].head(each)
+    theirs = level[~own].head(2 * each - len(ours))
+    return level.loc[sorted([*ours.index, *theirs.index])]
+
+# %% ../nbs/36_literature.ipynb #19a36006
+def draw_years(
+    table:pd.DataFrame, # see `with_ours`
+    metric:str,         # HitRate or MRR
+    ax,                 # matplotlib axes
+):
+    "Published figures by their year, our best ones as lines across them, the first with its interval."
+    own = table.ours.astype(bool)
+    published = table[~own]
+    apart = published.apart.astype(bool)
+    level = published[~apart]
+    ax.plot(level.year, 100 * level[metric], 'o', color='#777777', ms=4, label='published')
+    ax.plot(published[apart].year, 100 * published[apart][metric], 'o', color='#777777', mfc='white', ms=4,
+            label='published, stands apart')
+    ours = table[own].set_index('model')
+    shown = worth_a_row(ours[metric].sort_values(ascending=False), 4)
+    for m in shown:
+        r = ours.loc[m]
+        c = colour(m)
+        if m == shown[0]:
+            ax.axhspan(100 * r[f'{metric}_low'], 100 * r[f'{metric}_high'], color=c, alpha=.12, lw=0)
+        ax.axhline(100 * r[metric], color=c, lw=1.4, label=f'{m}, this study')
+    ax.set(title=f'{metric}@20', xlabel='year of publication', ylabel=f'{metric}@20, %')
+
+def years_caption(
+    table:pd.DataFrame, # see `with_ours`
+)->str:
+    "What the figure of all years shows, in words."
+    own = table.ours.astype(bool)
+    level = table[~table.apart.astype(bool)][:8]
+    best = ', '.join(f'{m} {100 * h:.1f}' for m, h in zip(level.model, level.HitRate))
+    said = f'{int((~own).sum())} published figures by year'
+    if own.any():
+        said += f' and {int(own.sum())} models of this study, of which the best of each family is drawn'
+    return f'{literature_finding(table)} HitRate@20 and MRR@20 of {said}; highest HitRate@20: {best}.'
+
 # %% ../nbs/36_literature.ipynb #6dfab04f
 ELSEWHERE = """
 GRU4Rec         2016  51.23 19.96 H
@@ -147,31 +240,3 @@ SR-GNN          2019  66.60 30.18 H
 NARM            2017  68.95 28.33 H
 Sess-ODEnet     2020  71.15 29.31 H
 """
-
-# %% ../nbs/36_literature.ipynb #b8bbed23
-def best_beside_published(
-    ours:pd.DataFrame,   # rows of `with_ours` that are this study's
-    theirs:pd.DataFrame, # rows that are published
-    metric:str,          # HitRate or MRR
-)->str:
-    "Our best figure with its interval, the best published one, and how many lie above and below."
-    best = ours.loc[ours[metric].idxmax()]
-    top = theirs.loc[theirs[metric].idxmax()]
-    low = best[f'{metric}_low']
-    high = best[f'{metric}_high']
-    above = (theirs[metric] > high).sum()
-    below = (theirs[metric] < low).sum()
-    return (f'{metric}@20 {100 * best[metric]:.1f} [{100 * low:.1f}, {100 * high:.1f}] ({best.model}; '
-            f'best published {100 * top[metric]:.1f}, {top.model}; '
-            f'above the interval {above}, below it {below} of {len(theirs)})')
-
-def literature_finding(table:pd.DataFrame)->str: # see `with_ours`
-    "Where our best stands among the published figures, in one sentence."
-    own = table.ours.astype(bool)
-    ours = table[own]
-    theirs = table[~own & ~table.apart.astype(bool)]
-    if not len(ours):
-        return (f'{len(theirs)} published figures with their sources; this study has no results on the '
-                'literature\'s queries, so nothing is compared.')
-    both = [best_beside_published(ours, theirs, metric) for metric in ('HitRate', 'MRR')]
-    return f'On the literature\'s queries our best are {" and ".join(both)}.'

@@ -72,7 +72,7 @@ def by_kind(
 
 # %% ../nbs/91_reliability.ipynb #87b1fb57
 PHRASES = { # kinds that are added up -> what became of them
-    ('crash points', 'resources'): 'faults injected and survived',
+    ('crash points', 'resources'): 'faults were survived',
     ('bad input', 'archives', 'parameters'): 'bad inputs ended as they should',
     ('intruders',): 'attacks came to nothing',
     ('same numbers',): 'comparisons gave the same numbers',
@@ -82,16 +82,20 @@ PHRASES = { # kinds that are added up -> what became of them
 def reliability_finding(
     kinds:pd.DataFrame, # a row a kind: tried, survived, failed
 )->str:
-    "The count of each group of kinds, and what failed."
+    "What failed, or that nothing did, and the count of each group of kinds."
     parts = []
     for names, phrase in PHRASES.items():
         rows = kinds[kinds.kind.isin(names)]
         n = rows.tried.sum()
         if n:
-            parts.append(f'{rows.survived.sum():,} of {n:,} {phrase}')
+            count = f'{rows.survived.sum():,} of {n:,}' if rows.failed.sum() else f'{n:,}'
+            parts.append(f'{count} {phrase}')
+    tried = kinds.tried.sum()
+    if not tried:
+        return 'Nothing was tried.'
     failed = [f'{r.failed:,} of {r.kind}' for r in kinds[kinds.failed > 0].itertuples()]
-    end = f'Failed: {", ".join(failed)}.' if failed else 'Nothing failed.'
-    return f'{"; ".join(parts)}. {end}'
+    begin = f'Failed: {", ".join(failed)}' if failed else f'Nothing failed in {tried:,} trials'
+    return f'{begin}. {", ".join(parts)}.' if failed else f'{begin}: {", ".join(parts)}.'
 
 # %% ../nbs/91_reliability.ipynb #db84e8d6
 def plain_cell(x)->str: # anything

@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['STEPS', 'STEP_NUMBERS', 'PLAIN', 'SIMPLE', 'recoded', 'translated', 'frozen', 'buyers_next', 'ratio_interval',
-           'found', 'step_row', 'steps_table', 'number_text', 'interval_text', 'steps_rows', 'biggest_move',
-           'ratio_text', 'left_text', 'draw_steps', 'steps_caption']
+           'found', 'step_row', 'steps_table', 'number_text', 'interval_text', 'steps_rows', 'not_asked_text',
+           'biggest_move', 'last_step', 'step_verdict', 'ratio_text', 'apart_text', 'left_text', 'draw_steps',
+           'steps_caption']
 
 # %% ../nbs/32_what_is_left.ipynb #7105914f
 from dataclasses import replace
@@ -14,7 +15,7 @@ from .protocol import *
 from .metrics import *
 from .baselines import *
 from .neighbours import *
-from .comparison import ORIGINAL
+from .comparison import ORIGINAL, compare_models
 from .show import colour
 import numpy as np, pandas as pd
 import matplotlib.pyplot as plt
@@ -182,18 +183,35 @@ def interval_text(
 def steps_rows(
     table,       # see `steps_table`
 )->pd.DataFrame: # index step; text cells
-    "The table of steps, ready to show."
+    "The table of the steps that have queries, ready to show."
     rows = {}
-    for r in table.itertuples():
+    for r in table[table.queries > 0].itertuples():
         asked = f'{r.queries:,}'
         if r.queries != r.baseline_queries:
             asked += f' / {r.baseline_queries:,}'
         rows[r.Index] = {
-            'what changed': r.changed, 'queries': asked if r.queries else 'no queries',
-            'SASRec': number_text(r.SASRec, '{:.4f}'), 'best baseline': number_text(r.value, '{:.4f}'),
+            'what changed': r.changed, 'queries': asked,
+            'SASRec': number_text(r.SASRec, '{:.3f}'), 'best baseline': number_text(r.value, '{:.3f}'),
             'which': r.best, 'ratio': number_text(r.ratio), '95 % interval': interval_text(r.low, r.high),
             'move': number_text(r.move, '× {:.2f}')}
     return pd.DataFrame.from_dict(rows, orient='index').rename_axis('step')
+
+# %% ../nbs/32_what_is_left.ipynb #19a32006
+def not_asked_text(table)->str: # see `steps_table`
+    "Which steps have no queries, and what the interval of a ratio leaves out."
+    missing = list(table.index[table.queries == 0])
+    text = ''
+    if len(missing) == len(table):
+        return 'No step has a query in this log.'
+    if missing:
+        text = (f'This log has no queries for {len(missing)} of {len(table)} steps, "{missing[0]}" to '
+                f'"{missing[-1]}". ' if len(missing) > 1 else f'This log has no queries for "{missing[0]}". ')
+    apart = table.index[(table.queries > 0) & (table.queries != table.baseline_queries)]
+    if len(apart):
+        steps = ' and '.join(f'"{step}"' for step in apart)
+        text += f'{steps} divide numbers of different queries, all other steps numbers of the same ones. '
+    return text + ('The baseline of a step is the best of several, and the interval of the ratio does not '
+                   'know that it was picked.')
 
 # %% ../nbs/32_what_is_left.ipynb #e0b11b71
 def biggest_move(
@@ -203,37 +221,112 @@ def biggest_move(
     size = np.log(table.move.where((table.move > 0) & np.isfinite(table.move))).abs()
     return size.idxmax() if size.max() > 0 else ''
 
+# %% ../nbs/32_what_is_left.ipynb #19a32003
+def last_step(results:dict)->str: # see `steps_table`; -> its name, '' where no step has a query
+    "The last step in which SASRec and a baseline were asked something."
+    asked = [step for step, models in results.items() if step_row(models, 1, 0)]
+    return asked[-1] if asked else ''
+
+def step_verdict(
+    models:dict, # of one step, see `steps_table`; those that answered SASRec's queries are compared
+):               # see `compare_models`
+    "The verdict on the models of a step."
+    visitors = models['SASRec'][1]
+    same = {m: hit for m, (hit, who) in models.items() if np.array_equal(who, visitors)}
+    return compare_models(pd.DataFrame(same).astype(float), visitors)
+
 # %% ../nbs/32_what_is_left.ipynb #3b9833c7
 def ratio_text(
     r, # a row of `steps_table`
 )->str:
-    "A ratio, whom it stands for, and its interval."
-    return f'SASRec / {r.best} = {number_text(r.ratio)} {interval_text(r.low, r.high)}'
+    "How many times a baseline SASRec reaches, with the interval."
+    return f'{number_text(r.ratio)} {interval_text(r.low, r.high)} times {r.best}'
 
+def apart_text(
+    verdict,   # see `step_verdict`; None: not tested
+    best:str,  # the baseline
+)->str:
+    "Whether SASRec and the baseline can be told apart, as the end of a sentence."
+    if verdict is None:
+        return '.'
+    words = verdict.compared('SASRec', best)
+    if words == 'not to be told apart':
+        return ': corrected for all pairs of models, the two can\'t be told apart.'
+    return f': {words} beyond chance.'
+
+# %% ../nbs/32_what_is_left.ipynb #19a32005
 def left_text(
-    table, # see `steps_table`
+    table,        # see `steps_table`
+    verdict=None, # of the last step that has queries, see `step_verdict`; None: not tested
 )->str:
     "What is left, in words."
-    text = f'As divided there {ORIGINAL["SASRec"] / ORIGINAL["Popularity"]:.1f}; '
+    published = f'{ORIGINAL["SASRec"] / ORIGINAL["Popularity"]:.1f}'
     rest = table[table.ratio.notna()]
     if not len(rest):
-        return text + 'in this log SASRec and a baseline can\'t be asked anything together.'
+        return (f'Nothing to hold against the published {published}: in this log SASRec and a baseline '
+                'can\'t be asked anything together.')
     first = table.iloc[0]
     last = rest.iloc[-1]
-    most = biggest_move(table)
-    if first.ratio == first.ratio:
-        text += f'on this log, in the same setting, {ratio_text(first)}; '
-    else:
-        text += 'this log has no queries for that setting, so there is nothing to compare with; '
-    text += 'after all steps ' if rest.index[-1] == table.index[-1] else 'at the last step that has queries '
-    text += f'{ratio_text(last)} on {last.queries:,} queries.'
     if last.queries < FEW:
-        return text + f' These are fewer than {FEW} queries: too few to claim anything.'
-    if not most:
-        return text
-    before = table.ratio.shift()[most]
-    after = table.ratio[most]
-    return text + f' What moved the ratio most was "{most}": from {before:.2f} to {after:.2f}.'
+        return (f'Only {last.queries} queries are asked of SASRec and baselines alike: too few to say what '
+                f'is left of {published}.')
+    asked = 'On the same queries with the same knowledge' if last.name == 'tuned alike' else \
+        f'At the step "{last.name}"'
+    text = f'{asked}, SASRec reaches {ratio_text(last)} on {last.queries:,} queries'
+    text += apart_text(verdict, last.best)
+    if first.ratio == first.ratio and last.name != first.name:
+        text += f' In the original\'s setting, which gave {published} there, it is {ratio_text(first)} here.'
+    elif last.name != first.name:
+        text += f' The original\'s setting, which gave {published} there, has no queries in this log.'
+    most = biggest_move(table)
+    if most:
+        before = table.ratio.shift()[most]
+        after = table.ratio[most]
+        text += f' The step that moves the ratio most is "{most}": from {before:.2f} to {after:.2f}.'
+    return text
+
+# %% ../nbs/32_what_is_left.ipynb #77e331a1
+def draw_steps(
+    table, # see `steps_table`; the steps to draw
+    ax,    # matplotlib axes
+):
+    "The ratio after each step, from top to bottom."
+    t = table.assign(at=range(len(table)))
+    t = t[np.isfinite(t.ratio) & (t.ratio > 0)]
+    ax.step(t.ratio, t['at'], where='pre', color='#BBBBBB', lw=1)
+    for r in t.itertuples():
+        interval = [max(r.low, r.ratio / 50), min(r.high, r.ratio * 50)]
+        ax.plot(interval, [r.at, r.at], color=colour('SASRec'), lw=4, alpha=.3)
+        ax.plot(r.ratio, r.at, 'o', color=colour('SASRec'))
+        ax.text(1.02, r.at, f'{r.ratio:.2f} × {r.best}', transform=ax.get_yaxis_transform(), va='center',
+                fontsize=8)
+    published = ORIGINAL['SASRec'] / ORIGINAL['Popularity']
+    ax.axvline(1, color='#555555', ls='--', lw=1)
+    ax.axvline(published, color='#999999', ls=':')
+    ax.set(title='SASRec over the best baseline', xlabel='ratio of HitRate@10', xscale='log',
+           ylim=(len(table) - .5, -.7))
+    ends = [.9, published * 1.1, *t.ratio]
+    marks = (.1, .2, .5, 1, 2, 5, 10, 20, 50, 100)
+    ticks = [x for x in marks if min(ends) / 2 < x < max(ends) * 2]
+    ax.set_xticks(ticks, [f'{x:g}' for x in ticks])
+    ax.set_xticks([], minor=True)
+    ax.set_yticks(range(len(table)), table.index)
+
+# %% ../nbs/32_what_is_left.ipynb #046f4e5f
+def steps_caption(
+    table, # see `steps_table`
+)->str:
+    "What the figure of the steps shows, in words."
+    shown = steps_rows(table)
+    if not len(shown):
+        return 'No step has a query in this log.'
+    said = [f'{step} {r.ratio} {r["95 % interval"]} over {r.which}' for step, r in shown.iterrows()]
+    first = shown.iloc[0]
+    last = shown.iloc[-1]
+    found = f'SASRec reaches {last.ratio} times {last.which} after the step "{last.name}"'
+    if len(shown) > 1:
+        found += f', where it began with {first.ratio} times {first.which}'
+    return f'{found}. Ratio of HitRate@10 and its interval after each step: {"; ".join(said)}.'
 
 # %% ../nbs/32_what_is_left.ipynb #7c32d57b
 # the paper's blocks, without the study's additions
@@ -245,39 +338,3 @@ SIMPLE = {'Popularity (views)': (Popularity, dict(event='view')), 'History': (Hi
           'History (counted)': (CountedHistory, {}), 'Item-Item CF': (ItemItemCF, dict(decay=.7)),
           'Sequential Rules': (SequentialRules, {}), 'STAN': (STAN, {}), 'History + STAN': (HistorySTAN, {}),
           'History + Walk': (HistoryWalk, {})}
-
-# %% ../nbs/32_what_is_left.ipynb #77e331a1
-def draw_steps(
-    table, # see `steps_table`
-    ax,    # matplotlib axes
-):
-    "The ratio after each step, from top to bottom."
-    t = table.assign(at=range(len(table)))
-    t = t[np.isfinite(t.ratio) & (t.ratio > 0)]
-    ax.step(t.ratio, t['at'], where='pre', color='#BBBBBB', lw=1)
-    for r in t.itertuples():
-        interval = [max(r.low, r.ratio / 50), min(r.high, r.ratio * 50)]
-        ax.plot(interval, [r.at, r.at], color=colour('SASRec'), lw=4, alpha=.3)
-        ax.plot(r.ratio, r.at, 'o', color=colour('SASRec'))
-        ax.annotate(f'{r.ratio:.2f}, {r.best}', (r.ratio, r.at), textcoords='offset points', xytext=(0, 6),
-                    ha='center', fontsize=7.5)
-    ax.axvline(1, color='#555555', ls='--', lw=1)
-    ax.axvline(ORIGINAL['SASRec'] / ORIGINAL['Popularity'], color='#BBBBBB', ls=':')
-    left = t.low.clip(lower=t.ratio / 50).min() / 1.8 if len(t) else None # room for the words
-    ax.set(title='SASRec over the best baseline', xlabel='ratio of HitRate@10', xscale='log',
-           xlim=(left, None), ylim=(len(table) - .5, -.7))
-    marks = (.1, .2, .5, 1, 2, 5, 10, 20, 50, 100)
-    ticks = [x for x in marks if len(t) and t.ratio.min() / 3 < x < t.ratio.max() * 3]
-    ax.set_xticks(ticks, [f'{x:g}' for x in ticks])
-    ax.set_xticks([], minor=True)
-    ax.set_yticks(range(len(table)), table.index)
-
-# %% ../nbs/32_what_is_left.ipynb #046f4e5f
-def steps_caption(
-    table, # see `steps_table`
-)->str:
-    "What the figure of the steps shows, in words."
-    said = [f'{step} {r.ratio} {r["95 % interval"]} over {r.which}'
-            for step, r in steps_rows(table).iterrows() if r.ratio]
-    each = '; '.join(said) or 'no step has a query'
-    return f'Ratio of HitRate@10, SASRec over the best baseline, after each step: {each}.'
