@@ -12,7 +12,6 @@ import colorsys, os, re, shutil
 from dataclasses import dataclass
 from pathlib import Path
 from .data import *
-from .protocol import encode, item_ids
 from .shop import REAL_SIZE, simulate_shop
 import numpy as np, pandas as pd
 
@@ -144,14 +143,14 @@ def item_names(
     titles:dict=None,           # item id -> the shop's own name of it, where the log came with names
 )->list:                        # of str, a name for each item code
     "What to call each item where people read it: the shop's name, an invented one (simulated), or its id."
-    ids = item_ids(log)
+    ids = log.itemid.cat.categories
     titles = titles or {}
     names = [str(item) for item in ids]
     if parse_simulated(data) is not None and categories is not None:
         newest = categories.snapshots.timestamp.max()
         now = pd.DatetimeIndex([newest] * len(ids))
         names = [f'{noun(category)} {item}' for category, item in zip(categories.at(ids, now), ids)]
-    return [str(titles.get(item, name)) for item, name in zip(ids.tolist(), names)]
+    return [str(titles.get(item, name)) for item, name in zip(ids, names)]
 
 # %% ../nbs/05_sources.ipynb #5a000010
 TILE_LUMINANCE = .18   # relative luminance (WCAG 2) of every tile
