@@ -6,7 +6,8 @@
 __all__ = ['app', 'COMPARED', 'HANDLE', 'DOWNLOAD', 'refusing', 'typers_refusal', 'Commands', 'main', 'complete_study',
            'complete_notebook', 'complete_profile', 'complete_setting', 'level_of', 'run', 'compare_results', 'studies',
            'find_study', 'settings_of', 'verify_study', 'verify', 'download', 'check_destination', 'fetch', 'study_row',
-           'runs', 'open_study', 'render_study', 'render', 'diff_studies', 'demo', 'make_readme', 'readme']
+           'runs', 'open_study', 'render_study', 'render', 'diff_studies', 'demo_source', 'demo', 'make_readme',
+           'readme']
 
 # %% ../nbs/86_cli.ipynb #8600004a
 import contextlib, os, re, shutil, signal, subprocess, sys, tempfile, time, webbrowser
@@ -16,7 +17,7 @@ from .manifest import Study, printable, read_manifest
 from .kernel import kernel_environment
 from .study import check_system, echo, project_root, run_study, show_anything, terminal
 from .report import export_notebook
-from .events import placed, source_of
+from .events import data_line, data_source, placed, source_of
 from .places import find_root, from_here, scrub, story_paths
 from .overview import write_index
 import typer
@@ -500,20 +501,37 @@ def diff_studies(
     console.print(os.path.relpath(page), markup=False, highlight=False, soft_wrap=True)
 
 # %% ../nbs/86_cli.ipynb #be2c0056
+def demo_source(
+    root:Path,     # project folder
+    manifest:dict, # a study's
+    data:str,      # as typed; '': where the study says
+)->str:            # as `data_source`
+    "Where the events of a demo are. Raises `StudyError` where they are not there."
+    if data:
+        return data_source(data, root)
+    with contextlib.suppress(StudyError):
+        return source_of(root, manifest)
+    name = manifest['study']
+    raise StudyError(f"the events of {name} are not where it found them, {data_line(manifest['data'])}: "
+                     f'say where they are now, recsys-nb demo --study {name} --data PLACE')
+
 @app.command()
 def demo(
     study: str = typer.Option(
         'default', help='Whose models and events to show.', autocompletion=complete_study),
+    data: str = typer.Option(
+        '', show_default=False, help='Where the events are. [default: where the study found them]'),
     port: int = typer.Option(7860, min=1, max=65_535, help='Port on 127.0.0.1.'),
     time: bool = typer.Option(False, '--time', help='Only measure how long it takes to start and to answer.'),
 ):
-    "Try the fitted models in a browser, on this machine only."
+    "Guess in a browser what visitors did next, against two models; on this machine only."
+    import psutil
     root = project_root()
-    source = source_of(root, find_study(root, study))
+    source = demo_source(root, find_study(root, study), data)
     with contextlib.chdir(root/'nbs'), kernel_environment():
         from recsys_nb.demo import launch_demo, time_demo
         if time:
-            time_demo(f'../reports/{study}', source)
+            time_demo(f'../reports/{study}', source, since=psutil.Process().create_time())
         else:
             launch_demo(f'../reports/{study}', source, port=port)
 
