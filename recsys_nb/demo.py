@@ -15,12 +15,12 @@ __all__ = ['file_of', 'NEWEST', 'OFFERED', 'PAST', 'FEW_VISITORS', 'SMALL_DEMO',
            'answer_message', 'answer_kind', 'answer', 'recommend_for', 'histories_before', 'guess_lists', 'places_of',
            'places_text', 'truth_text', 'score_text', 'study_text', 'shared_items', 'overlap_text', 'example_masks',
            'example_visitors', 'begins_with', 'find_visitors', 'items_by_number', 'items_by_words', 'find_items',
-           'icon', 'button', 'called', 'tile_html', 'item_buttons', 'path_html', 'event_html', 'hidden_html',
-           'timeline_html', 'why_html', 'share_html', 'line_html', 'waiting_html', 'list_html', 'truth_html',
-           'numbers_html', 'buttons_html', 'parts_of', 'page_html', 'visitors_html', 'items_html', 'is_ready',
-           'page_parts', 'refusal', 'StayHome', 'clicked', 'about_html', 'DemoEvents', 'connect', 'make_demo',
-           'show_app', 'launch_app', 'warm_up', 'in_background', 'starting', 'launch_demo', 'times_of', 'answer_times',
-           'time_demo', 'guess_figures', 'figures_caption', 'limits_text', 'demo_finding']
+           'icon', 'button', 'called', 'tile_html', 'item_buttons', 'path_html', 'item_html', 'event_html',
+           'hidden_html', 'timeline_html', 'why_html', 'share_html', 'line_html', 'waiting_html', 'list_html',
+           'truth_html', 'numbers_html', 'buttons_html', 'parts_of', 'page_html', 'visitors_html', 'items_html',
+           'is_ready', 'page_parts', 'refusal', 'StayHome', 'clicked', 'about_html', 'DemoEvents', 'connect',
+           'make_demo', 'show_app', 'launch_app', 'warm_up', 'in_background', 'starting', 'launch_demo', 'times_of',
+           'answer_times', 'time_demo', 'guess_figures', 'figures_caption', 'limits_text', 'demo_finding']
 
 # %% ../nbs/21_demo.ipynb #f764aa1b
 import os
@@ -1202,12 +1202,13 @@ def called(
 def tile_html(
     colour:str, # '#rrggbb', '' for none
     name:str,   # of the item
+    path:str,   # its category and those above it, as text
 )->str:
-    "A tile in the colour of an item's category."
+    "A tile in the colour of an item's category; which one it is, is said where the mouse rests."
     if not colour:
         return ''
-    style = f'style="background:{escape(colour)}"'
-    return f'<span class="tile" {style} aria-hidden="true">{escape(name[:1])}</span>'
+    about = f'style="background:{escape(colour)}" title="category {escape(path)}"'
+    return f'<span class="tile" {about} aria-hidden="true">{escape(name[:1])}</span>'
 
 def item_buttons(
     name:str, # of an item
@@ -1220,7 +1221,7 @@ def item_buttons(
     buy = button('transaction', item, icon('transaction'), f'Buy {what}', 'add')
     return view, cart + buy
 
-# %% ../nbs/21_demo.ipynb #9756c20b
+# %% ../nbs/21_demo.ipynb #21d00084
 def path_html(
     path:str, # a category and those above it, as text
     more='',  # what else to say
@@ -1231,6 +1232,17 @@ def path_html(
     full = f' title="{escape(path)}"' if known else ''
     return f'<span class="path"{full}>{" · ".join(escape(text) for text in said if text)}</span>'
 
+def item_html(
+    colour:str, # of its tile, '' for none
+    name:str,   # of the item
+    path:str,   # its category and those above it, as text
+    shown:str,  # its name as HTML
+    more='',    # what else to say
+)->str:
+    "An item with its category: as a tile where there are tiles, else in words."
+    return f'{tile_html(colour, name, path)}{shown} {path_html("" if colour else path, more)}'
+
+# %% ../nbs/21_demo.ipynb #9756c20b
 def event_html(
     state:DemoState,
     row,        # of `shopper_rows`, as a named tuple
@@ -1243,6 +1255,7 @@ def event_html(
     what = called(name, item)
     code = codes_of(state, [row.itemid])[0]
     category = state.latest[code] if code >= 0 else row.categoryid # a tile is the same everywhere
+    path = state.path(row.categoryid)
     by_hand = row.n >= 0
     shown = button('view', item, escape(name), f'View {what}', 'item') if live else f'<b>{escape(name)}</b>'
     back = ''
@@ -1250,9 +1263,9 @@ def event_html(
         back = button('remove', row.n, icon('remove'), f'Take back the {WORDS[row.event]} of {what}', 'add')
     when = 'by hand' if by_hand else f'{row.timestamp:%H:%M:%S}' if state.clock else ''
     kind = 'by-hand' if by_hand else kind
+    about = item_html(state.colour(category), name, path, shown)
     return (f'<li class="{kind}" data-item="{item}">{icon(row.event)}<span class="what"><span class="hidden">'
-            f'{WORDS[row.event]}: </span>{tile_html(state.colour(category), name)}{shown} '
-            f'{path_html(state.path(row.categoryid))}</span><time>{when}</time>{back}</li>')
+            f'{WORDS[row.event]}: </span>{about}</span><time>{when}</time>{back}</li>')
 
 # %% ../nbs/21_demo.ipynb #21d00081
 def hidden_html(
@@ -1327,7 +1340,7 @@ def line_html(
     css = ' class="truth"' if truth else ''
     about = f'data-item="{escape(item)}" data-why="{escape(because)}"'
     return (f'<li{css} {about}><span class="place">{place}</span>'
-            f'<span class="what">{tile_html(colour, name)}{shown} {path_html(path)}{marks}</span>'
+            f'<span class="what">{item_html(colour, name, path, shown)}{marks}</span>'
             f'{share_html(share)}<span class="acts">{more}</span>{why_html(seen, why)}</li>')
 
 # %% ../nbs/21_demo.ipynb #21d00082
@@ -1440,7 +1453,7 @@ _PARTS = '''
   gap: .6rem 2rem; align-items: start; }
 .shop .score { margin: .2rem 0; }
 @media (max-width: 640px) { .shop .timeline .scroll { max-height: 7.5rem; }
-  .shop li.when { display: none; } .shop.head { padding-bottom: 0; } }'''
+  .shop li.when { display: none; } }'''
 CSS = _PAGE + _PARTS
 
 # %% ../nbs/21_demo.ipynb #7bf6f782
@@ -1580,9 +1593,10 @@ def items_html(
     rows = []
     for c in codes.tolist():
         name, more = item_buttons(state.names[c], str(state.vocabulary[c]))
-        about = path_html(state.path(state.latest[c]), events_text(state.counts[c]))
-        tile = tile_html(state.colour(state.latest[c]), state.names[c])
-        rows.append(f'<li><span class="what">{tile}{name} {about}</span>{more}</li>')
+        colour = state.colour(state.latest[c])
+        path = state.path(state.latest[c])
+        about = item_html(colour, state.names[c], path, name, events_text(state.counts[c]))
+        rows.append(f'<li><span class="what">{about}</span>{more}</li>')
     return f'<ul class="found">{"".join(rows)}</ul>'
 
 # %% ../nbs/21_demo.ipynb #3a771f69
@@ -1958,7 +1972,11 @@ def show_app(
     display(shown, raw=True)
 
 # %% ../nbs/21_demo.ipynb #a27e314b
-_WIDTH = '.gradio-container { width: 100%; max-width: 85rem !important; margin: 0 auto !important; }'
+_WIDTH = '''
+.gradio-container { width: 100%; max-width: 85rem !important; margin: 0 auto !important; }
+.tight { gap: .4rem !important; }
+.shop .html-container { padding-top: .2rem !important; padding-bottom: .2rem !important; }
+@media (max-width: 640px) { .gradio-container main { padding: .4rem !important; } }'''
 # what an app like this does not need
 _LAUNCH_OPTIONS = dict(
     share=False, inline=False, inbrowser=False, quiet=True, show_error=False, footer_links=[],
@@ -1978,9 +1996,8 @@ def launch_app(
     for name in ('no_proxy', 'NO_PROXY'): # gradio asks itself whether it is there, and a proxy would say no
         os.environ[name] = ','.join(filter(None, [os.environ.get(name), '127.0.0.1']))
     served = dict(middleware=[Middleware(StayHome)], docs_url=None, redoc_url=None, openapi_url=None)
-    css = f'{CSS}{_WIDTH} .tight {{ gap: .5rem !important; }}'
     _, url, _ = app.launch(server_name='127.0.0.1', server_port=port, prevent_thread_lock=True, theme=theme,
-                           css=css, app_kwargs=served, **_LAUNCH_OPTIONS)
+                           css=CSS + _WIDTH, app_kwargs=served, **_LAUNCH_OPTIONS)
     if then:
         then()
     if inline:
