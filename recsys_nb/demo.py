@@ -1529,19 +1529,18 @@ def parts_of(
     live,       # with buttons
 )->list:        # HTML: what is said above all, the history, the list of each model
     "The parts of the page."
-    said = next((a for a in answers.values() if a.kind != 'invalid'), next(iter(answers.values())))
-    message = said.message
-    if said.kind in ('offer', 'pending'):
-        message = next((a.message for a in answers.values() if a.kind not in ('offer', 'pending')), '')
+    rows = shopper_rows(state, shopper)
+    n = int(shopper_history(state, rows).length[0])
+    message = answer_message(shopper, answer_kind(shopper, len(rows), n), len(rows), n)
     both = shared_items(*answers.values()) if len(answers) == 2 else ()
     truth = ''
     if shopper.revealed and not shopper.added:
         truth = str(state.raw.itemid.iloc[shopper.hidden])
-    top = [f'<p class="message" role="status">{escape(message)}</p>' if message else '',
+    top = [f'<p class="message" role="status">{escape(message)}</p>',
            buttons_html(state, shopper) if live else '',
            truth_html(state, shopper, answers, new_only),
            numbers_html(state, shopper, answers, new_only)]
-    past = timeline_html(state, said.rows, live, ahead=hidden_html(state, shopper, live))
+    past = timeline_html(state, rows, live, ahead=hidden_html(state, shopper, live))
     share = state.models.share() if is_fitting(state.models) else -1.
     lists = [list_html(a, m, live, both, truth, share) for m, a in answers.items()]
     return [''.join(top), past, *lists]
@@ -1755,16 +1754,8 @@ class DemoEvents:
     ):
         self.state = state
         self.examples = example_visitors(state)
-
-    def page(self,
-        shopper,    # a `Shopper`
-        a,          # name of a model
-        b,          # name of another one
-        new,        # whether only new items are shown
-        wait=True,  # for models that are not read yet
-    )->tuple:       # the shopper, then what `page_parts` has
-        "The whole page, for a shopper and two models."
-        return shopper, *page_parts(self.state, shopper, a, b, new is True, wait)
+        self.reading = set() # names of models that a thread reads
+        self.lock = Lock()
 
     def first(self)->Shopper:
         "Whom the page is about when it is opened."
@@ -1773,54 +1764,51 @@ class DemoEvents:
             return Shopper(int(self.examples[0][1]))
         return shopper
 
+    def page(self,
+        shopper, # a `Shopper`
+        a,       # name of a model
+        b,       # name of another one
+        new,     # whether only new items are shown
+    )->tuple:    # the shopper, what `page_parts` has, whether the page is to ask again soon
+        "The whole page, for a shopper and two models; nobody waits for a model."
+        for name in (b, a): # what needs no training is there first
+            self.read(name)
+        busy = bool(self.reading & {a, b}) or is_fitting(self.state.models)
+        parts = page_parts(self.state, shopper, a, b, new is True, wait=False)
+        return shopper, *parts, gr.Timer(active=busy)
+
 # %% ../nbs/21_demo.ipynb #21d000a2
 @patch
-def opened(self:DemoEvents,
-    shopper, # a `Shopper`
-    a,       # name of a model
-    b,       # name of another one
-    new,     # whether only new items are shown
-):           # see `page`, several times
-    "After the page was opened."
-    models = self.state.models
-    yield self.page(shopper, a, b, new, False)
-    for name in (b, a): # what needs no training is there first
-        if not is_ready(models, name):
-            try:
-                models[name]
-            except DataError: # the list says so
-                pass
-            yield self.page(shopper, a, b, new, False)
-    yield from self.fitting(shopper, a, b, new)
+def read(self:DemoEvents,
+    name, # of a model
+):
+    "Begin to read a model, unless it is there or that was begun before."
+    with self.lock:
+        if name in self.reading or is_ready(self.state.models, name):
+            return
+        self.reading.add(name)
+    Thread(target=self._read, args=[name], daemon=True).start()
 
 @patch
-def fitting(self:DemoEvents,
-    shopper, # a `Shopper`
-    a,       # name of a model
-    b,       # name of another one
-    new,     # whether only new items are shown
-):           # see `page`, until a fit that was begun has ended
-    "While the offered model is fitted."
-    if not is_fitting(self.state.models):
-        return
-    while is_fitting(self.state.models):
-        yield self.page(shopper, a, b, new, False)
-        self.state.models.thread.join(.5)
-    yield self.page(shopper, a, b, new)
+def _read(self:DemoEvents, name):
+    try:
+        self.state.models[name]
+    except DataError: # its list says so
+        pass
+    finally:
+        self.reading.discard(name)
 
-# %% ../nbs/21_demo.ipynb #21d000a3
 @patch
-def fit_offered(self:DemoEvents,
+def begin_fit(self:DemoEvents,
     shopper, # a `Shopper`
     a,       # name of a model
     b,       # name of another one
     new,     # whether only new items are shown
-):           # see `page`, several times
-    "Fit the offered model, and show how far it is."
+)->tuple:    # see `page`
+    "Begin to fit the offered model."
     if isinstance(self.state.models, SmallModels):
         self.state.models.begin()
-    yield self.page(shopper, a, b, new, False)
-    yield from self.fitting(shopper, a, b, new)
+    return self.page(shopper, a, b, new)
 
 # %% ../nbs/21_demo.ipynb #94f4c59e
 @patch
@@ -1892,22 +1880,25 @@ def connect(
     boxes,   # text boxes: of a visitor, of an item
     found,   # what is found for either, as HTML
     shown,   # HTML of the page: what is said above all, history, the list of each model
+    again,   # timer that asks again while a model is read or fitted
 ):
     "What listens to what."
     quiet = dict(show_progress='hidden', api_visibility='private')
+    # none overwrites what a later one did
+    one_by_one = dict(concurrency_id='page', concurrency_limit=1, **quiet)
     shopper, *chosen = asked
-    page = [shopper, *shown]
+    page = [shopper, *shown, again]
     visitor, item = boxes
     visitors, items = found
     gr.on([h.click for h in (*found, *shown)], events.click, asked, page, trigger_mode='multiple',
-          concurrency_limit=1, **quiet)
+          **one_by_one)
     visitor.change(events.visitors, visitor, visitors, trigger_mode='always_last', **quiet)
     item.change(events.items, item, items, trigger_mode='always_last', **quiet)
-    visitor.submit(events.enter, [visitor, *asked], page, **quiet)
-    item.submit(events.view, [item, *asked], page, **quiet)
-    gr.on([c.input for c in chosen], events.page, asked, page, trigger_mode='always_last', **quiet)
-    gr.on([h.submit for h in shown[2:]], events.fit_offered, asked, page, **quiet)
-    app.load(events.opened, asked, page, **quiet)
+    visitor.submit(events.enter, [visitor, *asked], page, **one_by_one)
+    item.submit(events.view, [item, *asked], page, **one_by_one)
+    gr.on([c.input for c in chosen], events.page, asked, page, trigger_mode='always_last', **one_by_one)
+    gr.on([h.submit for h in shown[2:]], events.begin_fit, asked, page, **one_by_one)
+    gr.on([app.load, again.tick], events.page, asked, page, **one_by_one)
     gr.api(events.recommend, api_name='recommend',
            api_description='The answer for a visitor, given as text, and a model, as HTML.')
 
@@ -1918,7 +1909,7 @@ def make_demo(
     "The app: a history and two models go in, their lists come out; a click goes on."
     events = DemoEvents(state)
     first = events.first()
-    _, *parts = events.page(first, *state.pair, False, wait=False)
+    parts = page_parts(state, first, *state.pair, wait=False)
 
     def html(inner): return gr.HTML(inner, js_on_load=_CLICKS, elem_classes='shop')
     def column(): return gr.Column(min_width=300, elem_classes='tight')
@@ -1949,7 +1940,7 @@ def make_demo(
                 items = html(events.items(''))
         gr.HTML(about_html(state), elem_classes='shop')
         connect(app, events, [shopper, left, right, new], [visitor, item], [visitors, items],
-                [top, history, left_list, right_list])
+                [top, history, left_list, right_list], gr.Timer(.5, active=False))
     return app.queue(max_size=128, default_concurrency_limit=4)
 
 # %% ../nbs/21_demo.ipynb #61b1ed2c

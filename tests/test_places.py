@@ -178,12 +178,12 @@ def test_moved_events_are_found_again(place):
     (place / 'before').rename(place / 'after')
     again = 'recsys-nb run --profile tiny --study s --data PLACE'
     elsewhere = 'recsys-nb demo --study s --data PLACE'
-    for arguments, command in (
+    for arguments, says in (
         (('verify', 's'), again),
         (('demo', '--study', 's'), elsewhere),
         (('demo', '--study', 's', '--time'), elsewhere),
     ):
-        refused(typed(place, *arguments), 'before/archive.zip', command)
+        refused(typed(place, *arguments), 'before/archive.zip', says)
     for arguments in (('runs',), ('open', 's'), ('render', 's')):
         assert typed(place, *arguments)[0] == 0
     status, out, _ = typed(place, *ASK, '--study', 's', '--data', 'after/archive.zip')
