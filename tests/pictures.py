@@ -55,13 +55,14 @@ def first_figure(page):
 
 
 def shop(page):
-    "A visitor goes on with what the first model recommends."
-    page.wait_for_selector('.list li')
-    page.locator('.list button.item').nth(1).click()
-    page.locator('.by-hand').wait_for()
-    page.locator('.list button.add').first.click()
-    page.locator('.by-hand').nth(1).wait_for()
-    page.locator('.list li:not([data-why=""])').nth(2).hover()
+    "What a few visitors did next is revealed; the mouse rests on a recommendation with a reason."
+    page.wait_for_function("document.querySelectorAll('.list ol').length === 2")
+    for _ in range(4):
+        page.get_by_role('button', name='Next visitor').click()
+        page.locator('.came-next').wait_for(state='detached')
+        page.get_by_role('button', name='Reveal').click()
+        page.locator('.came-next').wait_for()
+    page.locator('.list li:not([data-why=""])').first.hover()
 
 
 def demo(browser, study, folder):

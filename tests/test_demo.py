@@ -25,11 +25,15 @@ from recsys_nb.comparison import harmless
 from recsys_nb.demo import (
     ADDED,
     LARGEST,
+    LEFT_OUT,
+    OFFERED,
+    DemoEvents,
     Shopper,
     answer,
     demo_state,
     example_visitors,
     find_items,
+    follow,
     launch_app,
     launch_demo,
     load_demo,
@@ -37,13 +41,18 @@ from recsys_nb.demo import (
     page_html,
     page_parts,
     parse_visitor,
+    places_of,
+    places_text,
     recommend_for,
+    reveal,
+    score_text,
+    shopper_history,
+    shopper_rows,
     study_vocabulary,
     time_demo,
-    visitor_rows,
 )
 from recsys_nb.evaluation import write_result
-from recsys_nb.protocol import make_protocols
+from recsys_nb.protocol import make_protocols, next_item_queries
 from recsys_nb.qualitative import SMALL, load_models
 from recsys_nb.sasrec import SASRec
 from recsys_nb.sources import load_log
@@ -140,6 +149,16 @@ def server(process):
     return found[0]
 
 
+def first_visitor(state):
+    "Whom the page is about when it is opened."
+    return DemoEvents(state).first().visitor
+
+
+def shown(state, visitor):
+    "How many events of a visitor the page shows: those before the hidden one."
+    return len(shopper_rows(state, follow(state, Shopper(), int(visitor))))
+
+
 def ask(server, text, model='SASRec'):
     "An answer through the app's own interface, as HTML."
     event = web.post(f'{server}gradio_api/call/recommend', json=dict(data=[text, model])).json()['event_id']
@@ -205,9 +224,11 @@ def test_known_visitor(state, model):
         own = state.raw[state.raw.visitorid == int(text)]
         assert said.rows.itemid.tolist() == own.itemid.tolist()
         times = own.itemid.astype(str).value_counts()
-        assert said.items['seen before'].tolist() == [
-            f'{times[i]}×' if i in times else '' for i in said.items.item
-        ]
+        for item, seen in zip(said.items.item, said.items.seen):
+            expected = (
+                '' if item not in times else 'seen ' if times[item] == 1 else f'seen {times[item]}×, last '
+            )
+            assert seen.startswith(expected) and bool(seen) == bool(expected)
         assert (said.items.category != '').all() and set(said.items['because of']) <= {
             '',
             *own.itemid.astype(str),
@@ -221,11 +242,66 @@ def test_history_shows_categories_of_their_time(state):
         state.raw[state.raw.visitorid == visitor],
         page_parts(state, Shopper(visitor), 'History', 'ALS')[1],
     )
-    expected = [
-        f'category {state.categories.path_text(c)}' for c in state.categories.at(own.itemid, own.timestamp)
-    ][::-1]
-    assert re.findall(r'class="path">([^<]*)<', html) == [e.replace('>', '&gt;') for e in expected[:50]]
+    paths = [state.categories.path_text(c) for c in state.categories.at(own.itemid, own.timestamp)][::-1]
+    expected = [f'category {p}'.replace('>', '&gt;') for p in paths]
+    assert re.findall(r'class="tile"[^>]* title="([^"]*)"', html) == expected[:50]
     assert re.findall(r'<time>([^<]*)<', html) == [f'{t:%H:%M:%S}' for t in own.timestamp][::-1][:50]
+
+
+def test_what_is_guessed_is_what_the_study_asks(state, fit_log):
+    "The history before a hidden event is that of the evaluation's query, and so is the place of its target."
+    queries = next_item_queries(make_protocols(load_log(DATA)[0]).split)
+    asked = {(int(v), int(t)): i for i, (v, t) in enumerate(zip(queries.visitors, queries.times))}
+    drawn = list(state.hidden.items())[:200]
+    index = []
+    for visitor, row in drawn:
+        event = state.raw.iloc[row]
+        i = asked[visitor, event.timestamp.value // 10**6]
+        mine = shopper_history(state, shopper_rows(state, follow(state, Shopper(), visitor)))
+        theirs = queries.histories[[i]]
+        span = slice(theirs.start[0], theirs.end[0])
+        assert mine.items.tolist() == theirs.items[span].tolist()
+        index.append(i)
+    rows = [row for _, row in drawn]
+    for model in ('SASRec', 'Item-Item CF', 'History'):
+        items, _ = state.models[model].recommend(queries.histories[index], 10)
+        hit = items == state.codes[rows][:, None]
+        assert places_of(state, model, rows) == np.where(hit.any(1), hit.argmax(1) + 1, 0).tolist()
+        new = places_of(state, model, rows, new_only=True)
+        assert LEFT_OUT in new and (model != 'History' or set(new) == {LEFT_OUT, 0})
+
+
+@pytest.mark.parametrize('model', SMALL)
+def test_only_new_items(state, model):
+    for visitor in list(state.hidden)[:20]:
+        shopper = follow(state, Shopper(), visitor)
+        seen = {*shopper_rows(state, shopper).itemid.astype(str)}
+        every, new = (answer(state, shopper, model, new_only=n).items.item.tolist() for n in (False, True))
+        assert not seen & {*new} and len({*new}) == len(new)
+        assert new[: len([i for i in every if i not in seen])] == [i for i in every if i not in seen]
+        assert len(new) == 10 or model == 'History'
+
+
+def test_a_score_goes_through_all_visitors(state):
+    "Nobody comes twice before everybody was there."
+    shopper, met = DemoEvents(state).first(), []
+    for _ in range(30):
+        met.append(shopper.visitor)
+        shopper = DemoEvents(state).click(
+            reveal(shopper), 'History', 'History', False, type('Event', (), dict(_data=dict(do='next')))
+        )[0]
+    assert len({*met}) == 30 and len(shopper.tried) == 30
+
+
+def test_names_cannot_do_harm(state):
+    "A hostile name of an item is text wherever it stands."
+    from dataclasses import replace
+
+    hostile = replace(state, names=[IMAGE] * len(state.names))
+    shopper = reveal(DemoEvents(state).first())
+    for html in (*page_parts(hostile, shopper, 'SASRec', 'History'), page_html(hostile, shopper, ['ALS'])):
+        assert '<img' not in html
+    assert '<img' not in DemoEvents(hostile).items('')
 
 
 def test_strangers_get_what_is_popular(state):
@@ -321,7 +397,7 @@ def test_times_are_printed(study, capsys):
     printed = capsys.readouterr().out
     assert (
         re.match(r'Started after \d+\.\d\d s', printed)
-        and 'both lists: SASRec, Item-Item CF' in printed
+        and 'both lists: SASRec, History' in printed
         and printed.count('\n') == 2 + 1 + len(SMALL)
     )
 
@@ -583,17 +659,45 @@ def test_clicks_are_checked_again(state, server, record):
         dict(do='remove', of='-1'),
         dict(do='visitor', of=FORMULA),
         dict(do=['view'], of={}),
+        dict(do='fit', of=IMAGE),
+        dict(do='reveal ', of='1'),
         dict(),
         'view',
         ['view', '1'],
         None,
         7,
     ]
-    first = f'Visitor {example_visitors(state)[0][1]} has'
+    first = f'Visitor {first_visitor(state)} has'
     for click in clicks:
-        done = trigger(server, 0, [None, 'SASRec', 'ALS'], click, f'click{clicks.index(click)}')
+        done = trigger(server, 0, [None, 'SASRec', 'ALS', False], click, f'click{clicks.index(click)}')
         assert done['success'] and first in done['output']['data'][1] and IMAGE not in str(done), click
         record('intruders', f'the click {json.dumps(click)}')
+
+
+def test_the_box_takes_nothing_but_yes_and_no(state, server, record):
+    "What is sent in place of a tick is an error, or no tick."
+    first = f'Visitor {first_visitor(state)} has'
+    for n, value in enumerate((IMAGE, FORMULA, 'x' * 10_000, None, 7, [], {'a': IMAGE}, ['<script>'])):
+        done = trigger(server, 0, [None, 'SASRec', 'ALS', value], dict(do='clear'), f'box{n}')
+        assert not done['success'] or first in done['output']['data'][1]
+        assert '<img' not in str(done) and '<script' not in str(done) and 'Traceback' not in str(done)
+        record('intruders', f'{json.dumps(value)[:30]} in the box “only new items”')
+
+
+def test_the_hidden_event_stays_on_the_server(state, server):
+    "Neither the page nor its first answers tell it: what they hold of it, a list or the history tells."
+    shopper = DemoEvents(state).first()
+    truth = str(state.raw.itemid.iloc[shopper.hidden])
+    done = trigger(server, 0, [None, 'SASRec', 'ALS', False], dict(do='clear'), 'peek')['output']['data']
+    known = {*shopper_rows(state, shopper).itemid.astype(str)}
+    for model in ('SASRec', 'ALS'):
+        known |= {*answer(state, shopper, model).items.item}
+    found = {*re.findall(r'data-(?:item|id)="(\d+)"', ''.join(done[1:5]))}
+    assert found <= known and (truth in known or truth not in found)
+    assert 'came next is hidden' in done[2] and 'came-next' not in str(done) and done[0] is None
+    told = trigger(server, 0, [None, 'SASRec', 'ALS', False], dict(do='reveal'), 'peek')['output']['data']
+    assert f'Visitor {shopper.visitor} ' in re.search('came-next.*', told[1])[0]
+    assert f'class="next" data-item="{truth}"' in told[2]
 
 
 def test_requests_waiting_are_limited(record):
@@ -661,6 +765,29 @@ def test_refuses_in_one_sentence(study, record):
             launch_demo(study, DATA, port=s.getsockname()[1])
     assert '\n' not in str(refused.value)
     record('resources', 'the demo\'s port is taken')
+
+
+def test_events_that_are_elsewhere(tmp_path):
+    "Who has a committed study and not its events is told what to type, and shown no path of ours."
+    from recsys_nb.cli import demo_source
+    from recsys_nb.parameters import StudyError
+
+    manifest = dict(
+        study='sessions',
+        command='recsys-nb run --study sessions',
+        data=dict(
+            source='../../shared/data/retailrocket/sessions/archive.zip',
+            name='archive.zip',
+            simulated=False,
+            events=710586,
+            visitors=130903,
+        ),
+    )
+    with pytest.raises(StudyError, match='--study sessions --data PLACE') as refused:
+        demo_source(tmp_path, manifest, '')
+    assert 'shared' not in str(refused.value) and str(tmp_path) not in str(refused.value)
+    with pytest.raises(StudyError, match='nowhere.zip does not exist'):
+        demo_source(tmp_path, manifest, 'nowhere.zip')
 
 
 # ---- load
@@ -746,8 +873,8 @@ def visit(browser, server):
     "Open the demo; afterwards it must not have complained, opened a dialog, or asked anybody but its server."
     contexts, requests, complaints = [], [], []
 
-    def open_page(scheme='light', width=1280, address=server, ready='.list li', complain=True):
-        contexts.append(browser.new_context(color_scheme=scheme, viewport=dict(width=width, height=900)))
+    def open_page(scheme='light', width=1280, height=900, address=server, ready='.list li', complain=True):
+        contexts.append(browser.new_context(color_scheme=scheme, viewport=dict(width=width, height=height)))
         page = contexts[-1].new_page()
         page.on('request', lambda r: requests.append(r.url))
         if complain:
@@ -758,6 +885,8 @@ def visit(browser, server):
         page.on('dialog', lambda d: (complaints.append(d.message), d.dismiss()))
         page.goto(address)
         page.wait_for_selector(ready)
+        if ready == '.list li':
+            page.wait_for_function("document.querySelectorAll('.list ol').length === 2")
         return page
 
     yield open_page
@@ -787,11 +916,11 @@ def parts(page):
 def test_pick_a_visitor(visit, state):
     page = visit()
     said, past, *_ = parts(page)
-    (_, first), (words, second) = example_visitors(state)[:2]
-    expect(said, f'Visitor {first} has')
+    words, second = example_visitors(state)[1]
+    expect(said, f'Visitor {first_visitor(state)} has')
     page.get_by_role('button', name=words).click()
     expect(said, f'Visitor {second} has')
-    assert past.locator('[data-item]').count() == len(visitor_rows(state, int(second)))
+    assert past.locator('[data-item]').count() == shown(state, second)
     field, chips = page.get_by_label('Follow a visitor'), page.locator('[data-do=visitor]')
     field.press_sequentially('123')
     page.get_by_role('button', name=re.compile(r'^123\d* \d+ event')).first.wait_for()
@@ -808,24 +937,23 @@ def test_pick_a_visitor(visit, state):
 def test_shop_by_hand(visit, state):
     page = visit()
     said, past, left, right = parts(page)
-    page.get_by_role('button', name='Begin an empty session').click()
+    page.get_by_role('button', name='Shop by hand').click()
     expect(said, 'Nothing happened yet')
     expect(past, 'Nothing yet')
     expect(left, 'The 10 most popular items')
     item = str(state.vocabulary[state.counts.argsort()[-20]])
-    field, found = page.get_by_label('Add an item'), page.locator('.found li')
+    field = page.get_by_label('Add an item')
     field.fill(item)
-    found.filter(has=page.get_by_role('button', name=f'View item {item}', exact=True)).get_by_role(
-        'button', name='View'
-    ).click()
+    page.get_by_role('button', name=f'View {state.name(int(item))}', exact=True).last.click()
     expect(said, 'A session of 1 event by hand')
     path = state.path(state.latest[state.counts.argsort()[-40]])
     field.fill(path)  # by category
-    page.locator('.found li', has_text=path).first.get_by_role('button', name='into the cart').click()
+    of_category = page.locator('.found li', has=page.locator(f'[title="category {path}"]'))
+    of_category.first.get_by_role('button', name='into the cart').click()
     expect(said, 'A session of 2 events by hand')
-    left.get_by_role('button', name='Buy item').nth(2).click()  # go on with a recommendation
+    left.get_by_role('button', name=re.compile('^Buy ')).nth(2).click()  # go on with a recommendation
     expect(said, 'A session of 3 events by hand')
-    right.get_by_role('button', name='View item').nth(1).click()
+    right.get_by_role('button', name=re.compile('^View ')).nth(1).click()
     expect(said, 'A session of 4 events by hand')
     assert [i.get_attribute('class').split()[-1] for i in past.locator('[data-item] > .icon').all()] == [
         'view',
@@ -833,14 +961,11 @@ def test_shop_by_hand(visit, state):
         'addtocart',
         'view',
     ]
-    assert (
-        past.locator('[data-item]').last.get_attribute('data-item') == item
-        and 'category' in past.inner_text()
-    )
+    assert past.locator('[data-item]').last.get_attribute('data-item') == item
+    assert past.locator('.tile').count() == 4
     expect(left, f'Top 10 from {list(state.models)[0]}')
-    assert re.search(r'because of \d+, otherwise place \d+|seen', left.inner_text()) and re.search(
-        r'\d+ ms', left.inner_text()
-    )
+    assert re.search(r'otherwise (below )?place \d+', left.inner_text())
+    assert re.search(r'\d+ ms', left.inner_text())
     why = left.locator('li:not([data-why=""])').first
     why.hover()
     assert {li.get_attribute('data-item') for li in past.locator('.cause').all()} == {
@@ -854,7 +979,7 @@ def test_shop_by_hand(visit, state):
     field.fill(item)
     field.press('Enter')  # from the keyboard
     expect(said, 'A session of 1 event by hand')
-    page.get_by_role('button', name='Begin an empty session').press('Enter')
+    page.get_by_role('button', name='Shop by hand').press('Enter')
     expect(said, 'Nothing happened yet')
 
 
@@ -862,9 +987,9 @@ def test_follow_a_visitor_and_go_on(visit, state):
     "Events by hand follow those of the log, and two pages do not share a session."
     page, other = visit(), visit()
     said, past, left, right = parts(page)
-    visitor = example_visitors(state)[0][1]
-    n = len(visitor_rows(state, int(visitor)))
-    first = left.locator('button.item').first.inner_text()
+    visitor = first_visitor(state)
+    n = shown(state, visitor)
+    first = left.locator('button.item').first.get_attribute('data-id')
     left.locator('button.item').first.click()
     expect(said, f'Visitor {visitor} has {n} events and 1 by hand')
     assert (
@@ -902,6 +1027,70 @@ def test_switch_both_models(visit, state):
     assert 'from Popularity' in left.inner_text() and 'from History' in right.inner_text()
 
 
+def test_guess_and_reveal(visit, state):
+    "What came next is hidden until it is asked for; the score is that of all who were revealed."
+    page = visit()
+    said, past, left, right = parts(page)
+    tried = []
+    for visitor in list(state.hidden)[:3]:
+        expect(said, f'Visitor {visitor} has')
+        expect(past, 'what came next is hidden')
+        assert page.locator('.came-next, .truth').count() == 0
+        page.get_by_role('button', name='Reveal').press('Enter')  # from the keyboard
+        page.locator('.came-next').wait_for()
+        tried.append(state.hidden[visitor])
+        places = {m: places_of(state, m, tried) for m in ('SASRec', 'History')}
+        expect(page.locator('.came-next'), places_text({m: p[-1] for m, p in places.items()}))
+        expect(page.locator('.score'), score_text(places))
+        for its_list, found in ((left, places['SASRec']), (right, places['History'])):
+            truth = its_list.locator('.truth')
+            assert truth.count() == (found[-1] > 0)
+            if found[-1]:
+                expect(truth.locator('.place'), str(found[-1]))
+        item = str(state.raw.itemid.iloc[tried[-1]])
+        assert past.locator('.next').get_attribute('data-item') == item
+        page.get_by_role('button', name='Next visitor').click()
+    expect(said, 'events so far')
+    page.get_by_label('Only new items').check()
+    expect(page.locator('.score'), score_text({m: places_of(state, m, tried, True) for m in places}))
+    expect(right, 'History has nothing to say here')
+    seen = {*shopper_rows(state, follow(state, Shopper(), list(state.hidden)[3])).itemid.astype(str)}
+    assert not seen & {li.get_attribute('data-item') for li in left.locator('li').all()}
+    page.get_by_label('Only new items').uncheck()
+    expect(right, 'from History')
+    left.locator('button.item').first.click()
+    expect(page.locator('.note', has_text='another way'), 'take back what was added')
+    assert page.get_by_role('button', name='Reveal').count() == 0
+
+
+def test_a_phone_sees_recommendations_first(visit):
+    page = visit(width=390, height=844)
+    third = page.locator('.list').first.locator('li').nth(2).bounding_box()
+    assert third['y'] + third['height'] <= 844
+    assert page.get_by_role('button', name='Reveal').bounding_box()['y'] < 844
+
+
+def test_a_study_without_models_offers_one(browser, fit_log, tmp_path, monkeypatch):
+    "The page says so, fits a small network while somebody watches, and shows no path."
+    monkeypatch.setattr('recsys_nb.demo.NEWEST', 20_000)
+    state = load_demo(tmp_path, DATA, fit=False)
+    app = make_demo(state)
+    page = browser.new_page()
+    try:
+        page.goto(launch_app(app))
+        left, right = page.locator('.list').nth(0), page.locator('.list').nth(1)
+        expect(left, 'keeps its reports here, not its fitted models')
+        expect(right, 'Top')
+        page.get_by_role('button', name='Fit a small SASRec now').click()
+        expect(left, re.compile('Fitting|The fit begins'))
+        left.locator('li').first.wait_for(timeout=120_000)
+        expect(left, f'from {OFFERED}')
+        assert str(tmp_path) not in page.content() and '../' not in page.locator('body').inner_text()
+    finally:
+        page.close()
+        app.close(verbose=False)
+
+
 def test_whoever_it_is_gets_an_answer(visit, state):
     page = visit()
     said, past, left, right = parts(page)
@@ -917,7 +1106,7 @@ def test_whoever_it_is_gets_an_answer(visit, state):
     field.fill('')
     longest = next((w, v) for w, v in example_visitors(state) if 'longest' in w)
     page.get_by_role('button', name=longest[0]).click()  # a very long history
-    expect(said, f'Visitor {longest[1]} has {len(visitor_rows(state, int(longest[1])))} events')
+    expect(said, f'Visitor {longest[1]} has {shown(state, longest[1])} events')
     expect(past, 'earlier')
     words, rare = example_visitors(state)[-1]
     page.get_by_role('button', name=words).click()  # only items that no model knows
@@ -946,23 +1135,31 @@ def test_markup_is_text(visit, label, answer, record):
     assert page.get_by_label(label).get_attribute('maxlength') == '100'
 
 
-@pytest.mark.parametrize('scheme, width', [('light', 1280), ('dark', 1280), ('light', 390)])
+def look(page, package):
+    "What axe finds that is serious."
+    page.evaluate((Path(package.__file__).parent / 'axe.min.js').read_text(encoding='utf-8'))
+    found = page.evaluate("axe.run({resultTypes: ['violations']})")
+    return [
+        (v['id'], v['nodes'][0]['html'][:200])
+        for v in found['violations']
+        if v['impact'] in ('serious', 'critical')
+    ]
+
+
+@pytest.mark.parametrize('scheme, width', [('light', 1280), ('dark', 1280), ('light', 390), ('dark', 390)])
 def test_everyone_can_read_it(visit, scheme, width):
     package = pytest.importorskip('axe_playwright_python')
     page = visit(scheme, width)
+    page.get_by_role('button', name='Reveal').click()
+    page.locator('.came-next').wait_for()
+    violations = look(page, package)
     parts(page)[2].locator('button.add').first.click()
     expect(parts(page)[0], 'by hand')
     page.get_by_label('Follow a visitor').fill('shoes')
     page.locator('.wrong').wait_for()
     assert page.evaluate('document.documentElement.scrollWidth') <= width
     assert page.evaluate('document.body.classList.contains("dark")') == (scheme == 'dark')
-    page.evaluate((Path(package.__file__).parent / 'axe.min.js').read_text(encoding='utf-8'))
-    found = page.evaluate("axe.run({resultTypes: ['violations']})")
-    assert [
-        (v['id'], v['nodes'][0]['html'][:200])
-        for v in found['violations']
-        if v['impact'] in ('serious', 'critical')
-    ] == []
+    assert violations + look(page, package) == []
 
 
 WAIT = 120_000  # milliseconds for a kernel to import everything on a busy machine
@@ -1061,9 +1258,9 @@ def test_inline_in_jupyterlab(lab, visit):
     assert fits() == [0, 0]  # nothing to scroll inside
     height = page.locator('iframe.recsys-nb-demo').bounding_box()['height']
     assert (
-        height - frame.locator('.list').last.evaluate('e => e.getBoundingClientRect().bottom') < 250
+        height - frame.locator('.shop .note').last.evaluate('e => e.getBoundingClientRect().bottom') < 250
     )  # and no empty space below
-    frame.get_by_role('button', name='Begin an empty session').click()
+    frame.get_by_role('button', name='Shop by hand').click()
     expect(said, 'Nothing happened yet')
     frame.locator('.list button.item').first.click()
     expect(said, 'A session of 1 event by hand')

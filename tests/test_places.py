@@ -176,12 +176,14 @@ def test_moved_events_are_found_again(place):
             == 0
         )
     (place / 'before').rename(place / 'after')
-    for arguments in (('verify', 's'), ('demo', '--study', 's'), ('demo', '--study', 's', '--time')):
-        refused(
-            typed(place, *arguments),
-            'before/archive.zip',
-            'recsys-nb run --profile tiny --study s --data PLACE',
-        )
+    again = 'recsys-nb run --profile tiny --study s --data PLACE'
+    elsewhere = 'recsys-nb demo --study s --data PLACE'
+    for arguments, says in (
+        (('verify', 's'), again),
+        (('demo', '--study', 's'), elsewhere),
+        (('demo', '--study', 's', '--time'), elsewhere),
+    ):
+        refused(typed(place, *arguments), 'before/archive.zip', says)
     for arguments in (('runs',), ('open', 's'), ('render', 's')):
         assert typed(place, *arguments)[0] == 0
     status, out, _ = typed(place, *ASK, '--study', 's', '--data', 'after/archive.zip')
