@@ -5,18 +5,18 @@
 # %% auto #0
 __all__ = ['app', 'COMPARED', 'HANDLE', 'DOWNLOAD', 'refusing', 'typers_refusal', 'Commands', 'main', 'complete_study',
            'complete_notebook', 'complete_profile', 'complete_setting', 'level_of', 'run', 'compare_results', 'studies',
-           'find_study', 'settings_of', 'verify_study', 'verify', 'download', 'check_destination', 'fetch', 'study_row',
-           'runs', 'open_study', 'render_study', 'render', 'diff_studies', 'demo', 'make_readme', 'readme']
+           'find_study', 'settings_of', 'jobs_of', 'verify_study', 'verify', 'download', 'check_destination', 'fetch',
+           'study_row', 'runs', 'open_study', 'render_study', 'render', 'diff_studies', 'demo', 'make_readme', 'readme']
 
 # %% ../nbs/86_cli.ipynb #8600004a
 import contextlib, os, re, shutil, signal, subprocess, sys, tempfile, time, webbrowser
 from pathlib import Path
 from .parameters import Allowed, StudyError, did_you_mean, in_words, read_profiles, study_notebooks
-from .manifest import Study, printable, read_manifest
+from .manifest import Study, cores, printable, read_manifest
 from .kernel import kernel_environment
 from .study import check_system, echo, project_root, run_study, show_anything, terminal
 from .report import export_notebook
-from .events import placed, source_of
+from .events import jobs_side_by_side, placed, source_of
 from .places import find_root, from_here, scrub, story_paths
 from .overview import write_index
 import typer
@@ -187,6 +187,10 @@ _ONLY = typer.Option(
 _TIME_LIMIT = typer.Option(
     120, min=0, max=525_600, metavar='MINUTES',
     help='A notebook that takes longer is ended and counts as failed; 0: no limit.')
+_JOBS = typer.Option(
+    0, '-j', '--jobs', min=0, max=256, metavar='N', show_default=False,
+    help='Notebooks that run side by side, each on its share of the cores; 1: one after the other. '
+    '[default: one a core, as far as memory goes]')
 _VERBOSE = typer.Option(
     False, '-v', '--verbose',
     help='In a log file, say every few seconds which cell is running, and every parameter that is set.')
@@ -204,6 +208,7 @@ def run(
         False, '--replace', help="Let these events replace the study's, if it has results of others."),
     force: bool = typer.Option(
         False, '--force', help='Run from nothing, even what did not change since its last run.'),
+    jobs: int = _JOBS,
     time_limit: float = _TIME_LIMIT,
     quiet: bool = typer.Option(False, '-q', '--quiet', help='Say only what failed and where the report is.'),
     verbose: bool = _VERBOSE,
@@ -215,7 +220,7 @@ def run(
                   'what is finished is kept, and the same command goes on from there when that is mended'):
         level = level_of(quiet, verbose)
         code = run_study(placed(data, events), study, profile, parameter, only, force, replace=replace,
-                         limit=60 * time_limit or None, level=level)
+                         limit=60 * time_limit or None, level=level, jobs=jobs)
     raise typer.Exit(code)
 
 # %% ../nbs/86_cli.ipynb #66b44bed
@@ -288,6 +293,14 @@ def settings_of(
                 settings.append(f'{name}.{parameter}={value}')
     return settings
 
+# %% ../nbs/86_cli.ipynb #8600031a
+def jobs_of(
+    manifest:dict, # a study's
+)->int:            # 1 where it ran one after the other, or this machine is smaller
+    "How many notebooks run side by side, when each has as many threads as it had in a study."
+    room = jobs_side_by_side(0, manifest['data']['events'])
+    return max(1, min(room, cores() // manifest['machine']['threads']))
+
 # %% ../nbs/86_cli.ipynb #8600027a
 def verify_study(
     root:Path,      # project folder
@@ -313,7 +326,8 @@ def verify_study(
         (root/'data').mkdir(exist_ok=True)
         (place/'data').symlink_to(root/'data')
         run_study(source, name, manifest['profile'], settings_of(manifest, done), list(done), root=place,
-                  console=console, level=level, keep=False)
+                  console=console, level=level, keep=False, jobs=jobs_of(manifest),
+                  threads=manifest['machine']['threads'])
         now = read_manifest(place/'reports'/name)['data']['fingerprint']
         found = compare_results(root/'reports'/name, place/'reports'/name)
     then = data['fingerprint']

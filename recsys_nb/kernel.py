@@ -157,31 +157,31 @@ def _register_engine():
     papermill_engines.register('recsys_nb', Engine)
 
 # %% ../nbs/82_kernel.ipynb #78bdfc97
-def _end_kernel(execution):
-    "Kill the kernel and what it started."
-    with contextlib.suppress(AttributeError, ProcessLookupError, PermissionError):
-        os.killpg(os.getpgid(execution.client.km.provisioner.process.pid), signal.SIGKILL)
-
 def _note_memory(execution):
-    "Note the most memory that the kernel has had so far."
+    "Note who the kernel is, and the most memory that it has had so far."
     with contextlib.suppress(AttributeError, OSError, StopIteration):
         execution.process = execution.client.km.provisioner.process or execution.process
         status = Path(f'/proc/{execution.process.pid}/status').read_text()
         peak = next(line for line in status.splitlines() if line.startswith('VmHWM')) # in kB
         execution.peak = int(peak.split()[1]) // 1024
 
+def _end_kernel(execution):
+    "Kill the kernel and what it started."
+    _note_memory(execution)
+    with contextlib.suppress(AttributeError, ProcessLookupError, PermissionError):
+        os.killpg(os.getpgid(execution.client.km.provisioner.process.pid), signal.SIGKILL)
+
 # %% ../nbs/82_kernel.ipynb #ae4350a7
 def _error_line(error, process):
     "An error in one line; a kernel's death with its cause."
-    code = process.poll() if process and 'ernel died' in str(error) else None
+    own = hasattr(error, 'ename') # a cell's own error, as nbclient hands it on
+    code = process.poll() if process and not own and 'ernel died' in str(error) else None
     if code and code < 0:
         line = f'its kernel was ended by signal {-code} ({signal.strsignal(-code)})'
         return f'{line}; was there too little memory?' if code == -signal.SIGKILL else line
     if code is not None:
         return f'its kernel ended with status {code}'
-    line = f'{type(error).__name__}: {error}'
-    if hasattr(error, 'ename'): # a cell's own error, as nbclient hands it on
-        line = f'{error.ename}: {error.evalue}'
+    line = f'{error.ename}: {error.evalue}' if own else f'{type(error).__name__}: {error}'
     return line.strip().splitlines()[0].removesuffix(':')
 
 # %% ../nbs/82_kernel.ipynb #8200015a

@@ -123,6 +123,8 @@ class Study:
     rows: dict = field(default_factory=dict) # notebook -> state and text, as the terminal shows them
     live: object = None     # the part of the terminal that is drawn again and again, if there is one
     began: float = field(default_factory=time.monotonic) # seconds of that clock
+    jobs: int = 1           # notebooks that run side by side
+    door: Path = None       # socket at which a kernel is asked for, see 82_warm; None: there is none
 
     def entry(self, name:str)->dict: # notebook
         "A notebook's last run; empty if there is none."
@@ -225,7 +227,7 @@ class Inputs(TypedDict):
     needs: dict[str, str | None] # notebook that it reads -> when that had finished
 
 class Entry(TypedDict):
-    "A notebook's last run. Newer manifests also have `peak_mb`, the kernel's memory."
+    "A notebook's last run. Newer manifests also have `peak_mb`, the kernel's memory, and its `threads`."
     status: Literal['done', 'failed', 'running', 'interrupted']
     error: str               # '' for none
     started: Moment
@@ -244,7 +246,7 @@ class Machine(TypedDict):
     "What the run was done on."
     processor: str
     cores: int
-    threads: int
+    threads: int             # of each kernel
     system: str
 
 # %% ../nbs/81_manifest.ipynb #81b00005
@@ -265,7 +267,8 @@ class Data(TypedDict):
     notes: list[str]      # what is odd about them
 
 class Manifest(TypedDict):
-    "What a study says about itself. Since format 1 it also has `format`."
+    """What a study says about itself. Since format 1 it also has `format`, and newer ones `plan`: the
+    notebooks of the last run. Where it has not `finished`, those without an entry are still to come."""
     study: str
     command: str                # that makes it again
     profile: str
