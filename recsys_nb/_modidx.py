@@ -157,7 +157,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'recsys_nb.cli.download': ('cli.html#download', 'recsys_nb/cli.py'),
                                'recsys_nb.cli.fetch': ('cli.html#fetch', 'recsys_nb/cli.py'),
                                'recsys_nb.cli.find_study': ('cli.html#find_study', 'recsys_nb/cli.py'),
-                               'recsys_nb.cli.jobs_of': ('cli.html#jobs_of', 'recsys_nb/cli.py'),
+                               'recsys_nb.cli.kernels_like': ('cli.html#kernels_like', 'recsys_nb/cli.py'),
                                'recsys_nb.cli.level_of': ('cli.html#level_of', 'recsys_nb/cli.py'),
                                'recsys_nb.cli.main': ('cli.html#main', 'recsys_nb/cli.py'),
                                'recsys_nb.cli.make_readme': ('cli.html#make_readme', 'recsys_nb/cli.py'),

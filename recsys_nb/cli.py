@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['app', 'COMPARED', 'HANDLE', 'DOWNLOAD', 'refusing', 'typers_refusal', 'Commands', 'main', 'complete_study',
            'complete_notebook', 'complete_profile', 'complete_setting', 'level_of', 'run', 'compare_results', 'studies',
-           'find_study', 'settings_of', 'jobs_of', 'verify_study', 'verify', 'download', 'check_destination', 'fetch',
-           'study_row', 'runs', 'open_study', 'render_study', 'render', 'diff_studies', 'demo', 'make_readme', 'readme']
+           'find_study', 'settings_of', 'kernels_like', 'verify_study', 'verify', 'download', 'check_destination',
+           'fetch', 'study_row', 'runs', 'open_study', 'render_study', 'render', 'diff_studies', 'demo', 'make_readme',
+           'readme']
 
 # %% ../nbs/86_cli.ipynb #8600004a
 import contextlib, os, re, shutil, signal, subprocess, sys, tempfile, time, webbrowser
@@ -294,12 +295,15 @@ def settings_of(
     return settings
 
 # %% ../nbs/86_cli.ipynb #8600031a
-def jobs_of(
+def kernels_like(
     manifest:dict, # a study's
-)->int:            # 1 where it ran one after the other, or this machine is smaller
-    "How many notebooks run side by side, when each has as many threads as it had in a study."
+)->dict:           # jobs and threads, as `run_study` takes them
+    "Threads of a kernel as in a study, and as many kernels side by side as this machine then allows."
+    threads = manifest['machine']['threads']
+    if not 0 < threads < 10_000: # whatever the file says
+        threads = 0
     room = jobs_side_by_side(0, manifest['data']['events'])
-    return max(1, min(room, cores() // manifest['machine']['threads']))
+    return dict(jobs=max(1, min(room, cores() // max(1, threads))), threads=threads)
 
 # %% ../nbs/86_cli.ipynb #8600027a
 def verify_study(
@@ -326,8 +330,7 @@ def verify_study(
         (root/'data').mkdir(exist_ok=True)
         (place/'data').symlink_to(root/'data')
         run_study(source, name, manifest['profile'], settings_of(manifest, done), list(done), root=place,
-                  console=console, level=level, keep=False, jobs=jobs_of(manifest),
-                  threads=manifest['machine']['threads'])
+                  console=console, level=level, keep=False, **kernels_like(manifest))
         now = read_manifest(place/'reports'/name)['data']['fingerprint']
         found = compare_results(root/'reports'/name, place/'reports'/name)
     then = data['fingerprint']
