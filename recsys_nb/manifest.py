@@ -49,6 +49,12 @@ def imported_modules(
     inside = [name.split('.') for name in found if name.startswith('recsys_nb.')]
     return {parts[1] for parts in inside} - {'*'}
 
+# %% ../nbs/81_manifest.ipynb #8100006a
+@lru_cache(500)
+def _read_module(source):
+    "The digest of a module without its comments, and the modules that it imports; a module is read for many."
+    return digest(ast.unparse(ast.parse(source))), frozenset(imported_modules(source))
+
 def library_of(
     modules,      # names
     package:Path, # folder of modules
@@ -60,9 +66,8 @@ def library_of(
         path = package/f'{queue.pop()}.py'
         if path.stem in found or not path.exists():
             continue
-        text = path.read_text(encoding='utf-8')
-        found[path.stem] = digest(ast.unparse(ast.parse(text)))
-        queue |= imported_modules(text)
+        found[path.stem], imported = _read_module(path.read_text(encoding='utf-8'))
+        queue |= imported
     models = package.parent/'nbs'/'models.toml'
     if 'show' in found and models.exists(): # which it reads
         found['models.toml'] = digest(models.read_text(encoding='utf-8'))

@@ -6,11 +6,12 @@
 __all__ = ['MARKS', 'LOOK_ALIKE', 'EXPORT', 'SYSTEMS', 'WORTH', 'shown_rows', 'board', 'show_state', 'watching', 'progress',
            'look_alike', 'show_anything', 'echo', 'terminal', 'files_since', 'writes_of', 'noted_writes', 'written_by',
            'owned_files', 'written_since', 'remove_within', 'remove_owned', 'remove_gone', 'check_results',
-           'save_study', 'Work', 'start_notebook', 'end_notebook', 'publish', 'interrupt', 'lacking_in_library',
-           'models_without_module', 'skipped_text', 'changed_text', 'ended_text', 'start_or_skip', 'in_order',
-           'next_notebook', 'start_more', 'check_system', 'lock_study', 'alive', 'remove_leftovers', 'temporary_place',
-           'project_root', 'seeds', 'command_line', 'finish_report', 'say_how_it_ended', 'new_manifest', 'data_of',
-           'study_environment', 'look_at_all', 'prepare', 'run_all', 'kernels_for', 'run_and_report', 'run_study']
+           'save_study', 'pages_of', 'Work', 'start_notebook', 'end_notebook', 'publish', 'interrupt',
+           'lacking_in_library', 'models_without_module', 'skipped_text', 'changed_text', 'ended_text', 'start_or_skip',
+           'in_order', 'next_notebook', 'start_more', 'check_system', 'lock_study', 'alive', 'remove_leftovers',
+           'temporary_place', 'project_root', 'seeds', 'command_line', 'finish_report', 'say_how_it_ended',
+           'new_manifest', 'data_of', 'study_environment', 'look_at_all', 'prepare', 'run_all', 'kernels_for',
+           'run_and_report', 'run_study']
 
 # %% ../nbs/83_study.ipynb #6af85ca1
 import codecs, contextlib, json, os, re, shlex, shutil, sys, tempfile, time
@@ -303,6 +304,13 @@ def save_study(
     write_text(study.folder/'manifest.json', scrub(json.dumps(study.manifest, indent=1)) + '\n')
     write_index(study)
 
+def pages_of(
+    study, # from `Study`
+)->list:   # notebooks, in their order
+    "Those that have a page, or will have one when this run is through: each page links to its neighbours."
+    plan = study.manifest.get('plan', ())
+    return [n for n in study.notebooks if study.entry(n) or n in plan]
+
 # %% ../nbs/83_study.ipynb #8300023a
 @dataclass
 class Work:
@@ -367,7 +375,7 @@ def publish(
     name = work.name
     entry = work.entry
     entry['status'] = 'failed' if entry['error'] else 'done'
-    export_notebook(study, name, [n for n in study.notebooks if study.entry(n)])
+    export_notebook(study, name, pages_of(study))
     save_study(study)
     writes_of(study, name).unlink(missing_ok=True)
     if not work.lacking and (lost := models_without_module(study, name)):
