@@ -4,6 +4,7 @@ failure of one leaves the others, and whatever ends the runner ends all kernels.
 import json
 import os
 import signal
+import sys
 import time
 
 import pytest
@@ -39,6 +40,16 @@ time.sleep(600)
 
 
 ALL = ('30_comparison', '31_ablation', '35_leakage')  # and the models, which they need
+
+FORKED = """
+import time
+until = time.monotonic() + 120
+while not os.path.exists(os.environ['TMPDIR'] + '/kernels') and time.monotonic() < until:
+    time.sleep(.1)
+words = open(f'/proc/{os.getppid()}/cmdline').read()
+how = 'forked' if 'recsys_nb.warm' in words else 'started'
+open(os.path.join(out, f'.{how}.{os.getpid()}'), 'w').close()
+"""
 
 
 @pytest.fixture(scope='module')
@@ -82,6 +93,19 @@ def test_the_same_as_one_after_the_other(alone, tmp_path, monkeypatch):
     monkeypatch.delenv('TOY')
     code, told = here(folder, *ALL, jobs=2)
     assert code == 0 and told.count('skipped') == len(found), told
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='kernels are forked on Linux alone')
+def test_a_forked_kernel_makes_the_same(alone, tmp_path, monkeypatch):
+    "The first kernel waits until kernels can be forked: the others are."
+    folder = toys(tmp_path)
+    monkeypatch.setenv('TOY', FORKED)
+    code, told = here(folder, *ALL)
+    assert code == 0, told
+    marks = [path.name.split('.')[1] for path in (folder / 'reports/toy').glob('.*.*')]
+    assert marks.count('started') == 1 and marks.count('forked') == len(entries(folder)) - 1
+    same_as_alone(alone, folder)
+    assert gone(folder)
 
 
 def test_what_one_fails_leaves_the_others(alone, tmp_path, monkeypatch):
