@@ -30,11 +30,12 @@ SLOW = (
     'ipykernel.zmqshell')
 
 def can_fork()->bool: # False where a fork could hang, and where the system does not say
-    "Whether this process has one thread."
+    "Whether this process has one thread, beside jemalloc's."
     try:
-        return len(os.listdir('/proc/self/task')) == 1
+        threads = [path.read_text().strip() for path in Path('/proc/self/task').glob('*/comm')]
     except OSError:
         return False
+    return len([name for name in threads if name != 'jemalloc_bg_thd']) == 1
 
 # %% ../nbs/82_warm.ipynb #82f00009
 def end_with(
