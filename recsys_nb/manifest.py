@@ -49,6 +49,12 @@ def imported_modules(
     inside = [name.split('.') for name in found if name.startswith('recsys_nb.')]
     return {parts[1] for parts in inside} - {'*'}
 
+# %% ../nbs/81_manifest.ipynb #8100006a
+@lru_cache(500)
+def _read_module(source):
+    "The digest of a module without its comments, and the modules that it imports; a module is read for many."
+    return digest(ast.unparse(ast.parse(source))), frozenset(imported_modules(source))
+
 def library_of(
     modules,      # names
     package:Path, # folder of modules
@@ -60,9 +66,8 @@ def library_of(
         path = package/f'{queue.pop()}.py'
         if path.stem in found or not path.exists():
             continue
-        text = path.read_text(encoding='utf-8')
-        found[path.stem] = digest(ast.unparse(ast.parse(text)))
-        queue |= imported_modules(text)
+        found[path.stem], imported = _read_module(path.read_text(encoding='utf-8'))
+        queue |= imported
     models = package.parent/'nbs'/'models.toml'
     if 'show' in found and models.exists(): # which it reads
         found['models.toml'] = digest(models.read_text(encoding='utf-8'))
@@ -123,6 +128,8 @@ class Study:
     rows: dict = field(default_factory=dict) # notebook -> state and text, as the terminal shows them
     live: object = None     # the part of the terminal that is drawn again and again, if there is one
     began: float = field(default_factory=time.monotonic) # seconds of that clock
+    jobs: int = 1           # notebooks that run side by side
+    door: Path = None       # socket at which a kernel is asked for, see 82_warm; None: there is none
 
     def entry(self, name:str)->dict: # notebook
         "A notebook's last run; empty if there is none."
@@ -225,7 +232,7 @@ class Inputs(TypedDict):
     needs: dict[str, str | None] # notebook that it reads -> when that had finished
 
 class Entry(TypedDict):
-    "A notebook's last run. Newer manifests also have `peak_mb`, the kernel's memory."
+    "A notebook's last run. Newer manifests also have `peak_mb`, the kernel's memory, and its `threads`."
     status: Literal['done', 'failed', 'running', 'interrupted']
     error: str               # '' for none
     started: Moment
@@ -244,7 +251,7 @@ class Machine(TypedDict):
     "What the run was done on."
     processor: str
     cores: int
-    threads: int
+    threads: int             # of each kernel
     system: str
 
 # %% ../nbs/81_manifest.ipynb #81b00005
@@ -265,7 +272,8 @@ class Data(TypedDict):
     notes: list[str]      # what is odd about them
 
 class Manifest(TypedDict):
-    "What a study says about itself. Since format 1 it also has `format`."
+    """What a study says about itself. Since format 1 it also has `format`, and newer ones `plan`: the
+    notebooks of the last run. Where it has not `finished`, those without an entry are still to come."""
     study: str
     command: str                # that makes it again
     profile: str

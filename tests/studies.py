@@ -178,13 +178,13 @@ def toys(folder, **more):
 
 
 def kernels(project):
-    "Numbers of the processes that work in a project's notebooks folder."
+    "Numbers of the processes that work in a project's notebooks folder, and of who forks them."
     found = []
     for path in Path('/proc').glob('[0-9]*'):
         try:
-            inside = (path / 'cwd').resolve() == (project / 'nbs').resolve() and b'ipykernel' in (
-                path / 'cmdline'
-            ).read_bytes()
+            inside = (path / 'cwd').resolve() == (project / 'nbs').resolve() and re.search(
+                b'ipykernel|recsys_nb.warm', (path / 'cmdline').read_bytes()
+            )
             if inside and (path / 'stat').read_text().rpartition(')')[2].split()[0] != 'Z':
                 found.append(int(path.name))
         except OSError:

@@ -16,6 +16,8 @@ import pytest
 from studies import BIN, ROOT, command, install_wheel, one_sentence, recsys, toys
 from test_resources import read_only
 
+from recsys_nb.kernel import Execution
+
 ASK = ('run', '--profile', 'tiny', '--only', '10_baselines')
 CYRILLIC, SHOP = 'исследование-é', 'мои данные é'
 DAY = 86_400_000
@@ -39,7 +41,14 @@ def archive(path, visitors):
     return path
 
 
-def fake_execute(notebook, output, values, *_):
+def over(notebook, output, values, error=None):
+    "A notebook whose kernel is gone."
+    execution = Execution(notebook, Path(output), values, cell=1, error=error)
+    execution.over.set()
+    return execution
+
+
+def fake_start(notebook, output, values, *_):
     "A notebook's result without its kernel: how many lines its log has."
     source = Path(values['data'])
     log = (
@@ -52,13 +61,13 @@ def fake_execute(notebook, output, values, *_):
     (folder / 'metrics.json').write_text(json.dumps(dict(lines=len(log.splitlines()))))
     (Path(values['out']) / 'comparison.csv').write_text(COMPARISON, encoding='utf-8')
     shutil.copy(notebook, output)
-    return '', None
+    return over(notebook, output, values)
 
 
 @pytest.fixture
 def quick(monkeypatch):
     "Notebooks end at once, and no browser opens."
-    monkeypatch.setattr('recsys_nb.study.execute', fake_execute)
+    monkeypatch.setattr('recsys_nb.study.start', fake_start)
     monkeypatch.setattr(webbrowser, 'open', lambda url: True)
     monkeypatch.setattr('typer.launch', lambda url: 0)
 
@@ -146,9 +155,9 @@ def test_a_log_that_grew_is_run_again(place):
 
 
 def test_a_study_without_results_has_nothing_to_lose(place, monkeypatch):
-    monkeypatch.setattr('recsys_nb.study.execute', lambda *_: ('cell 1: ValueError: none', None))
+    monkeypatch.setattr('recsys_nb.study.start', lambda *asked: over(*asked[:3], error=ValueError('none')))
     assert typed(place, *ASK, '--data', str(archive(place / 'one' / 'archive.zip', 30)))[0] == 1
-    monkeypatch.setattr('recsys_nb.study.execute', fake_execute)
+    monkeypatch.setattr('recsys_nb.study.start', fake_start)
     assert typed(place, *ASK, '--data', str(archive(place / 'two' / 'archive.zip', 31)))[0] == 0
 
 
@@ -223,7 +232,7 @@ def test_from_a_folder_to_a_zip_and_back(place):
 def foreign(tmp_path_factory):
     "Two studies with names, events and models that few encodings have."
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr('recsys_nb.study.execute', fake_execute)
+        patch.setattr('recsys_nb.study.start', fake_start)
         folder = toys(tmp_path_factory.mktemp('foreign'), data=None)
         (folder / SHOP).mkdir()
         (folder / SHOP / 'events.csv').write_text(events(30))
