@@ -5,19 +5,20 @@
 # %% auto #0
 __all__ = ['app', 'COMPARED', 'HANDLE', 'DOWNLOAD', 'SHORT', 'PAGES', 'refusing', 'lacks', 'typers_refusal', 'Guide', 'Commands',
            'common', 'main', 'complete_study', 'complete_notebook', 'complete_profile', 'complete_setting', 'level_of',
-           'run', 'compare_results', 'studies', 'command_that_makes', 'find_study', 'settings_of', 'verify_study',
-           'verify', 'download', 'check_destination', 'fetch', 'study_row', 'study_list', 'runs', 'open_study',
-           'render_study', 'render', 'short_table', 'diff_studies', 'demo', 'site', 'make_readme', 'readme']
+           'run', 'compare_results', 'studies', 'command_that_makes', 'find_study', 'settings_of', 'kernels_like',
+           'verify_study', 'verify', 'download', 'check_destination', 'fetch', 'study_row', 'study_list', 'runs',
+           'open_study', 'render_study', 'render', 'short_table', 'diff_studies', 'demo_source', 'demo', 'site',
+           'make_readme', 'readme']
 
 # %% ../nbs/86_cli.ipynb #8600004a
 import contextlib, os, re, shlex, shutil, signal, subprocess, sys, tempfile, time, webbrowser
 from pathlib import Path
 from .parameters import Allowed, StudyError, did_you_mean, in_words, read_profiles, study_notebooks
-from .manifest import Study, printable, read_manifest
+from .manifest import Study, cores, printable, read_manifest
 from .kernel import kernel_environment
 from .study import check_system, echo, project_root, run_study, show_anything, terminal
 from .report import export_notebook
-from .events import data_line, placed, source_of
+from .events import data_line, data_source, jobs_side_by_side, placed, source_of
 from .places import find_root, from_here, scrub, story_paths
 from .overview import write_index
 import typer
@@ -235,6 +236,10 @@ _ONLY = typer.Option(
 _TIME_LIMIT = typer.Option(
     120, min=0, max=525_600, metavar='MINUTES',
     help='A notebook that takes longer is ended and counts as failed; 0: no limit.')
+_JOBS = typer.Option(
+    0, '-j', '--jobs', min=0, max=256, metavar='N', show_default=False,
+    help='Notebooks that run side by side, each on its share of the cores; 1: one after the other. '
+    '[default: one a core, as far as memory goes]')
 _VERBOSE = typer.Option(
     False, '-v', '--verbose',
     help='In a log file, say every few seconds which cell is running, and every parameter that is set.')
@@ -252,6 +257,7 @@ def run(
         False, '--replace', help="Let these events replace the study's, if it has results of others."),
     force: bool = typer.Option(
         False, '--force', help='Run from nothing, even what did not change since its last run.'),
+    jobs: int = _JOBS,
     time_limit: float = _TIME_LIMIT,
     quiet: bool = typer.Option(False, '-q', '--quiet', help='Say only what failed and where the report is.'),
     verbose: bool = _VERBOSE,
@@ -263,7 +269,7 @@ def run(
                   'what is finished is kept, and the same command goes on from there when that is mended'):
         level = level_of(quiet, verbose)
         code = run_study(placed(data, events), study, profile, parameter, only, force, replace=replace,
-                         limit=60 * time_limit or None, level=level)
+                         limit=60 * time_limit or None, level=level, jobs=jobs)
     raise typer.Exit(code)
 
 # %% ../nbs/86_cli.ipynb #66b44bed
@@ -352,6 +358,17 @@ def settings_of(
                 settings.append(f'{name}.{parameter}={value}')
     return settings
 
+# %% ../nbs/86_cli.ipynb #8600031a
+def kernels_like(
+    manifest:dict, # a study's
+)->dict:           # jobs and threads, as `run_study` takes them
+    "Threads of a kernel as in a study, and as many kernels side by side as this machine then allows."
+    threads = manifest['machine']['threads']
+    if not 0 < threads < 10_000: # whatever the file says
+        threads = 0
+    room = jobs_side_by_side(0, manifest['data']['events'])
+    return dict(jobs=max(1, min(room, cores() // max(1, threads))), threads=threads)
+
 # %% ../nbs/86_cli.ipynb #8600027a
 def verify_study(
     root:Path,      # project folder
@@ -377,7 +394,7 @@ def verify_study(
         (root/'data').mkdir(exist_ok=True)
         (place/'data').symlink_to(root/'data')
         run_study(source, name, manifest['profile'], settings_of(manifest, done), list(done), root=place,
-                  console=console, level=level, keep=False)
+                  console=console, level=level, keep=False, **kernels_like(manifest))
         now = read_manifest(place/'reports'/name)['data']['fingerprint']
         found = compare_results(root/'reports'/name, place/'reports'/name)
     then = data['fingerprint']
@@ -609,20 +626,37 @@ def diff_studies(
             console.print(table if table.row_count else Text(f'{title}: {note}'))
 
 # %% ../nbs/86_cli.ipynb #be2c0056
+def demo_source(
+    root:Path,     # project folder
+    manifest:dict, # a study's
+    data:str,      # as typed; '': where the study says
+)->str:            # as `data_source`
+    "Where the events of a demo are. Raises `StudyError` where they are not there."
+    if data:
+        return data_source(data, root)
+    with contextlib.suppress(StudyError):
+        return source_of(root, manifest)
+    name = manifest['study']
+    raise StudyError(f"the events of {name} are not where it found them, {data_line(manifest['data'])}: "
+                     f'say where they are now, recsys-nb demo --study {name} --data PLACE')
+
 @app.command()
 def demo(
     study: str = typer.Option(
         'default', help='Whose models and events to show.', autocompletion=complete_study),
+    data: str = typer.Option(
+        '', show_default=False, help='Where the events are. [default: where the study found them]'),
     port: int = typer.Option(7860, min=1, max=65_535, help='Port on 127.0.0.1.'),
     time: bool = typer.Option(False, '--time', help='Only measure how long it takes to start and to answer.'),
 ):
-    "Try the fitted models in a browser, on this machine only."
+    "Guess in a browser what visitors did next, against two models; on this machine only."
+    import psutil
     root = project_root()
-    source = source_of(root, find_study(root, study))
+    source = demo_source(root, find_study(root, study), data)
     with contextlib.chdir(root/'nbs'), kernel_environment():
         from recsys_nb.demo import launch_demo, time_demo
         if time:
-            time_demo(f'../reports/{study}', source)
+            time_demo(f'../reports/{study}', source, since=psutil.Process().create_time())
         else:
             launch_demo(f'../reports/{study}', source, port=port)
 

@@ -4,10 +4,9 @@
 
 # %% auto #0
 __all__ = ['SLICES', 'BESIDE', 'COLUMNS', 'Evaluation', 'evaluate', 'metric_table', 'ranks_table', 'hits_from_ranks',
-           'write_result', 'kept_vocabulary', 'accepted_parameters', 'study_parameters', 'evaluate_shared',
-           'evaluate_published', 'result_table', 'show_metrics', 'per_thousand', 'hit_rates', 'named_rates',
-           'found_text', 'study_numbers', 'asked_alike', 'models_beside', 'beside_text', 'further_lines', 'beside_html',
-           'show_beside']
+           'write_result', 'accepted_parameters', 'study_parameters', 'evaluate_shared', 'evaluate_published',
+           'result_table', 'show_metrics', 'per_thousand', 'hit_rates', 'named_rates', 'found_text', 'study_numbers',
+           'asked_alike', 'models_beside', 'beside_text', 'further_lines', 'beside_html', 'show_beside']
 
 # %% ../nbs/73_evaluation.ipynb #f73db403
 import html, inspect, json, re, time
@@ -16,7 +15,7 @@ from pathlib import Path
 from .data import EVENTS
 from .protocol import *
 from .metrics import KS, METRICS, hit_matrix, metrics_at, ratio_intervals, visitor_sums
-from .files import atomic, write_parquet, write_text
+from .files import atomic, kept_vocabulary, write_parquet, write_text
 from .recommender import check_lists
 from .show import colour, model_order, models
 import numpy as np, pandas as pd
@@ -169,16 +168,6 @@ def write_result(
         {'model': name, 'parameters': parameters, 'size': model.size(), 'items': len(vocabulary),
          'protocols': protocols}, indent=1))
     return pd.concat([t.assign(protocol=p) for p, t in tables.items()], ignore_index=True)
-
-# %% ../nbs/73_evaluation.ipynb #d50b6fe0
-def kept_vocabulary(folder): # results folder of a model; -> int64[n_items]
-    "The item ids that a result is about, None where there are none to read."
-    try:
-        ids = np.load(Path(folder)/'vocabulary.npy', allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    plain = isinstance(ids, np.ndarray) and ids.ndim == 1 and ids.dtype.kind == 'i' # an npz is read, too
-    return ids if plain else None
 
 # %% ../nbs/73_evaluation.ipynb #ab6a0626
 def accepted_parameters(

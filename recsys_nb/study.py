@@ -23,7 +23,7 @@ from .parameters import StudyError, choose, needed, read_profiles, resolve_setti
 from .manifest import *
 from .kernel import end_all, kernel_environment, look_at_kernel, outcome, start, threads_each
 from .warm import warm_kernels
-from .report import export_notebook, neighbours
+from .report import export_notebook, neighbours, refresh_models
 from .events import *
 from .places import *
 from .overview import comparison_tables, terminal_table, write_index
@@ -696,7 +696,7 @@ def finish_report(
         others = [n for n in neighbours(name, pages).values() if n]
         if again or any(f'href="{n}.html"' not in text for n in others):
             export_notebook(study, name, pages, again=True)
-    # refresh_models(study)
+    refresh_models(study)
     save_study(study)
     if study.level != 'quiet':
         for table in comparison_tables(study.folder):
