@@ -1792,7 +1792,7 @@ def read(self:DemoEvents,
 @patch
 def _read(self:DemoEvents, name):
     try:
-        self.state.models[name]
+        _ = self.state.models[name] # it is kept there
     except DataError: # its list says so
         pass
     finally:

@@ -9,6 +9,7 @@ __all__ = ['SLOW', 'can_fork', 'end_with', 'be_a_kernel', 'serve', 'WarmKernel',
 import contextlib, ctypes, gc, importlib, json, os, select, selectors, signal, socket, subprocess, sys
 import threading, time
 from pathlib import Path
+from fastcore.basics import patch
 
 # %% ../nbs/82_warm.ipynb #82f00007
 SLOW = (
@@ -149,6 +150,7 @@ def _ask(door, asked):
         connection.close()
         raise
 
+# %% ../nbs/82_warm.ipynb #82f00113
 class WarmKernel:
     "A kernel that was forked, with what jupyter_client asks of a process."
     stdin = stdout = stderr = None
@@ -165,40 +167,47 @@ class WarmKernel:
         self.returncode = None
         self.asking = threading.Lock()
 
-    def poll(self): # None while it runs
-        "How it ended: a status, or minus the number of a signal."
-        with self.asking:
-            if self.returncode is None and select.select([self.connection], [], [], 0)[0]:
-                with contextlib.suppress(OSError, ValueError):
-                    self.returncode = int(self.lines.readline())
-                if self.returncode is None: # who gave it has gone, and it went together with that
-                    self.returncode = -signal.SIGKILL
-                self.lines.close()
-                self.connection.close()
-        return self.returncode
+# %% ../nbs/82_warm.ipynb #82f00114
+@patch
+def poll(self:WarmKernel): # None while it runs
+    "How it ended: a status, or minus the number of a signal."
+    with self.asking:
+        if self.returncode is None and select.select([self.connection], [], [], 0)[0]:
+            with contextlib.suppress(OSError, ValueError):
+                self.returncode = int(self.lines.readline())
+            if self.returncode is None: # who gave it has gone, and it went together with that
+                self.returncode = -signal.SIGKILL
+            self.lines.close()
+            self.connection.close()
+    return self.returncode
 
-    def wait(self): # as `poll`
-        "Wait for its end."
-        while self.poll() is None:
-            time.sleep(.05)
-        return self.returncode
+# %% ../nbs/82_warm.ipynb #82f00115
+@patch
+def wait(self:WarmKernel): # as `poll`
+    "Wait for its end."
+    while self.poll() is None:
+        time.sleep(.05)
+    return self.returncode
 
-    def send_signal(
-        self,
-        number:int, # of the signal
-    ):
-        "Send a signal, unless it has ended."
-        with contextlib.suppress(ProcessLookupError):
-            if self.poll() is None:
-                os.kill(self.pid, number)
+@patch
+def send_signal(
+    self:WarmKernel,
+    number:int, # of the signal
+):
+    "Send a signal, unless it has ended."
+    with contextlib.suppress(ProcessLookupError):
+        if self.poll() is None:
+            os.kill(self.pid, number)
 
-    def kill(self):
-        "End it at once."
-        self.send_signal(signal.SIGKILL)
+@patch
+def kill(self:WarmKernel):
+    "End it at once."
+    self.send_signal(signal.SIGKILL)
 
-    def terminate(self):
-        "Ask it to end."
-        self.send_signal(signal.SIGTERM)
+@patch
+def terminate(self:WarmKernel):
+    "Ask it to end."
+    self.send_signal(signal.SIGTERM)
 
 # %% ../nbs/82_warm.ipynb #82f00015
 @contextlib.contextmanager

@@ -109,7 +109,7 @@ def test_a_failed_notebook_leaves_a_row_for_each_of_its_models(tmp_path):
     rows = comparison_rows(table, tmp_path, 'next-item')
     assert list(rows.index) == [*BASELINES, 'ALS', 'SASRec', 'SASRec (large)']
     assert rows.loc[['SASRec', 'SASRec (large)'], 'HitRate@10'].tolist() == ['failed', 'failed']
-    assert rows.loc['ALS', 'HitRate@10'] == '0.5000 [0.4000, 0.6000]'
+    assert rows.loc['ALS', 'HitRate@10'] == '0.500 [0.400, 0.600]'
     assert not rows['HitRate@10'].isin(['not run', 'not finished']).any()
 
 

@@ -170,7 +170,7 @@ def test_every_place_names_the_same_models(study):
     )
     bar = re.search(r'(?:Bars join|apart:) ([^;.]*)', diagram)[1]
     said['the diagram\'s first bar'] = named(bar)
-    slices = next(text for text in alternative_texts(node) if ' slices of the next-item queries' in text)
+    slices = next(text for text in alternative_texts(node) if 'coloured by share of the' in text)
     said['the heatmap'] = {'Hybrid'} | (
         {'SASRec'} if 'all (400) Hybrid (tied with 1 more)' in slices else set()
     )

@@ -401,14 +401,14 @@ REFUSED = [  # arguments, what the one sentence must name
     (['run', '--study'], 'requires an argument'),
     (['demo', '--study', ''], 'there is no study'),
     (['demo', '--study', '..'], 'there is no study ..'),
-    (['open'], 'Missing argument'),
+    (['open'], 'name a study: there are '),
     (['open', '..'], 'there is no study ..'),
     (['open', LONG], 'there is no study'),
     (['open', 'a', 'b'], 'unexpected'),
-    (['diff', 'a'], 'Missing argument'),
+    (['diff', 'a'], 'name a study: there are '),
     (['diff', 'sessions', 'sessions'], 'one study: name two'),
     (['diff', 'sessions', 'x'], 'there is no study x'),
-    (['verify'], 'Missing argument'),
+    (['verify'], 'name a study: there are '),
     (['verify', 'README.md'], 'there is no study README.md'),
     (['verify', '../..'], 'there is no study'),
     (['fetch', '--dest', 'settings.ini'], 'choose a new or an empty folder'),
@@ -418,7 +418,7 @@ REFUSED = [  # arguments, what the one sentence must name
     (['fetch', 'x'], 'unexpected'),
     (['runs', 'x'], 'unexpected'),
     (['readme', '--all'], 'No such option'),
-    (['rn'], 'No such command'),
+    (['rn'], 'there is no command rn: did you mean run?'),
 ]
 
 
