@@ -23,7 +23,7 @@ from .als import ALS
 from .sasrec import SASRec
 from .comparison import *
 from .files import read_parquet, write_parquet, write_text
-from .show import colour, model_order
+from .show import colour, listed, model_order
 from .recommender import Recommender, load_model
 from .evaluation import evaluate, evaluate_shared, hits_from_ranks, ranks_table, write_result
 import numpy as np, pandas as pd
@@ -541,6 +541,7 @@ def paired_text(
     return (' The difference to the best other model, which decides the order, is surer as far as visitors '
             f'go: its error is {ratio[least]:.1f} times the spread of seeds for {least}{more}.')
 
+# %% ../nbs/34_certainty.ipynb #bd40af2c
 def seeds_finding(
     between:pd.DataFrame,     # see `seed_uncertainty`
     paired:pd.DataFrame=None, # see `paired_errors`

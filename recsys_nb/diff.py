@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TESTED', 'BESIDE', 'APART', 'LISTED', 'changed', 'code_changed', 'parameters_changed', 'inputs_changed',
            'paired_differences', 'verdict_of', 'metric_named', 'metrics_changed', 'how_compared', 'tested_in_words',
-           'verdict_in_words', 'inputs_in_words', 'metric_table', 'diff_tables', 'write_diff']
+           'verdict_in_words', 'inputs_in_words', 'metric_changes_table', 'diff_tables', 'write_diff']
 
 # %% ../nbs/85_diff.ipynb #231ebfb8
 import json
@@ -310,7 +310,7 @@ def _best_first(rows, side):
     return [f"{row['model']} {exact(row[side])}" for row in ordered[:LISTED]]
 
 # %% ../nbs/85_diff.ipynb #85000033
-def metric_table(
+def metric_changes_table(
     rows:list, # of one protocol and metric, see `metrics_changed`
     how:str,   # TESTED, BESIDE or APART
     a:str,     # name of the first study
@@ -344,7 +344,7 @@ def diff_tables(
     groups = {}
     for row in metrics:
         groups.setdefault((row['protocol'], row['metric']), []).append(row)
-    tables = [metric_table(rows, how[protocol], a, b) for (protocol, _), rows in groups.items()]
+    tables = [metric_changes_table(rows, how[protocol], a, b) for (protocol, _), rows in groups.items()]
     for title, rows in inputs.items():
         note = code if title == 'Commit' else ''
         if rows or note:

@@ -17,9 +17,9 @@ from .protocol import *
 from .metrics import *
 from .baselines import *
 from .als import ALS
-from .comparison import LEVEL, Answered, listed, read_timing, with_interval
+from .comparison import LEVEL, Answered, read_timing, with_interval
 from .certainty import *
-from .show import SPARE, colour, model_order
+from .show import SPARE, colour, listed, model_order
 from .evaluation import hits_from_ranks
 import numpy as np, pandas as pd
 from scipy.stats import kendalltau

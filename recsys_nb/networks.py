@@ -534,7 +534,9 @@ def calibrate(
         return self
     start = [1., 1., 1.] + [0.] * len(DEMAND_DAYS)
     fitted = fit_listwise(self.candidates(queries.histories, k), queries.targets, start)
-    self.weights = {name: [round(float(v), 5) for v in w] for name, w in fitted.items()}
+    self.weights = {}
+    for name, w in fitted.items():
+        self.weights[name] = [round(float(v), 5) for v in w]
     return self
 
 # %% ../nbs/77_networks.ipynb #3e7867cd
@@ -625,6 +627,24 @@ def _run(
     with place_lock(place, 'trained in') if writes else contextlib.nullcontext():
         self._train(trainer, curve, data, place, resume)
 
+# %% ../nbs/77_networks.ipynb #eeacee9b
+@patch
+def _untrained(
+    self:NeuralRecommender,
+    histories:Histories,
+    counts,                 # events of each item, int64[n]
+):                          # `Module`
+    "The network as it is before training: at random, or with the vectors of a truncated SVD."
+    n = len(counts)
+    total_steps = self.epoch_steps(histories) * self.epochs
+    module = self.Module(n, total_steps=total_steps, seed=self.seed, **self.config)
+    module.set_draw(counts)
+    if module.hparams.get('svd_start') and len(histories):
+        with torch.no_grad():
+            weight = module.items.weight
+            weight[:n] = start_vectors(histories, n, weight.shape[1], self.seed)
+    return module
+
 # %% ../nbs/77_networks.ipynb #b5c83f15
 @patch
 def fit(
@@ -647,18 +667,11 @@ def fit(
     L.seed_everything(self.seed, verbose=False)
     histories = histories_from_log(log)[0] # refuses what is no encoded log
     n = n_items(log)
-    counts = np.bincount(item_codes(log), minlength=n)
     self.popular = popularity_order(log, 'view')
     self.demand = demand(log)
     self.best_epoch = None
     data = self.training_data(histories, valid if valid is not None and len(valid) else None)
-    total_steps = self.epoch_steps(histories) * self.epochs
-    self.module = self.Module(n, total_steps=total_steps, seed=self.seed, **self.config)
-    self.module.set_draw(counts)
-    if self.module.hparams.get('svd_start') and len(histories):
-        with torch.no_grad():
-            weight = self.module.items.weight
-            weight[:n] = start_vectors(histories, n, weight.shape[1], self.seed)
+    self.module = self._untrained(histories, np.bincount(item_codes(log), minlength=n))
     self.history = pd.DataFrame(columns=['epoch', 'train_loss', 'hit_rate', 'seconds'])
     epochs = stop_after or self.epochs
     if (histories.length > 1).any() and n > 1 and epochs: # one item competes with nothing

@@ -4,15 +4,15 @@
 
 # %% auto #0
 __all__ = ['shuffled', 'last_only', 'has_order', 'jaccard', 'ask_in_order', 'order_table', 'losses_of', 'best_first', 'loss_rows',
-           'short_losses', 'draw_losses', 'order_text', 'share_text', 'family_losses', 'nothing_lost', 'order_finding',
-           'order_limits']
+           'short_losses', 'draw_losses', 'order_text', 'whole_percent', 'family_losses', 'nothing_lost',
+           'order_finding', 'order_limits']
 
 # %% ../nbs/33_order.ipynb #5142fc72
 from pathlib import Path
 from .protocol import *
 from .metrics import *
-from .comparison import FAMILIES, HEADLINE, LEVEL, listed, with_interval, worth_a_row
-from .show import colour, model_order
+from .comparison import FAMILIES, HEADLINE, LEVEL, with_interval, worth_a_row
+from .show import colour, listed, model_order
 import numpy as np, pandas as pd
 
 # %% ../nbs/33_order.ipynb #72f6ce5c
@@ -197,7 +197,7 @@ def order_text(
     return ' '.join(text)
 
 # %% ../nbs/33_order.ipynb #6c668703
-def share_text(x:float)->str: # a share
+def whole_percent(x:float)->str: # a share
     "A share in percent, for a sentence."
     return f'{x:.0%}'.replace('%', ' %')
 
@@ -243,13 +243,13 @@ def order_finding(
     if not len(lost):
         return f'Shuffling the histories of {n:,} queries costs no model any {metric}@{k} beyond chance.'
     best = best_first(losses).index[0]
-    cost = share_text(lost[best]) if best in lost else 'nothing beyond chance'
+    cost = whole_percent(lost[best]) if best in lost else 'nothing beyond chance'
     text = f'Shuffling the histories of {n:,} queries costs {best}, which finds most, {cost}'
     text += f' of its {metric}@{k}' if best in lost else ''
     if best in last.index:
         left = last.difference[best] / last.before[best]
-        text += f'; with the last item alone it loses {share_text(-left)}' if left < 0 else ''
-    most = [f'{m} ({share_text(x)})' for m, x in lost[:3].items()]
+        text += f'; with the last item alone it loses {whole_percent(-left)}' if left < 0 else ''
+    most = [f'{m} ({whole_percent(x)})' for m, x in lost[:3].items()]
     text += f'. Most is lost by {listed(most)}.'
     if by_family := family_losses(lost):
         text += f' By family, of the models that lose anything: {by_family}.'
@@ -261,6 +261,7 @@ def order_limits(
     share:float, # of the test window's queries that have an order to lose
 )->str:
     "What shuffling does not say."
-    return (f'{n:,} queries are asked; {share_text(share)} of those of the test window have a history with '
-            'an order to lose. Models are not fitted again: what a model loses is what it makes of order as '
-            'it is, and a model that had been fitted without order might have found another way.')
+    asked = f'{n:,} queries are asked; {whole_percent(share)} of those of the test window'
+    return (f'{asked} have a history with an order to lose. Models are not fitted again: what a model loses is '
+            'what it makes of order as it is, and a model that had been fitted without order might have found '
+            'another way.')

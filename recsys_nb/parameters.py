@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['RULES', 'READERS', 'NEEDS', 'StudyError', 'did_you_mean', 'Allowed', 'in_words', 'model_names', 'read_allowed',
-           'is_multiple', 'large_is_multiple', 'in_order', 'something_is_read', 'all_even', 'Rule', 'read_bool',
+           'is_multiple', 'large_is_multiple', 'ends_in_order', 'something_is_read', 'all_even', 'Rule', 'read_bool',
            'Parameter', 'value_refused', 'read_parameters', 'Notebook', 'read_notebook', 'study_notebooks',
            'toy_notebook', 'toy_project', 'needed', 'choose', 'read_profiles', 'check_rules', 'read_settings',
            'resolve_settings', 'toy_values']
@@ -149,7 +149,7 @@ def large_is_multiple(
     "The same for a model that may not be made."
     return epochs == 0 or is_multiple(width, heads)
 
-def in_order(
+def ends_in_order(
     low:float,  # end of a search space
     high:float, # the other end
 )->bool:
@@ -182,10 +182,10 @@ RULES = (
     Rule('hidden_dim % heads is 0', ('hidden_dim', 'heads'), is_multiple),
     Rule('large_epochs is 0 or large_dim % heads is 0', ('large_dim', 'large_epochs', 'heads'),
          large_is_multiple),
-    Rule('min_factors ≤ max_factors', ('min_factors', 'max_factors'), in_order),
+    Rule('min_factors ≤ max_factors', ('min_factors', 'max_factors'), ends_in_order),
     Rule('min_regularization ≤ max_regularization', ('min_regularization', 'max_regularization'),
-         in_order),
-    Rule('min_iterations ≤ max_iterations', ('min_iterations', 'max_iterations'), in_order),
+         ends_in_order),
+    Rule('min_iterations ≤ max_iterations', ('min_iterations', 'max_iterations'), ends_in_order),
     Rule('ending_share > 0 or cloze_share > 0 and trials < 2', ('ending_share', 'cloze_share', 'trials'),
          something_is_read),
     Rule('widths % 2 is 0', ('widths',), all_even),

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['WIDGET', 'DROPPED', 'PARTS', 'CUT_OUT', 'LOADS', 'NUMBER', 'LIMIT', 'cell_kind', 'with_dark', 'mark_cells', 'cut_out',
-           'arranged', 'one_fold', 'first_sentence', 'headline', 'legible', 'finished', 'notebook_body', 'page_body',
-           'shrink', 'template', 'own_file', 'page_css', 'first_sentences', 'finding_html', 'with_finding',
+           'arranged', 'one_fold', 'first_sentence', 'headline', 'legible_css', 'finished', 'notebook_body',
+           'page_body', 'shrink', 'template', 'own_file', 'page_css', 'first_sentences', 'finding_html', 'with_finding',
            'write_page', 'neighbours', 'without_finding', 'export_notebook', 'results_html', 'StudyShown', 'look_at',
            'with_fresh_blocks', 'refresh_models']
 
@@ -324,7 +324,7 @@ def _letters(match):
     letters = '000000' if (luminance(f'#{match[1]}') + .05) ** 2 > .05 * 1.05 else 'ffffff'
     return f'background-color: #{match[1]}; color: #{letters};'
 
-def legible(
+def legible_css(
     css:str, # a style element's
 )->str:      # the same, black or white on every background
     "Letters that can be read on every background."
@@ -369,7 +369,7 @@ def finished(
     for table in soup('table'):
         _tidy_table(table, soup.new_tag('div', attrs={'class': 'scroll', 'tabindex': '0'}))
     for style in soup('style'):
-        style.string = legible(style.get_text())
+        style.string = legible_css(style.get_text())
     for figure in soup('figure'):
         _short_caption(figure, soup.new_tag)
     for fold in soup.select('details.code'):

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SHOP_SIZES', 'SIZE_LIMITS', 'SIMULATION_VERSION', 'NOUNS', 'TILE_LUMINANCE', 'TILE_HUES', 'TILE_SATURATIONS',
            'ShopSize', 'parse_simulated', 'data_folder', 'open_data', 'load_log', 'load_categories', 'noun',
-           'item_names', 'luminance', 'category_colour', 'source_summary']
+           'item_names', 'category_colour', 'source_summary']
 
 # %% ../nbs/05_sources.ipynb #05000005
 import colorsys, os, re, shutil
@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from .data import *
 from .shop import REAL_SIZE, simulate_shop
+from .show import light_of
 import numpy as np, pandas as pd
 
 # %% ../nbs/05_sources.ipynb #fff5a5cd
@@ -158,13 +159,6 @@ TILE_LUMINANCE = .18              # relative luminance (WCAG 2) of every tile
 TILE_HUES = 12                    # on the circle of colours
 TILE_SATURATIONS = (.85, .45, .2) # of HLS, 0 to 1: for the first twelve categories, the next twelve, ...
 
-def luminance(
-    rgb,  # red, green, blue, 0 to 1
-)->float: # 0: black, 1: white
-    "Relative luminance of a colour, by WCAG 2."
-    linear = [c / 12.92 if c <= .04045 else ((c + .055) / 1.055) ** 2.4 for c in rgb]
-    return float(np.dot([.2126, .7152, .0722], linear))
-
 @lru_cache(maxsize=None)
 def category_colour(
     category:int, # number of one, -1 for unknown
@@ -178,7 +172,7 @@ def category_colour(
 
 def _distance_to_tile(rgb):
     "How far a colour is from the luminance of tiles."
-    return abs(luminance(rgb) - TILE_LUMINANCE)
+    return abs(light_of(rgb) - TILE_LUMINANCE)
 
 # %% ../nbs/05_sources.ipynb #05000013
 def source_summary(

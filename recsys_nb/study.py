@@ -214,6 +214,7 @@ def owned_files(
             claimed.update(entry['files'])
     return sorted(written_by(study, name) - claimed)
 
+# %% ../nbs/83_study.ipynb #8300028b
 def written_since(
     study,       # from `Study`
     name:str,    # notebook that has just run
@@ -323,6 +324,7 @@ class Work:
     began: float      # seconds since 1970
     ended: bool = False # its kernel is gone; its page may still be missing
 
+# %% ../nbs/83_study.ipynb #8300023b
 def start_notebook(
     study,            # from `Study`
     name:str,         # notebook
@@ -384,6 +386,7 @@ def publish(
     took = clock(entry['seconds'])
     show_state(study, name, entry['status'], f'{took}  {text}', f"{entry['status']} in {took}: {text}")
 
+# %% ../nbs/83_study.ipynb #8300030b
 def interrupt(
     study,   # from `Study`
     running, # `Work`s
@@ -508,6 +511,7 @@ def in_order(
     early = [name for name in EARLY if name in names]
     return list(dict.fromkeys([*models, *early, *sorted(names)]))
 
+# %% ../nbs/83_study.ipynb #8300032b
 def next_notebook(
     study,           # from `Study`
     waiting:list,    # notebooks that have not started, in their order
@@ -527,6 +531,7 @@ def next_notebook(
             return name
     return ''
 
+# %% ../nbs/83_study.ipynb #8300032c
 def start_more(
     study,        # from `Study`
     values:dict,  # notebook -> parameter -> value
@@ -723,10 +728,11 @@ def new_manifest(
     profile:str,    # name of a profile
     data:dict,      # from `describe_data`
     values:dict,    # notebook -> parameter -> value
-    notebooks:dict, # name -> entry of an earlier run
+    old:dict,       # manifest of the last run, empty if there was none
     plan:list,      # notebooks that take part
 )->dict:            # manifest
     "What is known of a run when it begins."
+    earlier = {n: e for n, e in old.get('notebooks', {}).items() if n in values}
     return dict(
         format=FORMAT,
         study=name,
@@ -740,7 +746,7 @@ def new_manifest(
         seeds=seeds(values),
         machine=machine(),
         versions=versions(root),
-        notebooks=notebooks)
+        notebooks=earlier)
 
 # %% ../nbs/83_study.ipynb #8300026a
 def data_of(
@@ -797,6 +803,7 @@ def prepare(
     if became:
         study.say(events_line(became, place, old, data))
 
+# %% ../nbs/83_study.ipynb #8300025b
 def run_all(
     study,       # from `Study`
     values:dict, # notebook that is to run -> parameter -> value
@@ -838,19 +845,24 @@ def kernels_for(
     with kernel_environment(threads or threads_each(jobs)), warm_kernels(place, len(plan) >= WORTH) as door:
         yield jobs, door
 
+# %% ../nbs/83_study.ipynb #e37a63fc
 def run_and_report(
     study,       # from `Study`
     old:dict,    # manifest of the last run, empty if there was none
+    source:str,  # see `data_source`
     values:dict, # notebook that is to run -> parameter -> value
+    became:str,  # from `events_became`
+    place:str,   # where the events are, as typed
     force:bool,  # run what did not change, too
     limit,       # seconds that a notebook may take; None: any
-    again:bool,  # write every page again
 ):
-    "Run what there is a reason to run, and finish the report."
+    "Run what there is a reason to run, and finish the report; where its events moved, every page again."
+    prepare(study, old, source, values, became, place)
     manifest = study.manifest
-    ran = run_all(study, values, force, limit)
+    complete = {n: v | runner_sets(n, manifest['data'], manifest['study']) for n, v in values.items()}
+    ran = run_all(study, complete, force, limit)
     study.manifest = manifest | dict(finished=timestamp()) if ran or not old else old
-    finish_report(study, again)
+    finish_report(study, again=became == 'moved')
 
 # %% ../nbs/83_study.ipynb #8300035a
 def run_study(
@@ -885,13 +897,10 @@ def run_study(
     with study_environment(root, name) as temporary:
         old, described, became = events_of_run(root/'reports'/name, source, replace)
         shown = data if described['simulated'] else os.path.relpath(source, '..')
-        earlier = {n: e for n, e in old.get('notebooks', {}).items() if n in notebooks}
         command = command_line(shown, name, profile, settings, only, force, jobs if jobs > 1 else 0)
         with kernels_for(temporary, described, plan, jobs, threads) as (jobs, door):
-            manifest = new_manifest(root, name, command, profile, described, values, earlier, plan)
+            manifest = new_manifest(root, name, command, profile, described, values, old, plan)
             work = Study(root/'reports'/name, notebooks, manifest, console or terminal(), level, began=began,
                          jobs=jobs, door=door)
-            prepare(work, old, source, planned, became, data or shown)
-            complete = {n: v | runner_sets(n, described, name) for n, v in planned.items()}
-            run_and_report(work, old, complete, force, limit, again=became == 'moved')
+            run_and_report(work, old, source, planned, became, data or shown, force, limit)
     return say_how_it_ended(work, plan, keep)

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import defaultdict
 from operator import attrgetter
 from pathlib import Path
 
@@ -239,6 +240,31 @@ def test_no_circle():
         'b',
         'c',
     ]
+
+
+def in_two_modules(exported):
+    "Names that several modules export: name -> the modules."
+    where = defaultdict(list)
+    for module, names in sorted(exported.items()):
+        for name in names:
+            where[name].append(module)
+    return {name: modules for name, modules in where.items() if len(modules) > 1}
+
+
+def exported_names(path):
+    "A module's `__all__`."
+    for node in ast.parse(path.read_text(encoding='utf-8')).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], 'id', '') == '__all__':
+            return ast.literal_eval(node.value)
+    return []
+
+
+def test_a_name_has_one_meaning():
+    "No exported name stands in two modules: what two of them need is imported from one."
+    exported = {path.stem: exported_names(path) for path in (ROOT / 'recsys_nb').glob('[a-z]*.py')}
+    assert len(exported) > 40 and 'listed' in exported['show']
+    assert in_two_modules(exported) == {}
+    assert in_two_modules(dict(a=['x', 'y'], b=['y'], c=['z'])) == {'y': ['a', 'b']}
 
 
 def print_rooms():

@@ -36,7 +36,7 @@ from recsys_nb.protocol import Queries, histories_from_log
 from recsys_nb.sasrec import SASRec
 from recsys_nb.show import models
 from recsys_nb.training import Checkpoints, Curve
-from recsys_nb.tuning import DONE, GIVEN_UP, place_lock, search, tune
+from recsys_nb.tuning import FINISHED, GIVEN_UP, place_lock, search, tune
 
 HERE = Path(__file__).parent
 SMALL = dict(epochs=1, hidden_dim=8, batch_rows=4, negatives=64)
@@ -500,7 +500,11 @@ def test_a_killed_search_ends_like_an_unbroken_one(tmp_path, record, ats=(0, 3))
         tune(suggest, climbing, TRIALS, tmp_path / name, 'x', 3, FIRST) for name in ('optuna.db', 'whole.db')
     )
     ended = [
-        [(t.params, t.value, t.state, t.intermediate_values) for t in s.trials if t.state in (DONE, GIVEN_UP)]
+        [
+            (t.params, t.value, t.state, t.intermediate_values)
+            for t in s.trials
+            if t.state in (FINISHED, GIVEN_UP)
+        ]
         for s in (resumed, whole)
     ]
     assert ended[0] == ended[1] and ended[0][0][0] == FIRST and any(t[2] == GIVEN_UP for t in ended[0])
