@@ -262,6 +262,6 @@ def order_limits(
 )->str:
     "What shuffling does not say."
     asked = f'{n:,} queries are asked; {whole_percent(share)} of those of the test window'
-    return (f'{asked} have a history with an order to lose. Models are not fitted again: what a model loses is '
-            'what it makes of order as it is, and a model that had been fitted without order might have found '
-            'another way.')
+    return (f'{asked} have a history with an order to lose. Models are not fitted again: what a model loses '
+            'is what it makes of order as it is, and a model that had been fitted without order might have '
+            'found another way.')
