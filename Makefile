@@ -28,14 +28,20 @@ torture: install  ## every test, the slow ones too, and a page of what was tried
 
 install: .venv/.installed
 
+# uv installs and compiles on all cores, in a third of pip's time; where it can't be had or can't reach what pip reaches, pip does it.
+# In the second step torch is there already: but PyPI's build for Linux also wants CUDA packages, which the lock does not list.
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+WHEELS = $(or $(PIP_FIND_LINKS),$(shell $(BIN)/python -m pip config get global.find-links 2>/dev/null))
+UV = $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode $(WHEELS:%=--find-links %)
+
 .venv/.locked: requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0  # PyPI's build for Linux also wants CUDA packages, which the lock does not list
+	{ $(PIP) uv==0.13.9 && $(UV) --no-deps -r requirements.lock; } || $(PIP) --no-deps -r requirements.lock
+	{ test -x $(BIN)/uv && $(UV) torch==2.13.0; } || $(PIP) torch==2.13.0
 	touch $@
 
 .venv/.installed: .venv/.locked setup.py settings.ini .ci/hooks.py
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(PIP) --no-deps --no-build-isolation -e .
 	$(BIN)/python .ci/hooks.py  # a notebook that was only opened and saved leaves no difference in git
 	touch $@
 
