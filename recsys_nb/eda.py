@@ -519,7 +519,7 @@ def split_sizes(
     valid_days:int=7,      # length of the validation window before it
     min_item_events:int=5, # events before the test window that put an item into the vocabulary
 )->pd.DataFrame:           # rows train, valid, test; an empty split has zeros
-    "Events, visitors and items of each split; the share of its events in the vocabulary, and that are asked."
+    "Events, visitors and items of each split, and the share of its events in the vocabulary."
     times = milliseconds(log.timestamp)
     test = times.max() - test_days * DAY
     code = (times >= test - valid_days * DAY).astype(int) + (times >= test)
@@ -527,25 +527,22 @@ def split_sizes(
     counts = log.itemid[times < test].value_counts()
     inside = log.itemid.isin(counts.index[counts >= min_item_events]).to_numpy()
     frame = pd.DataFrame({'visitors': log.visitorid.to_numpy(), 'items': log.itemid.to_numpy(), 'in': inside})
-    so_far = pd.Series(inside).groupby(frame.visitors).cumsum()
-    frame['asked'] = inside & (so_far > 1).to_numpy()
     groups = frame.groupby(split, observed=False)
     table = groups[['visitors', 'items']].nunique().assign(events=groups.size())
     table = table[['events', 'visitors', 'items']]
-    return table.assign(**{'in the vocabulary': groups['in'].mean(), 'asked': groups.asked.mean()})
+    return table.assign(**{'in the vocabulary': groups['in'].mean()})
 
 # %% ../nbs/02_eda.ipynb #02000020
 def split_words(
     sizes:pd.DataFrame, # from `split_sizes`
     span:float,         # length of the log in days
 )->str:
-    "What there is to learn from, and to be asked about."
+    "What there is to learn from, and where the questions come from."
     if not sizes.events['train']:
         return (f'For the models: the log spans {span:.1f} days, no more than the two windows together, so '
                 'nothing is left to train on; shorten `test_days` and `valid_days`.')
-    asked = round(sizes.events['test'] * np.nan_to_num(sizes.asked['test']))
-    return (f'For the models: {sizes.events["train"]:,} events to learn from, '
-            f'and {asked:,} events of the test window with an earlier one of their visitor, to ask about.')
+    return (f'Events for the models to learn from: {sizes.events["train"]:,}; those of the test window: '
+            f'{sizes.events["test"]:,}. `03_protocol` counts which of these are asked about.')
 
 # %% ../nbs/02_eda.ipynb #19c00211
 def log_limits(

@@ -184,9 +184,12 @@ def committed_findings(
 def answer_text(
     found:dict, # study -> finding, see `committed_findings`
 )->str:         # Markdown; '' where nothing was found
-    "The answers of the committed studies, a paragraph each."
+    "The answers of the committed studies, a paragraph each; studies that found the same share one."
     def plain(text): return re.sub(r'([\\`*_\[\]<>|~$])', r'\\\1', text)
-    texts = [f'on `{study}` ({COMMITTED[study]}): {plain(finding)}' for study, finding in found.items()]
+    studies = {}
+    for study, finding in found.items():
+        studies.setdefault(finding, []).append(f'`{study}` ({COMMITTED[study]})')
+    texts = [f'on {" and ".join(names)}: {plain(finding)}' for finding, names in studies.items()]
     return '\n\n'.join(f'**Answer** {text}' for text in texts)
 
 def show_answer(
