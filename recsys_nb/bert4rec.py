@@ -255,8 +255,10 @@ def lengths_text(
     texts = []
     if len(chosen) > 1:
         before = chosen.iloc[-2]
+        now, then = f'{longest.value:.3f}', f'{before.value:.3f}'
+        change = f'stays at {now}' if now == then else f'is {now} instead of {then}'
         texts.append(f'Trained for {longest.passes} passes instead of {before.passes}, its NDCG@20 on '
-                     f'validation is {longest.value:.3f} instead of {before.value:.3f}')
+                     f'validation {change}')
     cloze = lengths[lengths.reading == 'cloze tests only']
     if len(cloze):
         texts.append(f'with cloze tests only, as in the paper, it is {cloze.value.iloc[0]:.3f}')
