@@ -705,6 +705,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'recsys_nb.kernel._path_with': ('kernel.html#_path_with', 'recsys_nb/kernel.py'),
                                   'recsys_nb.kernel._register_engine': ('kernel.html#_register_engine', 'recsys_nb/kernel.py'),
                                   'recsys_nb.kernel._run_cells': ('kernel.html#_run_cells', 'recsys_nb/kernel.py'),
+                                  'recsys_nb.kernel._say_relative': ('kernel.html#_say_relative', 'recsys_nb/kernel.py'),
                                   'recsys_nb.kernel._work': ('kernel.html#_work', 'recsys_nb/kernel.py'),
                                   'recsys_nb.kernel._write_as_it_is': ('kernel.html#_write_as_it_is', 'recsys_nb/kernel.py'),
                                   'recsys_nb.kernel.end_all': ('kernel.html#end_all', 'recsys_nb/kernel.py'),
