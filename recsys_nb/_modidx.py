@@ -193,6 +193,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'recsys_nb.cli.study_list': ('cli.html#study_list', 'recsys_nb/cli.py'),
                                'recsys_nb.cli.study_row': ('cli.html#study_row', 'recsys_nb/cli.py'),
                                'recsys_nb.cli.typers_refusal': ('cli.html#typers_refusal', 'recsys_nb/cli.py'),
+                               'recsys_nb.cli.unfinished': ('cli.html#unfinished', 'recsys_nb/cli.py'),
                                'recsys_nb.cli.verify': ('cli.html#verify', 'recsys_nb/cli.py'),
                                'recsys_nb.cli.verify_study': ('cli.html#verify_study', 'recsys_nb/cli.py')},
             'recsys_nb.comparison': { 'recsys_nb.comparison.Answered': ('comparison.html#answered', 'recsys_nb/comparison.py'),
