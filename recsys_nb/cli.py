@@ -19,7 +19,7 @@ from .kernel import kernel_environment
 from .study import check_system, echo, project_root, run_study, show_anything, terminal
 from .report import export_notebook
 from .events import data_line, data_source, jobs_side_by_side, placed, source_of
-from .places import find_root, from_here, scrub, story_paths
+from .places import counted, find_root, from_here, scrub, story_paths
 from .overview import write_index
 import typer
 from rich.console import Console
@@ -427,8 +427,9 @@ def verify(
     found = verify_study(project_root(), study, console=terminal(), level='normal')
     differ = [f'{name}: {what}' for name, what in found if what != 'same']
     files = [what for name, what in found if Path(name).suffix] # neither events nor a notebook
-    same = f"{files.count('same')} of {len(files)}"
-    for line in (*differ, f'{same} files of results are the same, byte for byte.'):
+    alike = files.count('same')
+    are = 'is' if alike == 1 else 'are'
+    for line in (*differ, f'{alike} of {len(files)} files of results {are} the same, byte for byte.'):
         echo(printable(line))
     raise typer.Exit(int(bool(differ) or not files))
 
@@ -587,7 +588,7 @@ def render(
     "Write a study's pages again. They get the frame and the style of now; what they show stays."
     root = project_root()
     pages = render_study(root, study)
-    echo(f"{len(pages)} pages and {from_here(root/'reports'/study/'index.html')}")
+    echo(f"{counted(len(pages), 'page')} and {from_here(root/'reports'/study/'index.html')}")
 
 # %% ../nbs/86_cli.ipynb #f4ea7b9c
 ROWS_UNASKED = 12 # rows of a table about what went in that a terminal shows unasked
@@ -693,7 +694,7 @@ def site(
     for line in broken:
         echo(f'recsys-nb: {printable(line)}', err=True)
     megabytes = sum(p.stat().st_size for p in made) / 1e6
-    echo(f"{len(made)} files, {megabytes:.1f} MB: {from_here(place/'index.html')}")
+    echo(f"{counted(len(made), 'file')}, {megabytes:.1f} MB: {from_here(place/'index.html')}")
     raise typer.Exit(int(bool(broken)))
 
 # %% ../nbs/86_cli.ipynb #dbca3d9f
