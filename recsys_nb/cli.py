@@ -6,9 +6,9 @@
 __all__ = ['app', 'COMPARED', 'HANDLE', 'DOWNLOAD', 'ROWS_UNASKED', 'PAGES', 'refusing', 'lacks', 'typers_refusal', 'Guide',
            'Commands', 'common', 'main', 'complete_study', 'complete_notebook', 'complete_profile', 'complete_setting',
            'level_of', 'run', 'compare_results', 'studies', 'command_that_makes', 'find_study', 'settings_of',
-           'kernels_like', 'verify_study', 'verify', 'download', 'check_destination', 'fetch', 'study_row',
-           'study_list', 'runs', 'open_study', 'render_study', 'render', 'rows_in_terminal', 'diff_studies',
-           'demo_source', 'demo', 'site', 'make_readme', 'readme']
+           'kernels_like', 'unfinished', 'verify_study', 'verify', 'download', 'check_destination', 'fetch',
+           'study_row', 'study_list', 'runs', 'open_study', 'render_study', 'render', 'rows_in_terminal',
+           'diff_studies', 'demo_source', 'demo', 'site', 'make_readme', 'readme']
 
 # %% ../nbs/86_cli.ipynb #8600004a
 import contextlib, os, re, shlex, shutil, signal, subprocess, sys, tempfile, time, webbrowser
@@ -19,7 +19,7 @@ from .kernel import kernel_environment
 from .study import check_system, echo, project_root, run_study, show_anything, terminal
 from .report import export_notebook
 from .events import data_line, data_source, jobs_side_by_side, placed, source_of
-from .places import find_root, from_here, scrub, story_paths
+from .places import counted, find_root, from_here, scrub, story_paths
 from .overview import write_index
 import typer
 from rich.console import Console
@@ -369,14 +369,27 @@ def kernels_like(
     room = jobs_side_by_side(0, manifest['data']['events'])
     return dict(jobs=max(1, min(room, cores() // max(1, threads))), threads=threads)
 
+# %% ../nbs/86_cli.ipynb #86a00042
+def unfinished(
+    manifest:dict, # a study's
+    when:str,      # its run, in a word
+)->list:           # (notebook, how it ended)
+    "The notebooks of a run that did not come to their end."
+    found = []
+    for name, entry in manifest['notebooks'].items():
+        if entry['status'] != 'done':
+            found.append((name, ', '.join(filter(None, (f"{entry['status']} {when}", entry['error'])))))
+    return found
+
 # %% ../nbs/86_cli.ipynb #8600027a
 def verify_study(
     root:Path,      # project folder
     name:str,       # study
     console=None,   # where to say how it goes
     level='normal', # how much to say: quiet, normal or verbose
-)->list:            # as `compare_results`
+)->list:            # as `compare_results`; before that the events and notebooks that are a difference
     "Run a study again from its manifest, in a temporary folder, and compare the results."
+    root = Path(root).resolve()
     manifest = find_study(root, name)
     here = study_notebooks(root)
     done = {n: here[n] for n, e in manifest['notebooks'].items() if e['status'] == 'done' and n in here}
@@ -395,9 +408,11 @@ def verify_study(
         (place/'data').symlink_to(root/'data')
         run_study(source, name, manifest['profile'], settings_of(manifest, done), list(done), root=place,
                   console=console, level=level, keep=False, **kernels_like(manifest))
-        now = read_manifest(place/'reports'/name)['data']['fingerprint']
+        again = read_manifest(place/'reports'/name)
         found = compare_results(root/'reports'/name, place/'reports'/name)
+    found = unfinished(manifest, 'then') + unfinished(again, 'now') + found
     then = data['fingerprint']
+    now = again['data']['fingerprint']
     if then != now:
         found.insert(0, ('events', f'differ: fingerprint {then} against {now}'))
     return found
@@ -411,10 +426,12 @@ def verify(
     manifest says."""
     found = verify_study(project_root(), study, console=terminal(), level='normal')
     differ = [f'{name}: {what}' for name, what in found if what != 'same']
-    same = len(found) - len(differ)
-    for line in (*differ, f'{same} of {len(found)} files of results are the same, byte for byte.'):
+    files = [what for name, what in found if Path(name).suffix] # neither events nor a notebook
+    alike = files.count('same')
+    are = 'is' if alike == 1 else 'are'
+    for line in (*differ, f'{alike} of {len(files)} files of results {are} the same, byte for byte.'):
         echo(printable(line))
-    raise typer.Exit(int(bool(differ) or not found))
+    raise typer.Exit(int(bool(differ) or not files))
 
 # %% ../nbs/86_cli.ipynb #30dd535d
 HANDLE = 'retailrocket/ecommerce-dataset'
@@ -571,7 +588,7 @@ def render(
     "Write a study's pages again. They get the frame and the style of now; what they show stays."
     root = project_root()
     pages = render_study(root, study)
-    echo(f"{len(pages)} pages and {from_here(root/'reports'/study/'index.html')}")
+    echo(f"{counted(len(pages), 'page')} and {from_here(root/'reports'/study/'index.html')}")
 
 # %% ../nbs/86_cli.ipynb #f4ea7b9c
 ROWS_UNASKED = 12 # rows of a table about what went in that a terminal shows unasked
@@ -677,7 +694,7 @@ def site(
     for line in broken:
         echo(f'recsys-nb: {printable(line)}', err=True)
     megabytes = sum(p.stat().st_size for p in made) / 1e6
-    echo(f"{len(made)} files, {megabytes:.1f} MB: {from_here(place/'index.html')}")
+    echo(f"{counted(len(made), 'file')}, {megabytes:.1f} MB: {from_here(place/'index.html')}")
     raise typer.Exit(int(bool(broken)))
 
 # %% ../nbs/86_cli.ipynb #dbca3d9f

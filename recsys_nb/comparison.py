@@ -719,8 +719,11 @@ def everywhere_text(
     "Whether the best model of all is best on the slices, too."
     best = next(iter(slices.values())).best
     behind = [name for name, verdict in slices.items() if not verdict.mark(best)]
+    if len(slices) == 1:
+        return f'{best} is best of all queries, and there is no other slice'
     if not behind:
-        return f'{best} is best, or not to be told from the best, on all {len(slices)} slices'
+        where = 'both' if len(slices) == 2 else f'all {len(slices)}'
+        return f'{best} is best, or not to be told from the best, on {where} slices'
     return (f'{best} is best, or not to be told from the best, on {len(slices) - len(behind)} of '
             f'{len(slices)} slices; it is behind on {listed(behind)}')
 
@@ -729,7 +732,8 @@ def draw_heatmap(
     slices:dict, # see `by_slice`
     title:str,   # of the figure
 ):               # figure
-    "Models by slices, each relative to its best: a star for the best, ≈ for what can't be told from it."
+    """Models by slices, each relative to its best; a number where a model is the best, which has a star, or
+    can't be told from it. Numbers everywhere would hide these few, and be most of the figure's bytes."""
     names = model_order(set().union(*(v.value.index for v in slices.values())))
     value = pd.DataFrame({s: v.value for s, v in slices.items()}).reindex(names)
     share = (value / value.max()).fillna(0).to_numpy()
@@ -737,10 +741,10 @@ def draw_heatmap(
     ax.imshow(share, cmap='Blues', vmin=.5, vmax=1.1, aspect='auto') # half of the best and less is white
     for i, m in enumerate(names):
         for j, v in enumerate(slices.values()):
-            mark = v.mark(m)
-            text = f'{value.iat[i, j]:.3f}'.lstrip('0') + SIGNS[mark].strip()
-            ax.text(j, i, text, ha='center', va='center', fontsize=7.5,
-                    color='white' if share[i, j] > .85 else 'black', fontweight='bold' if mark else 'normal')
+            if mark := v.mark(m):
+                text = f'{value.iat[i, j]:.3f}'.lstrip('0') + SIGNS[mark].strip()
+                ax.text(j, i, text, ha='center', va='center', fontsize=7.5, fontweight='bold',
+                        color='white' if share[i, j] > .85 else 'black')
     ax.set_xticks(range(value.shape[1]), value.columns, rotation=40, ha='left', rotation_mode='anchor')
     ax.set_yticks(range(len(value)), value.index)
     ax.xaxis.tick_top()
@@ -759,7 +763,8 @@ def heatmap_caption(
     "What the heatmap of slices shows, in words."
     compared = len(next(iter(slices.values())).value)
     return (f'{everywhere_text(slices)}. {metric}@{k} of {compared} models, coloured by share of the '
-            f'column\'s best; best (star; ≈ marks what can\'t be told from it): {winners_text(slices)}. '
+            f'column\'s best, with a number for it (star) and for what can\'t be told from it (≈). Best: '
+            f'{winners_text(slices)}. '
             f'Slices with fewer than {FEW} queries are left out.')
 
 # %% ../nbs/30_comparison.ipynb #22960bf8

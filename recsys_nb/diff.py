@@ -16,6 +16,7 @@ from .metrics import KS, METRICS, difference_tests, holm, visitor_sums
 from .comparison import difference_p, query_metric, read_ranks
 from .parameters import StudyError, did_you_mean
 from .report import template, write_page
+from .show import listed
 from .overview import comparison_tables, exact, in_prose, shown_metrics
 import numpy as np
 
@@ -222,11 +223,6 @@ def how_compared(
     return found
 
 # %% ../nbs/85_diff.ipynb #8500016a
-def _listed(models, most=5):
-    "Names, at most so many."
-    shown = ', '.join(models[:most])
-    return f'{shown} and {len(models) - most} more' if len(models) > most else shown
-
 def tested_in_words(
     rows:list, # of one protocol and metric, see `metrics_changed`
     b:str,     # name of the second study
@@ -244,7 +240,7 @@ def tested_in_words(
     for word in ('better', 'worse'):
         names = [r['model'] for r in rows if r['verdict'] == word]
         if names:
-            parts.append(f'{word} for {len(names)} ({_listed(names)})')
+            parts.append(f'{word} for {len(names)} ({listed(names)})')
     return f"{what}, of {len(rows)} tested: in {b} {' and '.join(parts)}."
 
 # %% ../nbs/85_diff.ipynb #8500019a
@@ -328,7 +324,7 @@ def metric_changes_table(
     tested = [r for r in rows if r['p'] is not None]
     note = 'Paired by query, visitors resampled, p-values corrected for all tests (Holm).'
     if others := [r['model'] for r in rows if r['p'] is None]:
-        note += f' Not paired, and left out: {_listed(others)}.'
+        note += f' Not paired, and left out: {listed(others)}.'
     return title, note, [*head, '95 % interval', 'p', 'In words'], [_model_row(r, True) for r in tested]
 
 # %% ../nbs/85_diff.ipynb #8500024a

@@ -57,12 +57,13 @@ def kernel_environment(
 @dataclass
 class Execution:
     "A notebook that is run."
-    notebook: str    # path of the .ipynb, relative to the current folder, as is
-    output: Path     # path of the executed notebook
+    notebook: str    # path of the .ipynb, relative to `folder`, as is
+    output: Path     # absolute path of the executed notebook
     values: dict     # parameter -> value
     limit: float = None # seconds after which it is ended; None: never
     door: Path = None   # socket at which a kernel is asked for that has imported; None: it has to import
     first: str = ''     # what the kernel runs before the first cell
+    folder: Path = field(default_factory=Path.cwd) # in which the kernel works, wherever this process goes
     cell: int = 0    # that runs, from 1
     cells: int = 0   # that there are
     client: object = None  # nbclient's
@@ -129,7 +130,7 @@ def _run_cells(manager, execution):
     arguments = ['--log-level=50']
     if execution.first:
         arguments.append(f'--IPKernelApp.exec_lines={execution.first}')
-    how = dict(env=dict(os.environ))
+    how = dict(env=dict(os.environ), cwd=str(execution.folder))
     if sys.platform == 'linux':
         parent = os.getpid()
         how['preexec_fn'] = lambda: end_with(parent) # with the thread that waits for it
@@ -146,15 +147,24 @@ def _run_cells(manager, execution):
     execution.client.on_cell_start = note_cell
     execution.client.execute(**how)
 
+# %% ../nbs/82_kernel.ipynb #8200028b
+def _say_relative(notebook, execution):
+    "Let a notebook name itself as who began it did: papermill was given absolute paths."
+    notebook.metadata['papermill'].update(
+        input_path=execution.notebook, output_path=os.path.relpath(execution.part, execution.folder))
+
 @lru_cache
 def _register_engine():
-    "Give papermill our engine; once is enough."
+    "Give papermill our engine, and absolute paths to a handler that stays where it is; once is enough."
     from papermill.engines import NBClientEngine, papermill_engines
+    from papermill.iorw import LocalHandler, papermill_io
     class Engine(NBClientEngine):
         @classmethod
         def execute_managed_notebook(cls, nb_man, kernel_name, execution, **kwargs):
+            _say_relative(nb_man.nb, execution)
             _run_cells(nb_man, execution)
     papermill_engines.register('recsys_nb', Engine)
+    papermill_io.register('/', LocalHandler())
 
 # %% ../nbs/82_kernel.ipynb #78bdfc97
 def _note_memory(execution):
@@ -199,8 +209,10 @@ def _work(execution):
     try:
         import papermill
         _register_engine()
+        paths = [str(p).replace('{', '{{').replace('}', '}}') # papermill puts parameters into braces
+                 for p in (execution.folder/execution.notebook, execution.part)]
         papermill.execute_notebook(
-            execution.notebook, str(execution.part), execution.values, engine_name='recsys_nb',
+            *paths, execution.values, engine_name='recsys_nb',
             kernel_name='python3', progress_bar=False, execution=execution)
     except BaseException as e:
         execution.error = e
@@ -217,7 +229,7 @@ def start(
     first='',     # see `Execution`
 )->Execution:
     "Begin to run a notebook."
-    execution = Execution(notebook, Path(output), values, limit, door, first)
+    execution = Execution(notebook, Path(output).absolute(), values, limit, door, first)
     threading.Thread(target=_work, args=(execution,), daemon=True).start()
     return execution
 

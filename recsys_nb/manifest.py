@@ -130,6 +130,7 @@ class Study:
     began: float = field(default_factory=time.monotonic) # seconds of that clock
     jobs: int = 1           # notebooks that run side by side
     door: Path = None       # socket at which a kernel is asked for, see 82_warm; None: there is none
+    stays: bool = True      # the report stays, so that it is worth saying where it is
 
     def entry(self, name:str)->dict: # notebook
         "A notebook's last run; empty if there is none."

@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from .manifest import printable, timestamp
 from .report import own_file, template, write_page
-from .places import clock
+from .places import clock, counted
 from rich.table import Table
 from rich.text import Text
 
@@ -478,7 +478,7 @@ def facts(
     commit = git['commit'] or 'none'
     began = moment(manifest['started'])
     ended = moment(manifest['finished'])
-    cores = f"{machine['cores']} cores, {machine['threads']} threads"
+    cores = f"{counted(machine['cores'], 'core')}, {counted(machine['threads'], 'thread')}"
     found = {
         'Data': f"{data['name']}, fingerprint {data['fingerprint']}",
         'Rows': f"{data['rows']:,} read, {data['events']:,} events kept",

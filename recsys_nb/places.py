@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['project_settings', 'is_project', 'package_root', 'find_root', 'own_files', 'story_paths', 'working_in', 'from_here',
-           'clock', 'scrub']
+           'clock', 'counted', 'scrub']
 
 # %% ../nbs/88_places.ipynb #8800004a
 import contextlib, importlib.util, os, re, sys, tempfile
@@ -83,6 +83,14 @@ def clock(
 )->str:            # 1:15
     "A time as minutes and seconds."
     return f'{int(seconds) // 60}:{int(seconds) % 60:02d}'
+
+# %% ../nbs/88_places.ipynb #8800017c
+def counted(
+    n:int,    # how many
+    noun:str, # of one; its plural ends in s
+)->str:       # 1 thread, 2,000 threads
+    "A number of things in words."
+    return f'{n:,} {noun}' if n == 1 else f'{n:,} {noun}s'
 
 # %% ../nbs/88_places.ipynb #314a8807
 def scrub(

@@ -382,7 +382,8 @@ def publish(
     writes_of(study, name).unlink(missing_ok=True)
     if not work.lacking and (lost := models_without_module(study, name)):
         study.say(lost)
-    text = ended_text(entry, study.finding(name), f'{from_here(study.folder)}/{name}.html')
+    page = f'{from_here(study.folder)}/{name}.html' if study.stays else ''
+    text = ended_text(entry, study.finding(name), page)
     took = clock(entry['seconds'])
     show_state(study, name, entry['status'], f'{took}  {text}', f"{entry['status']} in {took}: {text}")
 
@@ -459,11 +460,11 @@ def changed_text(
 def ended_text(
     entry:dict,  # of the manifest
     finding:str, # the one line that it left, or ''
-    page:str,    # its path, for who reads it in the terminal
+    page:str,    # its path, for who reads it in the terminal; '' where it does not stay
 )->str:          # error or finding
     "What came of a notebook's run."
     if entry['error']:
-        return f"{entry['error']}; read on in {page}"
+        return f"{entry['error']}; read on in {page}" if page else entry['error']
     return finding or 'no finding'
 
 # %% ../nbs/83_study.ipynb #cbf61842
@@ -710,13 +711,13 @@ def finish_report(
 def say_how_it_ended(
     study,     # from `Study`
     plan:list, # notebooks that were to run
-    keep:bool, # the report stays, so that it is worth saying where it is
 )->int:        # exit status: 0, or 1 when a notebook failed
-    "What failed, and where the report is."
+    "What failed, and where the report is, if it stays."
     failed = [n for n in plan if study.entry(n)['status'] == 'failed']
     if failed:
-        study.say(f"Failed: {', '.join(failed)}. Their pages show how far they got.", 'quiet')
-    if keep:
+        look = 'Its page shows how far it got' if len(failed) == 1 else 'Their pages show how far they got'
+        study.say('. '.join(['Failed: ' + ', '.join(failed), *[look] * study.stays]) + '.', 'quiet')
+    if study.stays:
         study.say(f'{from_here(study.folder)}/index.html  ({clock(time.monotonic() - study.began)})', 'quiet')
     return int(bool(failed))
 
@@ -901,6 +902,6 @@ def run_study(
         with kernels_for(temporary, described, plan, jobs, threads) as (jobs, door):
             manifest = new_manifest(root, name, command, profile, described, values, old, plan)
             work = Study(root/'reports'/name, notebooks, manifest, console or terminal(), level, began=began,
-                         jobs=jobs, door=door)
+                         jobs=jobs, door=door, stays=keep)
             run_and_report(work, old, source, planned, became, data or shown, force, limit)
-    return say_how_it_ended(work, plan, keep)
+    return say_how_it_ended(work, plan)

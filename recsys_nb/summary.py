@@ -16,6 +16,7 @@ import io, json, re
 from pathlib import Path
 import pandas as pd
 from .manifest import digest
+from .places import counted
 from .show import COMMITTED, colour, contrast, listed, luminance, models, unfinished_models
 
 # %% ../nbs/89_summary.ipynb #e8730bdd
@@ -496,8 +497,7 @@ def minutes_text(
 )->str:         # about 10 minutes on 2 cores
     "How long a command takes, in words."
     minutes = max(1, round(entry['seconds'] / 60))
-    unit = 'minute' if minutes == 1 else 'minutes'
-    return f"about {minutes} {unit} on {entry['cores']} cores"
+    return f"about {counted(minutes, 'minute')} on {counted(entry['cores'], 'core')}"
 
 # %% ../nbs/89_summary.ipynb #ae45f30f
 def commands_text(
@@ -529,7 +529,7 @@ def speed_text(
     machine = json.loads((folder/'manifest.json').read_text(encoding='utf-8'))['machine']
     said = finding('benchmarks', '90_benchmarks', reports)
     rows = [stage_row(r) for r in pd.read_csv(folder/'benchmarks.csv').itertuples()]
-    text = [f'{said} Measured in one run on {machine["cores"]} cores ({machine["processor"]}).',
+    text = [f'{said} Measured in one run on {counted(machine["cores"], "core")} ({machine["processor"]}).',
             table_text(['stage', 'met', 'measured', 'bar'], rows, 2)]
     if gpu := finding('benchmarks-gpu', '90_benchmarks', reports):
         text.append(f'The same page from a machine with a GPU: {gpu}')

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Hopeless', 'FINISHED', 'GIVEN_UP', 'UNGUARDED', 'score_model', 'open_search', 'check_main_guard', 'searching',
-           'place_lock', 'search_lock', 'tune', 'search', 'importance', 'show_landscape', 'caption_of_search',
-           'show_search']
+           'place_lock', 'search_lock', 'tune', 'search', 'importance', 'show_landscape', 'search_in_words',
+           'caption_of_search', 'show_search']
 
 # %% ../nbs/78_tuning.ipynb #9f492a18
 import contextlib, hashlib, inspect, json, multiprocessing, os, signal, threading, time, warnings
@@ -16,6 +16,7 @@ from .metrics import METRICS, hit_matrix, metrics_at
 from .show import attended, colour, show_figure
 import numpy as np, pandas as pd, optuna
 import matplotlib.pyplot as plt
+from IPython.display import Markdown, display
 from sqlalchemy.exc import OperationalError
 from tqdm.auto import tqdm
 try:
@@ -294,24 +295,29 @@ def show_landscape(
                      f'trials of {model_name} differ{shown}')
 
 # %% ../nbs/78_tuning.ipynb #86d8d4fa
+def search_in_words(
+    tried:pd.DataFrame, # see `search`
+    model_name:str,     # whose search it is
+)->str:                 # without its full stop
+    "What a search found."
+    best = tried.loc[tried.value.idxmax()]
+    score = f'validation NDCG@20 {best.value:.4f}'
+    if len(tried) == 1:
+        return f'One configuration of {model_name} was tried, {score}'
+    found = f'Trial {int(best.trial) + 1} of {len(tried)} is the best of {model_name}, {score}'
+    if not best.trial:
+        return f'{found}, and it is the first'
+    first = tried.value.iloc[0]
+    return f'{found}, and the first ' + ('was given up' if np.isnan(first) else f'had {first:.4f}')
+
 def caption_of_search(
     tried:pd.DataFrame, # see `search`
     model_name:str,     # whose search it is
 )->str:
     "The words under the figure of a search."
-    best = tried.loc[tried.value.idxmax()]
     spared = tried.value.isna().sum()
-    score = f'validation NDCG@20 {best.value:.4f}'
-    if len(tried) > 1:
-        found = f'Trial {int(best.trial) + 1} of {len(tried)} is the best of {model_name}, {score}'
-    else:
-        found = f'One configuration of {model_name} was tried, {score}'
-    if best.trial:
-        found += f', and the first had {tried.value.iloc[0]:.4f}'
-    elif len(tried) > 1:
-        found += ', and it is the first'
     given_up = f' ({spared} given up)' if spared else ''
-    return (f'{found}. A point is a trial{given_up}, '
+    return (f'{search_in_words(tried, model_name)}. A point is a trial{given_up}, '
             'by its number (the line is the best so far) and by its parameters.')
 
 # %% ../nbs/78_tuning.ipynb #0db661d0
@@ -319,8 +325,11 @@ def show_search(
     tried:pd.DataFrame, # see `search`
     model_name:str,     # whose search it is
 ):
-    "One point a trial, over time and over each parameter."
+    "One point a trial, over time and over each parameter; a sentence where there would be one point alone."
     if not len(tried):
+        return
+    if tried.value.notna().sum() < 2:
+        display(Markdown(f'{search_in_words(tried, model_name)}: there is nothing to draw.'))
         return
     names = [c for c in tried.columns if c not in ('trial', 'value', 'seconds')][:5]
     fig, axes = plt.subplots(1, 1 + len(names), figsize=(3.2 + 1.7 * len(names), 2.4), sharey=True,
