@@ -67,7 +67,8 @@ def shop(page):
 
 def demo(browser, study, folder):
     "The demo of a study, in use."
-    from recsys_nb.demo import launch_app, load_demo, make_demo
+    from recsys_nb.demo import load_demo
+    from recsys_nb.demo_app import launch_app, make_demo
 
     os.chdir(ROOT / 'nbs')  # paths in a manifest are meant from there
     data = json.loads((ROOT / 'reports' / study / 'manifest.json').read_text(encoding='utf-8'))['data'][

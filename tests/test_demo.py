@@ -22,35 +22,24 @@ import pandas as pd
 import pytest
 
 from recsys_nb.comparison import harmless
-from recsys_nb.demo import (
+from recsys_nb.demo import launch_demo, load_demo, time_demo
+from recsys_nb.demo_answer import LEFT_OUT, answer, places_of, places_text, recommend_for, score_text
+from recsys_nb.demo_app import DemoEvents, LARGEST, launch_app, make_demo
+from recsys_nb.demo_data import (
     ADDED,
-    LARGEST,
-    LEFT_OUT,
     OFFERED,
-    DemoEvents,
     Shopper,
-    answer,
     demo_state,
     example_visitors,
     find_items,
     follow,
-    launch_app,
-    launch_demo,
-    load_demo,
-    make_demo,
-    page_html,
-    page_parts,
     parse_visitor,
-    places_of,
-    places_text,
-    recommend_for,
     reveal,
-    score_text,
     shopper_history,
     shopper_rows,
     study_vocabulary,
-    time_demo,
 )
+from recsys_nb.demo_page import page_html, page_parts
 from recsys_nb.evaluation import write_result
 from recsys_nb.protocol import make_protocols, next_item_queries
 from recsys_nb.qualitative import SMALL, load_models
@@ -1072,7 +1061,7 @@ def test_a_phone_sees_recommendations_first(visit):
 
 def test_a_study_without_models_offers_one(browser, fit_log, tmp_path, monkeypatch):
     "The page says so, fits a small network while somebody watches, and shows no path."
-    monkeypatch.setattr('recsys_nb.demo.NEWEST', 20_000)
+    monkeypatch.setattr('recsys_nb.demo_data.NEWEST', 20_000)
     state = load_demo(tmp_path, DATA, fit=False)
     app = make_demo(state)
     page = browser.new_page()
@@ -1164,7 +1153,7 @@ def test_everyone_can_read_it(visit, scheme, width):
 
 WAIT = 120_000  # milliseconds for a kernel to import everything on a busy machine
 NOTEBOOK = [
-    "from recsys_nb.demo import load_demo, make_demo, launch_app",
+    "from recsys_nb.demo import load_demo\nfrom recsys_nb.demo_app import launch_app, make_demo",
     "app = make_demo(load_demo({study!r}, {data!r}))\nurl = launch_app(app, inline=True)",
 ]
 

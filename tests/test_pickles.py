@@ -24,7 +24,7 @@ from recsys_nb.baselines import Popularity
 from recsys_nb.recommender import ring_log
 from recsys_nb.comparison import read_ranks
 from recsys_nb.data import DataError, read_log
-from recsys_nb.demo import study_vocabulary
+from recsys_nb.demo_data import study_vocabulary
 from recsys_nb.evaluation import kept_vocabulary, study_parameters
 from recsys_nb.recommender import load_model
 from recsys_nb.qualitative import read_fitted
