@@ -246,7 +246,7 @@ COMMANDS = [  # command, what it says in ASCII
     ((*ASK, '--study', 'two', '--data', SHOP, '--force', '--verbose'), 'done in'),
     (('runs',), '1 done'),
     (('open', CYRILLIC), 'index.html'),
-    (('render', CYRILLIC), '1 pages'),
+    (('render', CYRILLIC), '1 page and'),
     (('diff', CYRILLIC, 'two'), 'HitRate@10 of next-item'),
     (('diff', 'two', CYRILLIC, '--all'), 'not tested'),
     (('verify', CYRILLIC), 'byte for byte'),
