@@ -30,10 +30,11 @@ import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / '.ci'), str(ROOT / 'tests')]
+sys.path[:0] = [str(ROOT), str(ROOT / '.ci')]
 
 from hooks import joined, nbdev_cleaned, notebook_text, outputs_digest, texts_joined  # noqa: E402
 
@@ -343,13 +344,13 @@ def project_copy(root, folder):
         (folder / 'reports' / report.name).symlink_to(report)
 
 
-def run_one(folder, name):
+def run_one(folder, door, name):
     "In a process of its own: a notebook's error, or '', and the seconds it took."
     from recsys_nb.kernel import execute
 
     os.chdir(folder / 'nbs')
     began = time.monotonic()
-    error, _ = execute(f'{name}.ipynb', str(folder / f'{name}.ipynb'), {}, limit=LIMIT)
+    error, _ = execute(f'{name}.ipynb', str(folder / f'{name}.ipynb'), {}, limit=LIMIT, door=door)
     return name, error, time.monotonic() - began
 
 
@@ -370,8 +371,7 @@ def run_and_store(names, root=ROOT):
     "Run notebooks, and those whose results they read; keep what they show. Returns notebook -> error."
     from recsys_nb.kernel import kernel_environment
     from recsys_nb.parameters import needed
-
-    from kernels import warm_kernels
+    from recsys_nb.warm import warm_kernels
 
     numbered = [p.stem for p in with_outputs(root) if p.stem[0].isdigit()]
     run = sorted({*names, *(n for name in names for n in needed(name, numbered))})
@@ -383,11 +383,11 @@ def run_and_store(names, root=ROOT):
         stack.enter_context(kernel_environment())
         os.environ['PYTHONPATH'] = f'{folder}{os.pathsep}{os.environ["PYTHONPATH"]}'  # the copy's library
         (folder / 'warm').mkdir()
-        stack.enter_context(stack.enter_context(warm_kernels(folder / 'warm'))())
+        door = stack.enter_context(warm_kernels(folder / 'warm'))
         pool = stack.enter_context(ProcessPoolExecutor(SIDE_BY_SIDE))
         os.chdir(folder / 'nbs')  # so that its places, too, are taken out of what is shown
         for group in in_turns(run, numbered):
-            for name, error, seconds in pool.map(run_one, [folder] * len(group), group):
+            for name, error, seconds in pool.map(partial(run_one, folder, door), group):
                 said = error or 'ran for others'
                 if error:
                     failed[name] = error

@@ -273,10 +273,11 @@ def execute(
     values:dict,               # parameter -> value
     tick=lambda cell, n: None, # called five times a second with the cell that runs, and how many there are
     limit=None,                # seconds after which it is ended
+    door=None,                 # see `Execution`
 )->tuple:                      # '' or the error in one line; peak of memory in MB
     """Run a notebook; when it is interrupted or takes too long, end its kernel first.
     The peak is the kernel's, None where the system does not say."""
-    execution = start(notebook, output, values, limit)
+    execution = start(notebook, output, values, limit, door)
     try:
         while not execution.over.wait(.2):
             look_at_kernel(execution)
