@@ -333,7 +333,7 @@ def asked_alike(
 def models_beside(
     rates:pd.Series, # hit rate by model, best first
     own,             # names of a page's models
-    most=5,          # of these that are shown, besides History and Popularity
+    most=4,          # of these that are shown, besides History and Popularity
 )->dict:             # model -> what it is there for, best first
     "The models that stand beside each other."
     family = {m.name: m.family for m in models()}

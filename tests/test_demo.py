@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from axe import barriers
 from recsys_nb.comparison import harmless
 from recsys_nb.demo import launch_demo, load_demo, time_demo
 from recsys_nb.demo_answer import LEFT_OUT, answer, places_of, places_text, recommend_for, score_text
@@ -1124,31 +1125,19 @@ def test_markup_is_text(visit, label, answer, record):
     assert page.get_by_label(label).get_attribute('maxlength') == '100'
 
 
-def look(page, package):
-    "What axe finds that is serious."
-    page.evaluate((Path(package.__file__).parent / 'axe.min.js').read_text(encoding='utf-8'))
-    found = page.evaluate("axe.run({resultTypes: ['violations']})")
-    return [
-        (v['id'], v['nodes'][0]['html'][:200])
-        for v in found['violations']
-        if v['impact'] in ('serious', 'critical')
-    ]
-
-
 @pytest.mark.parametrize('scheme, width', [('light', 1280), ('dark', 1280), ('light', 390), ('dark', 390)])
 def test_everyone_can_read_it(visit, scheme, width):
-    package = pytest.importorskip('axe_playwright_python')
     page = visit(scheme, width)
     page.get_by_role('button', name='Reveal').click()
     page.locator('.came-next').wait_for()
-    violations = look(page, package)
+    violations = barriers(page)
     parts(page)[2].locator('button.add').first.click()
     expect(parts(page)[0], 'by hand')
     page.get_by_label('Follow a visitor').fill('shoes')
     page.locator('.wrong').wait_for()
     assert page.evaluate('document.documentElement.scrollWidth') <= width
     assert page.evaluate('document.body.classList.contains("dark")') == (scheme == 'dark')
-    assert violations + look(page, package) == []
+    assert violations + barriers(page) == []
 
 
 WAIT = 120_000  # milliseconds for a kernel to import everything on a busy machine
