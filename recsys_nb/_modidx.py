@@ -10,6 +10,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'recsys_nb.ablation.query_numbers': ('ablation.html#query_numbers', 'recsys_nb/ablation.py'),
                                     'recsys_nb.ablation.signed': ('ablation.html#signed', 'recsys_nb/ablation.py'),
                                     'recsys_nb.ablation.training_limits': ('ablation.html#training_limits', 'recsys_nb/ablation.py'),
+                                    'recsys_nb.ablation.unclear_text': ('ablation.html#unclear_text', 'recsys_nb/ablation.py'),
                                     'recsys_nb.ablation.weaker_calibration': ('ablation.html#weaker_calibration', 'recsys_nb/ablation.py')},
             'recsys_nb.als': { 'recsys_nb.als.ALS': ('als.html#als', 'recsys_nb/als.py'),
                                'recsys_nb.als.ALS.__init__': ('als.html#als.__init__', 'recsys_nb/als.py'),
