@@ -142,8 +142,10 @@ def change_rows(
     t:pd.DataFrame, # see `ablation_table`
     most=8,         # rows
 )->pd.DataFrame:    # index change; text cells
-    "The changes that do most, worst first."
-    largest = t[t.p.notna()].difference.abs().sort_values(ascending=False, kind='stable').index[:most]
+    "The changes that do something beyond chance, and then those that do most; worst first."
+    tested = t[t.p.notna()]
+    tested = tested.assign(sure=tested.p < LEVEL, size=tested.difference.abs())
+    largest = tested.sort_values(['sure', 'size'], ascending=False, kind='stable').index[:most]
     base = t.iloc[0]
     rows = {}
     for name, r in t.loc[largest].sort_values('difference', kind='stable').iterrows():
