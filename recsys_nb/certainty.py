@@ -315,7 +315,7 @@ def uncertainty_rows(
             f'{metric}@{k}': f'{r["mean"]:.3f}', 'its seeds': f'{r.low:.4f} to {r.high:.4f}',
             'sd of seeds': f'{r.sd:.4f}', 'error of visitors': f'{r.visitors:.4f}',
             'error of difference': f'{paired.error[m]:.4f}' if there else '',
-            'to': paired.other[m] if there else ''}
+            'best other': paired.other[m] if there else ''}
     return pd.DataFrame.from_dict(rows, orient='index').rename_axis('model')
 
 # %% ../nbs/34_certainty.ipynb #f8764072
