@@ -252,7 +252,7 @@ def order_finding(
     most = [f'{m} ({whole_percent(x)})' for m, x in lost[:3].items()]
     text += f'. Most is lost by {listed(most)}.'
     if by_family := family_losses(lost):
-        text += f' By family, of the models that lose anything: {by_family}.'
+        text += f' By family, of the models that lose beyond chance: {by_family}.'
     return text + nothing_lost([m for m in best_first(losses).index if m not in lost], t.index.size)
 
 # %% ../nbs/33_order.ipynb #19a33005
