@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CHANGES', 'QUERY_METRICS', 'weaker_calibration', 'query_numbers', 'mean_or_nan', 'ablation_table', 'differences_text',
-           'ablation_text', 'signed', 'change_rows', 'epochs_text', 'training_limits']
+           'unclear_text', 'ablation_text', 'signed', 'change_rows', 'epochs_text', 'training_limits']
 
 # %% ../nbs/31_ablation.ipynb #221a9ee3
 from pathlib import Path
@@ -99,6 +99,18 @@ def differences_text(
         said.append(f'{len(rows) - most} more')
     return '; '.join(said)
 
+def unclear_text(
+    sure:int,   # changes that do something beyond chance
+    tested:int, # changes
+    what:str,   # of the differences, in words
+)->str:         # '' where every change does something
+    "How many changes can't be told from no change."
+    if sure:
+        return f'{tested - sure} of {tested} changes can\'t be told from no change.' if sure < tested else ''
+    if tested == 1:
+        return f'The one change of SASRec that was tried can\'t be told from no change{what}.'
+    return f'None of {tested} changes of SASRec can be told from no change{what}.'
+
 def ablation_text(
     t:pd.DataFrame, # see `ablation_table`
     metric='',      # of the differences, in words
@@ -113,15 +125,12 @@ def ablation_text(
     what = f' in {metric}' if metric else ''
     said = []
     if len(worse):
-        said.append(f'SASRec is worse, beyond chance{what}, with: {differences_text(worse)}.')
+        said.append(f'SASRec is worse, beyond chance{what}, with {len(worse)} of {len(tested)} changes: '
+                    f'{differences_text(worse)}.')
     if len(better):
-        said.append(f'It is better with: {differences_text(better)}.')
-    unclear = len(tested) - len(sure)
-    if not len(sure):
-        said.append(f'None of {len(tested)} changes of SASRec can be told from no change{what}.')
-    elif unclear:
-        said.append(f'{unclear} of {len(tested)} changes can\'t be told from no change.')
-    return ' '.join(said)
+        begin = 'It is better' if said else f'SASRec is better, beyond chance{what},'
+        said.append(f'{begin} with {len(better)} of {len(tested)}: {differences_text(better)}.')
+    return ' '.join([*said, unclear_text(len(sure), len(tested), what)]).rstrip()
 
 # %% ../nbs/31_ablation.ipynb #19a31002
 def signed(x:float)->str: # a difference
@@ -133,8 +142,10 @@ def change_rows(
     t:pd.DataFrame, # see `ablation_table`
     most=8,         # rows
 )->pd.DataFrame:    # index change; text cells
-    "The changes that do most, worst first."
-    largest = t[t.p.notna()].difference.abs().sort_values(ascending=False, kind='stable').index[:most]
+    "The changes that do something beyond chance, and then those that do most; worst first."
+    tested = t[t.p.notna()]
+    tested = tested.assign(sure=tested.p < LEVEL, size=tested.difference.abs())
+    largest = tested.sort_values(['sure', 'size'], ascending=False, kind='stable').index[:most]
     base = t.iloc[0]
     rows = {}
     for name, r in t.loc[largest].sort_values('difference', kind='stable').iterrows():

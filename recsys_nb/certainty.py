@@ -315,7 +315,7 @@ def uncertainty_rows(
             f'{metric}@{k}': f'{r["mean"]:.3f}', 'its seeds': f'{r.low:.4f} to {r.high:.4f}',
             'sd of seeds': f'{r.sd:.4f}', 'error of visitors': f'{r.visitors:.4f}',
             'error of difference': f'{paired.error[m]:.4f}' if there else '',
-            'to': paired.other[m] if there else ''}
+            'best other': paired.other[m] if there else ''}
     return pd.DataFrame.from_dict(rows, orient='index').rename_axis('model')
 
 # %% ../nbs/34_certainty.ipynb #f8764072
@@ -526,7 +526,7 @@ def alone_text(
     return f'other visitors would move it at least {ratio.min():.1f} times as much, for every model'
 
 def paired_text(
-    t:pd.DataFrame,      # index model: sd
+    t:pd.DataFrame,      # index model: sd, visitors
     paired:pd.DataFrame, # see `paired_errors`
 )->str:                  # '' where there is none
     "The seed's spread beside the error of the difference to the best other model."
@@ -538,8 +538,11 @@ def paired_text(
         return ''
     least = ratio.idxmin()
     more = '' if len(ratio) == 1 else ', and no less for any other model'
-    return (' The difference to the best other model, which decides the order, is surer as far as visitors '
-            f'go: its error is {ratio[least]:.1f} times the spread of seeds for {least}{more}.')
+    unsurer = ratio.index[paired.error[ratio.index] >= t.visitors[ratio.index]]
+    surer = 'no surer' if len(unsurer) == len(ratio) else 'surer'
+    but = f' (not for {listed(unsurer)})' if 0 < len(unsurer) < len(ratio) else ''
+    return (f' The difference to the best other model, which decides the order, is {surer} as far as '
+            f'visitors go{but}: its error is {ratio[least]:.1f} times the spread of seeds for {least}{more}.')
 
 # %% ../nbs/34_certainty.ipynb #bd40af2c
 def seeds_finding(
@@ -570,12 +573,12 @@ def lasting_order_finding(
     if len(agreement) < 2 or not len(kept):
         return 'No earlier window was asked, so whether the order of models lasts is not known.'
     earlier = len(agreement) - 1
-    windows = 'the window before' if earlier == 1 else f'each of {earlier} earlier windows'
+    windows = 'the window before it' if earlier == 1 else f'all {earlier} windows before it'
     both = (kept.ahead > 0) & (kept.behind > 0)
     if both.any():
         turned = [f'{a} and {b}' for a, b in kept.index[both]]
         end = f'reversed beyond chance: {listed(turned)}'
     else:
         end = 'none is reversed beyond chance'
-    return (f'In {windows}, {int(kept.same.sum())} of {len(kept)} pairs of models stand in the order of the '
-            f'test window; {end}.')
+    return (f'{int(kept.same.sum())} of {len(kept)} pairs of models stand in the same order in the test '
+            f'window and in {windows}; {end}.')

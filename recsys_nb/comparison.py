@@ -625,7 +625,8 @@ def verdict_caption(
     if verdict.few or not groups:
         return f'{first}, {verdict.conclusion()}.'
     joined = '; '.join(', '.join(names[i:j + 1]) for i, j in groups)
-    return f'{first}, {verdict.conclusion()}. Bars join {joined}.'
+    return (f'{first}, {verdict.conclusion()}. Bars join {joined}. '
+            'No two models that a bar joins can be told apart.')
 
 # %% ../nbs/30_comparison.ipynb #19a30016
 def draw_bars(
@@ -785,7 +786,8 @@ def halves_caption(
     k:int,               # length of the list
 )->str:
     "What the figure of remembering and discovering shows, in words."
-    most = {'repeat': 'Most repeats are found by', 'explore': 'Most items that are new to the shopper by'}
+    most = {'repeat': 'Most repeats are found by',
+            'explore': 'Most items that are new to the shopper are found by'}
     found = [f'{most[half]} {verdict.leader()}.' for half, verdict in verdicts.items()]
     each = ', '.join(f'{m} {r["repeat"]:.2f} / {r.explore:.2f}' for m, r in halves.iterrows())
     return f'{" ".join(found)} {metric}@{k} of repeat / explore targets: {each}.'
@@ -841,7 +843,7 @@ def history_caption(
     for m, t in lengths.items():
         values = [f'{r.history}: {r.value:.3f}' for r in t.itertuples()]
         each.append(f'{m} {", ".join(values)}')
-    return (f'{text}{metric}@{k} by the number of events in the history, with 95 % intervals for '
+    return (f'{text}{metric}@{k} by the number of events in the history, in the figure with 95 % intervals: '
             f'{"; ".join(each)}.')
 
 # %% ../nbs/30_comparison.ipynb #4a9641c3

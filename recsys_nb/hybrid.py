@@ -168,8 +168,9 @@ def parts_text(
 def hybrid_finding(
     names,   # of the parts
     table,   # see `metric_table`
-    seconds, # that all parts took to train
+    seconds, # that all parts and their weights took to train
 )->str:
     "What the study found about the hybrid, and what its parts cost."
     parts = ' and '.join([', '.join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
-    return f'{found_text({"Hybrid": table})} Its parts, {parts}, took {seconds:.0f} s to train.'
+    return (f'{found_text({"Hybrid": table})} Its parts, {parts}, and their weights took {seconds:.0f} s '
+            'to train.')

@@ -162,7 +162,7 @@ def literature_finding(table:pd.DataFrame)->str: # see `with_ours`
     theirs = table[~own & ~table.apart.astype(bool)]
     if not len(ours):
         return ('This study has no results on the queries of the literature, so nothing is compared: the '
-                f'page shows {len(theirs)} published figures with their sources.')
+                f'page shows {int((~own).sum())} published figures with their sources.')
     both = [standing_text(ours, theirs, metric) for metric in ('HitRate', 'MRR')]
     return f'On the literature\'s queries, {both[0]}. {both[1]}.{left_out_text(table)}'
 
@@ -231,9 +231,10 @@ def years_caption(
     level = table[~table.apart.astype(bool)][:8]
     best = ', '.join(f'{m} {100 * h:.1f}' for m, h in zip(level.model, level.HitRate))
     said = f'{int((~own).sum())} published figures by year'
+    but = ' of those that do not stand apart' if table.apart.any() else ''
     if own.any():
         said += f' and {int(own.sum())} models of this study, of which the best of each family is drawn'
-    return f'{literature_finding(table)} HitRate@20 and MRR@20 of {said}; highest HitRate@20: {best}.'
+    return f'{literature_finding(table)} HitRate@20 and MRR@20 of {said}; highest HitRate@20{but}: {best}.'
 
 # %% ../nbs/36_literature.ipynb #6dfab04f
 ELSEWHERE = """

@@ -166,6 +166,7 @@ def draw_losses(
             ax.plot(rows.after[change], i, color=c, ls='', ms=4.5, **mark)
         ax.plot(rows.before.iloc[0], i, 'o', color=c, ms=4.5)
     ax.set(title=f'{metric}@{k}', xlabel=f'{metric}@{k}', xlim=(0, None), ylim=(len(names) - .4, -.6))
+    ax.locator_params(axis='x', nbins=5)
     ax.set_yticks(range(len(names)), names, fontsize=8)
 
 # %% ../nbs/33_order.ipynb #4e1c3ffc
@@ -214,14 +215,13 @@ def family_losses(
     return ', '.join(said)
 
 def nothing_lost(
-    models, # names of those that lose nothing beyond chance
+    models, # names of those whose loss is not beyond chance
     n:int,  # how many models were asked
 )->str:     # '' where there are none
-    "Who loses nothing."
+    "Of whom no loss is shown."
     if not len(models):
         return ''
-    verb = 'loses' if len(models) == 1 else 'lose'
-    return f' Beyond chance, {len(models)} of {n} models {verb} nothing: {listed(models)}.'
+    return f' No loss is beyond chance, corrected for all, for {len(models)} of {n} models: {listed(models)}.'
 
 # %% ../nbs/33_order.ipynb #19a33004
 def order_finding(
@@ -252,7 +252,7 @@ def order_finding(
     most = [f'{m} ({whole_percent(x)})' for m, x in lost[:3].items()]
     text += f'. Most is lost by {listed(most)}.'
     if by_family := family_losses(lost):
-        text += f' By family, of the models that lose anything: {by_family}.'
+        text += f' By family, of the models that lose beyond chance: {by_family}.'
     return text + nothing_lost([m for m in best_first(losses).index if m not in lost], t.index.size)
 
 # %% ../nbs/33_order.ipynb #19a33005

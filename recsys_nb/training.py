@@ -475,8 +475,9 @@ def curves_text(
             continue
         trained_for = len(model.history)
         last = ', its last: the hit rate still rose' if 1 < trained_for == model.best_epoch else ''
+        before = ', before its calibration' if model.weights else ''
         texts.append(f'{name} is best after epoch {model.best_epoch} of {trained_for}{last} '
-                     f'(validation HitRate@10 {model.history.hit_rate.max():.3f})')
+                     f'(validation HitRate@10 {model.history.hit_rate.max():.3f}{before})')
     kept = '; '.join(texts) + '. Dotted: the epoch that is kept. ' if texts else ''
     worth = 'Right: what an item of the history is worth, by its age.' if _weighed(trained) else ''
     return f'{kept}{worth}'.strip()

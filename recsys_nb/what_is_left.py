@@ -326,7 +326,8 @@ def steps_caption(
     found = f'SASRec reaches {last.ratio} times {last.which} after the step "{last.name}"'
     if len(shown) > 1:
         found += f', where it began with {first.ratio} times {first.which}'
-    return f'{found}. Ratio of HitRate@10 and its interval after each step: {"; ".join(said)}.'
+    return (f'{found}. Dashed: as good as the baseline; dotted: what the original has. Ratio of HitRate@10 '
+            f'and its interval after each step: {"; ".join(said)}.')
 
 # %% ../nbs/32_what_is_left.ipynb #7c32d57b
 # the paper's blocks, without the study's additions
