@@ -1048,6 +1048,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'recsys_nb.overview.steps': ('overview.html#steps', 'recsys_nb/overview.py'),
                                     'recsys_nb.overview.terminal_table': ('overview.html#terminal_table', 'recsys_nb/overview.py'),
                                     'recsys_nb.overview.thumbnails': ('overview.html#thumbnails', 'recsys_nb/overview.py'),
+                                    'recsys_nb.overview.vocabulary_size': ('overview.html#vocabulary_size', 'recsys_nb/overview.py'),
                                     'recsys_nb.overview.write_index': ('overview.html#write_index', 'recsys_nb/overview.py'),
                                     'recsys_nb.overview.write_overview': ('overview.html#write_overview', 'recsys_nb/overview.py')},
             'recsys_nb.parameters': { 'recsys_nb.parameters.Allowed': ('parameters.html#allowed', 'recsys_nb/parameters.py'),
