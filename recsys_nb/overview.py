@@ -14,6 +14,7 @@ __all__ = ['INDEXED', 'ABOUT', 'BEST', 'TIED', 'SIMPLE_WORDS', 'WIDE_BELOW', 'WI
 import base64, csv, io, json, re, tomllib
 from functools import lru_cache
 from pathlib import Path
+from .files import kept_vocabulary
 from .manifest import printable, timestamp
 from .report import own_file, template, write_page
 from .places import clock, counted
@@ -287,8 +288,8 @@ def vocabulary_size(
     folder, # of a study
 )->int:     # items that its models can name, 0 where no result says it
     "How many items a list of the study is drawn from."
-    found = sorted(Path(folder).glob('results/*/metrics.json'))
-    return json.loads(found[0].read_text(encoding='utf-8')).get('items', 0) if found else 0
+    kept = map(kept_vocabulary, sorted(Path(folder).glob('results/*')))
+    return next((len(items) for items in kept if items is not None), 0)
 
 # %% ../nbs/89_overview.ipynb #8900057a
 WIDE_BELOW = 1000 # queries below which an index says that they are few
