@@ -270,9 +270,9 @@ def plain_words(
     value = cells[0][0]
     words = [('HitRate@10', 'A model sees what a visitor did so far, and names ten items: '
               f'{queries:,} times. HitRate@10 is how often the item that came next is one of the ten.')]
-    much = f'It is {in_a_hundred(value)}. '
+    much = f'It is {in_a_hundred(value)}'
     if items > 10:
-        much += (f'Ten items drawn blindly from the {items:,} that models can name would do it '
+        much += (f'. Ten items drawn blindly from the {items:,} that models can name would do it '
                  f'once in {round(items / 10):,} times')
     clauses = _compared(table['rows'])
     if clauses:
