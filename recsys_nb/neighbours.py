@@ -446,5 +446,10 @@ def repeats_and_explore(
     new = found['new items: HitRate@10'].dropna().sort_values(ascending=False, kind='stable')
     if repeats.empty or new.empty:
         return 'Repeats and new items found among ten.'
-    return (f'{repeats.index[0]} finds most repeats ({per_thousand(repeats.iloc[0])} of 1,000), '
-            f'{new.index[0]} most new items. New items, of 1,000: {named_rates(new, len(new))}.')
+    *more, last = repeats.index[repeats == repeats.iloc[0]]
+    most = f'{", ".join(more)} and {last} find' if more else f'{last} finds'
+    best = per_thousand(repeats.iloc[0])
+    said = f'{most} most repeats ({best} of 1,000), {new.index[0]} most new items.'
+    if not more and last == new.index[0]:
+        said = f'{most} most repeats ({best} of 1,000) and most new items.'
+    return f'{said} New items, of 1,000: {named_rates(new, len(new))}.'

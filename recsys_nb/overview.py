@@ -6,14 +6,15 @@
 __all__ = ['INDEXED', 'ABOUT', 'BEST', 'TIED', 'SIMPLE_WORDS', 'WIDE_BELOW', 'WIDEST', 'HIGHEST', 'BANDS', 'WIDE',
            'shown_metrics', 'protocols_without_queries', 'comparison_tables', 'in_prose', 'exact', 'terminal_table',
            'comparison_payload', 'kind_of', 'few_models', 'bars_of', 'bars_in_words', 'in_a_hundred', 'plain_words',
-           'known_limits', 'data_limits', 'thumbnails', 'state_now', 'status', 'progress_of', 'progress_in_words',
-           'notebook_card', 'moment', 'facts', 'steps', 'opening', 'first_screen', 'card_groups', 'write_overview',
-           'write_index']
+           'vocabulary_size', 'known_limits', 'data_limits', 'thumbnails', 'state_now', 'status', 'progress_of',
+           'progress_in_words', 'notebook_card', 'moment', 'facts', 'steps', 'opening', 'first_screen', 'card_groups',
+           'write_overview', 'write_index']
 
 # %% ../nbs/89_overview.ipynb #8900004a
 import base64, csv, io, json, re, tomllib
 from functools import lru_cache
 from pathlib import Path
+from .files import kept_vocabulary
 from .manifest import printable, timestamp
 from .report import own_file, template, write_page
 from .places import clock, counted
@@ -260,7 +261,7 @@ def _compared(rows):
 # %% ../nbs/89_overview.ipynb #8900053a
 def plain_words(
     table:dict, # of next-item and all queries, see `comparison_tables`
-    items:int,  # in the log
+    items:int,  # of the vocabulary, 0: not known
 )->list:        # (term, sentences)
     "What the headline means: the metric, whether the value is much, what the best model is."
     if not table['rows'] or not table['rows'][0][2][0]:
@@ -269,9 +270,9 @@ def plain_words(
     value = cells[0][0]
     words = [('HitRate@10', 'A model sees what a visitor did so far, and names ten items: '
               f'{queries:,} times. HitRate@10 is how often the item that came next is one of the ten.')]
-    much = f'It is {in_a_hundred(value)}. '
+    much = f'It is {in_a_hundred(value)}'
     if items > 10:
-        much += (f'Ten items drawn blindly from the {items:,} of the log would do it '
+        much += (f'. Ten items drawn blindly from the {items:,} that models can name would do it '
                  f'once in {round(items / 10):,} times')
     clauses = _compared(table['rows'])
     if clauses:
@@ -281,6 +282,14 @@ def plain_words(
     if about:
         words.append((f'What is {best}?', f'{about[0].upper()}{about[1:]}.'))
     return words
+
+# %% ../nbs/89_overview.ipynb #5d1e70a3
+def vocabulary_size(
+    folder, # of a study
+)->int:     # items that its models can name, 0 where no result says it
+    "How many items a list of the study is drawn from."
+    kept = map(kept_vocabulary, sorted(Path(folder).glob('results/*')))
+    return next((len(items) for items in kept if items is not None), 0)
 
 # %% ../nbs/89_overview.ipynb #8900057a
 WIDE_BELOW = 1000 # queries below which an index says that they are few
@@ -537,7 +546,7 @@ def first_screen(
     bars = bars_of(table)
     metric = table['columns'][0]
     return shown | dict(bars=bars, metric=metric, alt=bars_in_words(bars, metric),
-                        words=plain_words(table, data['items']))
+                        words=plain_words(table, vocabulary_size(study.folder)))
 
 def card_groups(
     cards:dict, # notebook -> see `notebook_card`
