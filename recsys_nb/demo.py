@@ -181,7 +181,7 @@ def demo_finding(
 )->str:
     "What the page found, in a sentence or two."
     first = figures.index[0]
-    fast = f'An answer of {first}, reasons included, takes {milliseconds:.0f} ms.'
+    fast = f'An answer of {first}, reasons included, takes {milliseconds:.0f} ms at the median.'
     if not n:
         return f'Nobody in the test window has an event that could be guessed. {fast}'
     hits = figures['has what came next among its ten']

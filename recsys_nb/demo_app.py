@@ -154,7 +154,7 @@ def about_html(
     facts = ' '.join([facts, *state.notes])
     return ('<p class="note">The models were fitted before the test window. A click on an item views it, '
             f'{icon("addtocart")} puts it into the cart, {icon("transaction")} buys it: the lists answer to '
-            f'every click.</p><p class="note">{escape(facts)}</p>{NOTE}')
+            f'every click.</p><p class="note">{escape(facts)}</p>{note_html(state)}')
 
 # %% ../nbs/79_demo_app.ipynb #94f4c59a
 class DemoEvents:

@@ -505,10 +505,10 @@ def show_curves(
         if model.best_epoch:
             left.axvline(model.best_epoch, color=colour(name), ls=':')
     for name, model in _weighed(trained).items():
-        last.plot(np.arange(10), model.weights['age'][1:11], 'o-', color=colour(name))
+        last.plot(np.arange(10), model.weights['age'][1:11], 'o-', color=colour(name), label=name)
     left.set(title=f'Training of {" and ".join(trained)}', xlabel='epoch', ylabel='validation HitRate@10')
-    if len(trained) > 1:
-        left.legend()
+    if len(trained) > 1: # on the right, where nothing lies below it
+        (last if len(_weighed(trained)) == len(trained) else left).legend()
     longest = max((len(model.history) for model in trained.values()), default=0)
     left.set_xlim(.5, max(longest, 1) + .5)
     left.xaxis.get_major_locator().set_params(integer=True)
