@@ -439,7 +439,7 @@ def test_a_failure_is_in_sight(made_up, visit, where):
 
 
 @pytest.mark.parametrize('scheme, width', [('light', 1360), ('dark', 1360), ('light', 390)])
-def test_results_for_everybody(results_first, visit, axe, scheme, width):
+def test_results_for_everybody(results_first, visit, scheme, width):
     page = visit(results_first, scheme, width, bypass_csp=True)
     assert page.evaluate('document.documentElement.scrollWidth') <= width
     page.locator('details').evaluate_all('all => all.forEach(d => { d.open = true; })')
