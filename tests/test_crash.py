@@ -195,10 +195,10 @@ def test_killed_again_and_again(reference, tmp_path, record):
 SAMPLE = {  # how a project is made -> who is killed at which event
     'real': [
         dict(who='group', when='half', match=r'Item-Item CF/ranks.parquet$'),
-        dict(who='kernel', when='before', match=r'Popularity/metrics.json$'),
     ],
     'toys': [
         dict(who='runner', when='after', match=r'10_baselines/metrics.json$'),
+        dict(who='kernel', when='before', match=r'10_baselines/metrics.json$'),
         dict(who='group', when='half', match=r'manifest.json$', number=2),
     ],
 }

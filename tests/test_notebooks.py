@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from functools import cache
 from operator import attrgetter
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import pytest
 
 from recsys_nb.cli import PAGES
 from recsys_nb.kernel import execute, kernel_environment
+from recsys_nb.parameters import read_profiles, resolve_settings, study_notebooks
 from recsys_nb.warm import warm_kernels
 from shown import complaints, functions_of, makers, points_at_nothing, thrown_away
 
@@ -41,15 +43,32 @@ def door(tmp_path_factory):
         yield found
 
 
-@pytest.mark.parametrize('path', NOTEBOOKS, ids=IDS)
-def test_runs(path, tmp_path, monkeypatch, door):
-    "Run All at the defaults, results in a folder of its own."
+@cache
+def tiny():
+    "What the profile `tiny` gives the notebooks of the story: notebook -> parameter -> value."
+    return resolve_settings(study_notebooks(ROOT), 'tiny', profiles=read_profiles(ROOT))
+
+
+STORY = [p for p in NUMBERED if p.name < '7']
+
+
+@pytest.mark.parametrize(
+    'path, profile',
+    [
+        *[pytest.param(p, 'tiny', id=p.stem) for p in NOTEBOOKS],
+        *[pytest.param(p, '', id=f'{p.stem}-defaults', marks=pytest.mark.torture) for p in STORY],
+    ],
+)
+def test_runs(path, profile, tmp_path, monkeypatch, door):
+    """Run All, results in a folder of its own. A notebook of the story learns as little as in the profile
+    tiny: at its defaults `make outputs` has run it, as its committed outputs say, and `make torture` does."""
     monkeypatch.chdir(path.parent)
     out = {'out': str(tmp_path / 'study')} if 'out' in papermill.inspect_notebook(str(path)) else {}
+    values = tiny().get(path.stem, {}) if profile else {}
     if path.stem in MEASURES:  # memory of a fork is that of what it was forked from
         door = None
     with kernel_environment():
-        error, _ = execute(str(path), str(tmp_path / path.name), out, limit=300, door=door)
+        error, _ = execute(str(path), str(tmp_path / path.name), values | out, limit=300, door=door)
     assert error == ''
     node = nbformat.read(tmp_path / path.name, 4)
     assert complaints(node) == [] and points_at_nothing(node) == []

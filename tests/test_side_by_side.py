@@ -147,7 +147,14 @@ def running(folder, seconds=120):
     return process
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    'number',
+    [
+        signal.SIGINT,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.torture),
+        signal.SIGKILL,
+    ],
+)
 def test_whatever_ends_the_runner_ends_all_kernels(alone, tmp_path, number):
     folder = toys(tmp_path)
     process = running(folder)
