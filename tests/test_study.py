@@ -165,7 +165,7 @@ def what_a_study_writes(twice):
     ] == 1
     table = pd.read_csv(folder / 'comparison.csv')
     assert list(table.columns) == ['protocol', 'slice', 'model', 'metric', 'k', 'value', 'low', 'high', 'n']
-    assert {'Popularity', 'History', 'Item-Item CF', 'ALS', 'SASRec'} <= set(table.model)
+    assert {'Popularity', 'History', 'Item-Item CF', 'SASRec'} <= set(table.model)
     assert {'next-item', 'purchases', 'as-published'} == set(table.protocol)
     assert {'all', 'repeat', 'explore', 'short', 'long', 'head', 'tail', 'new', 'returning'} <= set(
         table['slice']
@@ -214,14 +214,14 @@ def a_failing_notebook_leaves_a_row(project, models):
 
 @pytest.mark.parametrize(
     'models',
-    [('10_baselines', '11_als', '12_sasrec'), pytest.param(ALL, marks=pytest.mark.torture)],
+    [('10_baselines', '12_sasrec'), pytest.param(ALL, marks=pytest.mark.torture)],
     ids=['some', 'all'],
 )
 def test_studies(tmp_path, models):
     """One test, since the two studies take a minute and must not be made once for each process.
 
-    Of models that draw random numbers there is one of each kind, a factorisation and a network:
-    `check_recommender` holds the others to learning the same again, and `make torture` runs them all."""
+    Of models that draw random numbers there is a network: `check_recommender` holds the others
+    to learning the same again, and `make torture` runs them all."""
     project = copy_project(tmp_path)
     for path in (project / 'nbs').glob('1*.ipynb'):
         if path.stem not in models:
