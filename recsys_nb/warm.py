@@ -219,10 +219,12 @@ def warm_kernels(
     if not wanted or sys.platform != 'linux':
         yield None
         return
-    door = Path(folder)/'kernels'
+    folder = Path(folder).resolve()
+    door = folder/'kernels'
     program = 'import sys; from recsys_nb.warm import serve; serve(sys.argv[1])'
-    server = subprocess.Popen([sys.executable, '-c', program, str(door)], stdin=subprocess.DEVNULL,
-                              stderr=subprocess.DEVNULL, start_new_session=True)
+    # begun there, for `-c` would take a library that lies in the current folder
+    server = subprocess.Popen([sys.executable, '-c', program, str(door)], cwd=folder,
+                              stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
         yield door
     finally:

@@ -109,6 +109,22 @@ def test_a_forked_kernel_makes_the_same(alone, tmp_path, monkeypatch):
     assert gone(folder)
 
 
+@pytest.mark.skipif(sys.platform != 'linux', reason='kernels are forked on Linux alone')
+def test_forked_kernels_take_no_library_from_the_current_folder(tmp_path, monkeypatch):
+    from recsys_nb.kernel import kernel_environment
+    from recsys_nb.warm import warm_kernels
+
+    (tmp_path / 'recsys_nb').mkdir()
+    (tmp_path / 'recsys_nb' / '__init__.py').write_text('raise ImportError("another one")')
+    (tmp_path / 'place').mkdir()
+    monkeypatch.chdir(tmp_path)
+    with kernel_environment(), warm_kernels(tmp_path / 'place') as door:
+        until = time.monotonic() + 60
+        while not door.exists():
+            assert time.monotonic() < until, 'nobody gives kernels'
+            time.sleep(0.1)
+
+
 def test_what_one_fails_leaves_the_others(alone, tmp_path, monkeypatch):
     folder = toys(tmp_path)
     monkeypatch.setenv(
