@@ -890,7 +890,7 @@ def visit(browser, server):
 def expect(locator, text):
     from playwright.sync_api import expect
 
-    expect(locator).to_contain_text(text)
+    expect(locator).to_contain_text(text, timeout=20_000)  # the machine may be busy
 
 
 def parts(page):
