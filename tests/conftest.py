@@ -16,10 +16,24 @@ with contextlib.suppress(ValueError):
     )  # a shell's background job ignores Ctrl-C, and so would every run that a test starts and interrupts
 
 
+LONG = (  # those that take more than ten seconds, the longest first
+    'test_studies',
+    'test_a_sample_of_kills',
+    'test_runs[90_benchmarks',
+    'test_whatever_ends_the_runner',
+    'test_inline_in_jupyterlab',
+    'test_two_processes_train_as_well_as_one',
+    'test_torchrun_on_one_machine',
+    'test_runs[13_neighbours',
+    'test_runs[17_bert4rec',
+    'test_verify',
+)
+
+
 def pytest_collection_modifyitems(items):
     """The longest first, so that no process waits for it alone at the end.
     A test that is to write down what it tries is known by it even if it fails before."""
-    items.sort(key=lambda item: 'test_studies' not in item.nodeid)
+    items.sort(key=lambda item: next((n for n, name in enumerate(LONG) if name in item.nodeid), len(LONG)))
     for item in items:
         if 'record' in getattr(item, 'fixturenames', ()):
             item.user_properties.append(('records', True))
