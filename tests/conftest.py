@@ -16,17 +16,12 @@ with contextlib.suppress(ValueError):
     )  # a shell's background job ignores Ctrl-C, and so would every run that a test starts and interrupts
 
 
-LONG = (  # those that take more than ten seconds, the longest first
+# the longest first; of modules whose tests share little, for what they share is made again for each visit
+LONG = (
     'test_studies',
     'test_a_sample_of_kills',
-    'test_runs[90_benchmarks',
-    'test_whatever_ends_the_runner',
-    'test_inline_in_jupyterlab',
     'test_two_processes_train_as_well_as_one',
     'test_torchrun_on_one_machine',
-    'test_runs[13_neighbours',
-    'test_runs[17_bert4rec',
-    'test_verify',
 )
 
 
