@@ -14,7 +14,6 @@ __all__ = ['INDEXED', 'ABOUT', 'BEST', 'TIED', 'SIMPLE_WORDS', 'WIDE_BELOW', 'WI
 import base64, csv, io, json, re, tomllib
 from functools import lru_cache
 from pathlib import Path
-from .files import kept_vocabulary
 from .manifest import printable, timestamp
 from .report import own_file, template, write_page
 from .places import clock, counted
@@ -288,6 +287,7 @@ def vocabulary_size(
     folder, # of a study
 )->int:     # items that its models can name, 0 where no result says it
     "How many items a list of the study is drawn from."
+    from recsys_nb.files import kept_vocabulary # numpy, which the command line waits for nowhere else
     kept = map(kept_vocabulary, sorted(Path(folder).glob('results/*')))
     return next((len(items) for items in kept if items is not None), 0)
 

@@ -65,6 +65,7 @@ def test_runs(path, profile, tmp_path, monkeypatch, door):
     monkeypatch.chdir(path.parent)
     out = {'out': str(tmp_path / 'study')} if 'out' in papermill.inspect_notebook(str(path)) else {}
     values = tiny().get(path.stem, {}) if profile else {}
+    values = {name: value for name, value in values.items() if name != 'data'}  # a run gives a folder
     if path.stem in MEASURES:  # memory of a fork is that of what it was forked from
         door = None
     with kernel_environment():
