@@ -214,6 +214,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'recsys_nb.comparison.Verdict.leader': ('comparison.html#verdict.leader', 'recsys_nb/comparison.py'),
                                       'recsys_nb.comparison.Verdict.mark': ('comparison.html#verdict.mark', 'recsys_nb/comparison.py'),
                                       'recsys_nb.comparison.Verdict.tied': ('comparison.html#verdict.tied', 'recsys_nb/comparison.py'),
+                                      'recsys_nb.comparison._asked': ('comparison.html#_asked', 'recsys_nb/comparison.py'),
                                       'recsys_nb.comparison._ranks': ('comparison.html#_ranks', 'recsys_nb/comparison.py'),
                                       'recsys_nb.comparison.against_best': ('comparison.html#against_best', 'recsys_nb/comparison.py'),
                                       'recsys_nb.comparison.beaten_text': ('comparison.html#beaten_text', 'recsys_nb/comparison.py'),
