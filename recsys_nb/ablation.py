@@ -11,7 +11,7 @@ from pathlib import Path
 from .protocol import *
 from .metrics import *
 from .comparison import LEVEL, p_text
-from .show import NAMED
+from .show import NAMED, listed
 import numpy as np, pandas as pd
 
 # %% ../nbs/31_ablation.ipynb #51ef1279
@@ -162,9 +162,14 @@ def epochs_text(n:int)->str: # how many
 def training_limits(
     epochs:int,  # passes of each training
     queries:int, # that judge
+    idle=None,   # change for which the log has nothing to read -> why not
 )->str:
     "What an ablation does not say."
-    return (f'Each change is one training of {epochs_text(epochs)} with one seed, judged by {queries:,} '
+    said = (f'Each change is one training of {epochs_text(epochs)} with one seed, judged by {queries:,} '
             'validation queries. The tests know other visitors, not other seeds: a difference that is no '
             'larger than what another seed does to SASRec (34_certainty) is not to be believed from one '
             'training.')
+    if not idle:
+        return said
+    names = listed([f'"{name}" ({why})' for name, why in idle.items()])
+    return f'{said} This log has nothing to read for {names}.'
