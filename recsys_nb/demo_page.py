@@ -324,12 +324,13 @@ def note_html(
     if state.categories is not None:
         otherwise = ('Where none matters alone, all events in its category were left out, then all events. '
                      '“Often follows” and “popular there” are')
+    back = 'Times are' if state.clock else 'What was seen is'
     return ('<p class="note">Shares: how a model divides 100% among the ten items that it lists; a network’s '
             'scores become shares by softmax, as in its training, others in proportion, and a model that '
             'only puts items in order has none.</p><p class="note">Why: each of the newest eight items of '
             'the history was left out in turn and the model asked again. “Because of 123; otherwise place '
             '40”: 123 is the one without which this recommendation falls furthest, to place 40. '
-            f'{otherwise} counted in the log. Times are counted back from the visitor’s last event.</p>')
+            f'{otherwise} counted in the log. {back} counted back from the visitor’s last event.</p>')
 
 # %% ../nbs/79_demo_page.ipynb #21d00090
 def truth_html(

@@ -153,16 +153,17 @@ def load(cls:Hybrid, folder):
 def parts_text(
     rates:pd.Series, # hit rate by blend: 'all parts', 'X alone', 'without X'
 )->str:
-    "What all parts find together, what the best one alone, and whose absence costs most."
+    "What all parts find together, what the best one alone, and what is left without each, fewest first."
     together = rates['all parts']
     alone = rates[[name for name in rates.index if name.endswith(' alone')]]
     without = rates[[name for name in rates.index if name.startswith('without ')]]
     texts = [f'All parts find {per_thousand(together)} of 1,000 next items among ten']
     if len(alone):
-        texts.append(f'{alone.idxmax()} {per_thousand(alone.max())}')
+        texts.append(f', {alone.idxmax()} {per_thousand(alone.max())}')
     if len(without):
-        texts.append(f'{without.idxmin()}, which costs most, {per_thousand(without.min())}')
-    return ', '.join(texts) + ' (validation).'
+        left = without.sort_values(kind='stable')
+        texts.append('; ' + ', '.join(f'{name} {per_thousand(rate)}' for name, rate in left.items()))
+    return ''.join(texts) + ' (validation).'
 
 # %% ../nbs/18_hybrid.ipynb #d6da05ca
 def hybrid_finding(

@@ -470,15 +470,17 @@ def curves_text(
 )->str:
     "Which epoch of each network is kept, its HitRate@10 on validation, and whether it was the last one."
     texts = []
+    rates = []
     for name, model in trained.items():
         if not model.best_epoch:
             continue
         trained_for = len(model.history)
-        last = ', its last: the hit rate still rose' if 1 < trained_for == model.best_epoch else ''
-        before = ', before its calibration' if model.weights else ''
-        texts.append(f'{name} is best after epoch {model.best_epoch} of {trained_for}{last} '
-                     f'(validation HitRate@10 {model.history.hit_rate.max():.3f}{before})')
-    kept = '; '.join(texts) + '. Dotted: the epoch that is kept. ' if texts else ''
+        last = ', its last (the hit rate still rose)' if 1 < trained_for == model.best_epoch else ''
+        texts.append(f'{name} is best after epoch {model.best_epoch} of {trained_for}{last}')
+        rates.append(f'{name} {model.history.hit_rate.max():.3f}')
+    before = ', before the calibration' if _weighed(trained) else ''
+    kept = (f'{"; ".join(texts)}. HitRate@10 on validation{before}: {", ".join(rates)}. '
+            'Dotted: the epoch that is kept. ') if texts else ''
     worth = 'Right: what an item of the history is worth, by its age.' if _weighed(trained) else ''
     return f'{kept}{worth}'.strip()
 
