@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['FILES', 'PARQUET_LOG', 'LOG_NAMES', 'MAX_BYTES', 'MAX_RATIO', 'ALWAYS_ALLOWED', 'EVENTS', 'LEAVE_OUT', 'LAYOUT',
            'FIRST_BYTES', 'FINGERPRINT_FORMAT', 'DataError', 'data_error', 'shorten', 'Source', 'path_parts',
-           'read_events', 'with_events', 'split_events', 'looks_like', 'what_to_do', 'open_source', 'system_reason',
-           'refuse_damaged', 'fingerprint', 'refuse_changes']
+           'refuse_damaged', 'read_events', 'with_events', 'split_events', 'looks_like', 'what_to_do', 'open_source',
+           'system_reason', 'Files', 'list_files', 'fingerprint', 'refuse_changes']
 
 # %% ../nbs/70_archives.ipynb #70a00004
 import gzip, hashlib, io, os, re, stat, zipfile
@@ -60,12 +60,13 @@ ALWAYS_ALLOWED = 64 << 20  # or to so many bytes whatever its size
 # %% ../nbs/70_archives.ipynb #1eda8f0e
 @dataclass(frozen=True)
 class Source:
-    "A folder or a zip in RetailRocket's layout, or its log alone."
+    "A folder or a zip with a log in it, or its log alone."
     path: Path             # the folder, the zip, or the log
     members: dict          # file name -> path inside the folder or zip; '' for the log alone
     most: int = MAX_BYTES  # bytes that its files may have together
     ratio: int = MAX_RATIO # see `open_source`
     events: tuple = ()     # what the log calls its events: (name, kind), see `read_events`
+    reading: object = None # how the files are read; None: as RetailRocket's layout says
 
     @property
     def zipped(self)->bool:
@@ -113,7 +114,8 @@ def path_parts(
     return re.split(r'[\\/]', name)
 
 # %% ../nbs/70_archives.ipynb #5e1c90a2
-_GZIP = b'\x1f\x8b' # how such a file begins
+_GZIP = b'\x1f\x8b'         # how such a file begins
+_ZST = b'\x28\xb5\x2f\xfd'
 
 class _LimitedStream(io.RawIOBase):
     "A stream of bytes that may not give more than so many."
@@ -138,12 +140,53 @@ class _LimitedStream(io.RawIOBase):
                             f'expected at most {self.most:,}')
         return n
 
+# %% ../nbs/70_archives.ipynb #70a0000c
+class _ZstStream(io.RawIOBase):
+    "What is in a zst, as Python's own streams give it: one that ends early raises EOFError."
+    def __init__(self, stream):
+        import pyarrow as pa # slow to import, and seldom needed
+        self.packed = stream
+        self.stream = pa.CompressedInputStream(pa.PythonFile(stream, 'r'), 'zstd')
+
+    def readable(self):
+        return True
+
+    def close(self):
+        self.packed.close()
+        super().close()
+
+    def readinto(self, buffer):
+        try:
+            block = self.stream.read(len(buffer))
+        except OSError as e:
+            raise EOFError(str(e)) from None
+        buffer[:len(block)] = block
+        return len(block)
+
 # %% ../nbs/70_archives.ipynb #00da7a01
 def _open_file(path, most):
-    "A file's bytes; of a gzip, what is in it."
-    if _first_bytes(path, 2) != _GZIP:
-        return open(path, 'rb')
-    return io.BufferedReader(_LimitedStream(gzip.GzipFile(path), path, most), 1 << 20)
+    "A file's bytes; of a gzip or a zst, what is in it."
+    return _unpacked(open(path, 'rb'), path, most)
+
+def _unpacked(stream, path, most):
+    "The same stream, or what comes out of it where it is packed."
+    start = stream.peek(4)
+    if start[:2] == _GZIP:
+        stream = _Chained(gzip.GzipFile(fileobj=stream), stream)
+    elif start[:4] == _ZST:
+        stream = _ZstStream(stream)
+    else:
+        return stream
+    return io.BufferedReader(_LimitedStream(stream, path, most), 1 << 20)
+
+class _Chained:
+    "A stream that closes the one it reads from."
+    def __init__(self, stream, below):
+        self.readinto = stream.readinto
+        self.below = below
+
+    def close(self):
+        self.below.close()
 
 def _first_bytes(path, n=1 << 10):
     "How a file begins."
@@ -157,11 +200,33 @@ def _open_member(source, name):
         archive = zipfile.ZipFile(source.path)
         # where more comes out than was announced, the checksum then fails: otherwise Python cuts the rest off
         archive.getinfo(source.members[name]).file_size += 1
-        return archive.open(source.members[name])
+        member = archive.open(source.members[name])
     except Exception as e: # Python has many ways to stumble over a strange zip
         why = shorten(str(e), 200)
         raise DataError(f'{source.path.name}: {name} cannot be read from this zip ({why}), '
                         'expected a complete zip without password') from None
+    try:
+        return _unpacked(member, source.path, source.byte_limit(name))
+    except Exception: # a damaged beginning; whoever reads on says so
+        member.close()
+        return archive.open(source.members[name])
+
+# %% ../nbs/70_archives.ipynb #dfad72a7
+@contextmanager
+def refuse_damaged(
+    source:Source, # where the file is
+    name:str,      # one of its `members`
+):
+    "Say in one sentence that a file is damaged, in whatever way the zip's library says it."
+    try:
+        yield
+    except (zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib_error) as e:
+        why = system_reason(e)
+        raise DataError(f'{source.full_name(name)} is damaged ({why}), expected a complete file') from None
+    except OSError as e:
+        why = system_reason(e)
+        raise DataError(f'{source.full_name(name)} cannot be read ({why}), '
+                        'expected a readable file') from None
 
 # %% ../nbs/70_archives.ipynb #5e1c90a4
 EVENTS = ('view', 'addtocart', 'transaction')
@@ -403,6 +468,8 @@ _MAX_DEPTH = 3        # levels below a folder in which files are looked for
 _MAX_FOLDERS = 10_000 # folders of a level that are looked through
 _EXTENSIONS = ('.csv', '.gz', '.parquet', '.zip', '.tsv', '.txt', '.dat', '.data', '.inter', '.json',
                '.jsonl', '.tgz', '.bz2', '.xz', '.zst', '.7z', '.rar')
+_TABLES = ('.csv', '.gz', '.parquet', '.tsv', '.txt', '.dat', '.data', '.inter', '.item', '.user', '.json',
+           '.jsonl', '.zst') # a pipe or a strange packing is refused where the name promises a table
 
 # %% ../nbs/70_archives.ipynb #00da7a09
 def _folder_entries(folder):
@@ -453,7 +520,7 @@ def _zip_members(path):
         raise DataError(f'{path.name} is no complete zip ({why}), '
                         'expected a folder or the zip as Kaggle ships it') from None
 
-def _zip_sizes(path):
+def _zip_sizes(path, files=FILES):
     "Member -> bytes it says it unpacks to."
     members = _zip_members(path)
     for name, times in Counter('/'.join(path_parts(m.filename)) for m in members).items():
@@ -461,12 +528,12 @@ def _zip_sizes(path):
             raise DataError(f'{path.name}: found the member {shorten(name)!r} {times} times, '
                             'expected it once')
     for m in members:
-        if problem := _member_problem(m):
+        if problem := _member_problem(m, files):
             raise DataError(f'{path.name}: found the member {shorten(m.filename)!r} {problem}')
     return {m.filename: m.file_size for m in members if not m.is_dir()}
 
 # %% ../nbs/70_archives.ipynb #a90b3c17
-def _member_problem(m):
+def _member_problem(m, files=FILES):
     "What is wrong with a member of a zip, or None; a name that leads outside is refused in any member."
     name = m.filename
     kind = stat.S_IFMT(m.external_attr >> 16)
@@ -477,28 +544,89 @@ def _member_problem(m):
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         return 'which is a link or a device, expected plain files'
     plain = m.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-    if path_parts(name)[-1].lower() in FILES and not plain:
+    if path_parts(name)[-1].lower().endswith(files) and not plain:
         # the other methods unpack without a limit: gigabytes from a few bytes, all at once
         method = zipfile.compressor_names.get(m.compress_type, 'an unknown method')
         return f'packed with {method}, expected a stored or deflated file'
     return None
 
-# %% ../nbs/70_archives.ipynb #dfad72a7
-@contextmanager
-def refuse_damaged(
-    source:Source, # where the file is
-    name:str,      # one of its `members`
-):
-    "Say in one sentence that a file is damaged, in whatever way the zip's library says it."
+# %% ../nbs/70_archives.ipynb #70a0000e
+_MAX_FILES = 10_000 # of a folder or zip
+
+@dataclass(frozen=True)
+class Files:
+    "What lies in a folder or a zip, or a file alone."
+    path: Path  # the folder, the zip, or the file
+    sizes: dict # path inside the folder or zip -> bytes; '' for a file alone
+
+    def source(
+        self,
+        members:dict=None, # name -> path inside; None: all files by their paths, to look at them only
+        most:int=MAX_BYTES,  # bytes that these files may have together
+        ratio:int=MAX_RATIO, # see `open_source`
+        events:tuple=(),     # what the log calls its events, see `read_events`
+        reading=None,        # how the files are read
+    )->Source:
+        "Some of the files, to be opened. Raises `DataError`."
+        total = sum(self.sizes[name] for name in (members or {}).values())
+        packed = self.path.is_file() and '' not in self.sizes
+        allowed = min(most, max(ALWAYS_ALLOWED, ratio * self.path.stat().st_size)) if packed else most
+        if total > allowed:
+            raise DataError(f'{self.path.name} would be {total:,} bytes to read, '
+                            f'expected at most {allowed:,}')
+        members = {name: name for name in self.sizes} if members is None else members
+        return Source(self.path, members, most, ratio, events, reading)
+
+# %% ../nbs/70_archives.ipynb #70a0000f
+def list_files(
+    path, # folder, zip or file
+)->Files:
+    """Every plain file of a folder (four levels) or zip, without the hidden ones; or a file alone.
+    Raises `DataError`."""
+    path = Path(path)
     try:
-        yield
-    except (zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib_error) as e:
-        why = system_reason(e)
-        raise DataError(f'{source.full_name(name)} is damaged ({why}), expected a complete file') from None
-    except OSError as e:
-        why = system_reason(e)
-        raise DataError(f'{source.full_name(name)} cannot be read ({why}), '
-                        'expected a readable file') from None
+        if path.is_dir():
+            sizes = _all_sizes(path)
+        elif _is_zip(path):
+            sizes = {name: size for name, size in _zip_sizes(path, _TABLES).items() if not _hidden(name)}
+        else:
+            sizes = {'': path.stat().st_size}
+    except DataError:
+        raise
+    except FileNotFoundError:
+        raise DataError(f'{path} does not exist, expected a file, a folder or a zip with a log') from None
+    except (OSError, ValueError) as e:
+        raise DataError(f'{shorten(str(path), 200)!r} cannot be opened ({system_reason(e)}), '
+                        'expected a file, a folder or a zip with a log') from None
+    if '[Content_Types].xml' in sizes:
+        raise DataError(f'{path.name} is an Office file, expected a table as text: save it as CSV')
+    if len(sizes) > _MAX_FILES:
+        raise DataError(f'{path.name} holds {len(sizes):,} files, expected at most {_MAX_FILES:,}: '
+                        'give the folder of the log alone')
+    return Files(path, sizes)
+
+def _hidden(name):
+    "Whether a path inside a zip is what a Mac or an editor leaves behind."
+    return any(part.startswith('.') or part == '__MACOSX' for part in path_parts(name))
+
+# %% ../nbs/70_archives.ipynb #70a00010
+def _all_sizes(path):
+    "Path inside the folder -> bytes, of every plain file."
+    found = {}
+    level = _folder_entries(path)
+    for _ in range(_MAX_DEPTH + 1):
+        for entry in level:
+            kind = os.stat(entry.path).st_mode if os.path.exists(entry.path) else 0
+            if stat.S_ISREG(kind):
+                found[Path(entry.path).relative_to(path).as_posix()] = os.path.getsize(entry.path)
+            elif not stat.S_ISDIR(kind) and entry.name.lower().endswith(_TABLES):
+                what = 'a pipe or a device' if kind else 'a link to nothing'
+                raise DataError(f'{path.name}: {entry.name} is {what}, expected a file')
+        below = [entry.path for entry in level if entry.is_dir()][:_MAX_FOLDERS]
+        level = [entry for folder in below for entry in _folder_entries(folder)]
+        if len(found) > _MAX_FILES:
+            break
+    return found
 
 # %% ../nbs/70_archives.ipynb #23c139df
 FINGERPRINT_FORMAT = 4 # raise when what is cached changes its meaning
