@@ -17,6 +17,7 @@ import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from .archives import *
 from .data import *
 from .files import read_parquet, write_parquet
 import numpy as np, pandas as pd
