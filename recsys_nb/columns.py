@@ -26,11 +26,13 @@ def _plain_array(column):
         column = column.combine_chunks()
     if isinstance(column, pa.ExtensionArray):
         column = column.storage
-    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    return pc.cast(column, pa.string()) if pa.types.is_string_view(column.type) else column
 
 def _is_text(kind):
     "Whether cells of this Arrow type are text."
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 # %% ../nbs/70_columns.ipynb #70c0000a
 UNITS = dict(seconds=10**9, milliseconds=10**6, microseconds=10**3, nanoseconds=1) # in nanoseconds
@@ -39,7 +41,9 @@ UNIT_NAMES = dict(s='seconds', sec='seconds', second='seconds', ms='milliseconds
                   us='microseconds', microsecond='microseconds', ns='nanoseconds', nanosecond='nanoseconds')
 USUAL_TIMES = 631_152_000_000, 4_102_444_800_000 # 1990 to 2100, in milliseconds since 1970
 POSSIBLE_TIMES = 0, 9_214_646_400_000            # 1970 to 2262
-_AMONG = 'seconds, milliseconds, microseconds or nanoseconds since 1970, yyyymmdd, day-first or month-first'
+_AMONG = 'seconds, milliseconds, microseconds, nanoseconds'
+_LOOKS = ('a time such as 2015-06-02T18:10:43Z, 2015-06-02 18:10, 02/06/2015 18:10, 20150602, '
+          'or a number since 1970')
 
 # %% ../nbs/70_columns.ipynb #70c0000c
 _NUMBER = r'^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$'
@@ -187,8 +191,8 @@ def to_milliseconds(
     column = _plain_array(column)
     if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
         found, known = _typed_to_milliseconds(column)
-    elif unit in UNITS:
-        found, known = _numbers_to_milliseconds(*_numbers(column), unit)
+    elif unit in UNITS or pa.types.is_nested(column.type):
+        found, known = _numbers_to_milliseconds(*_numbers(column), unit if unit in UNITS else 'seconds')
     else:
         found, known = _text_to_milliseconds(pc.cast(column, pa.string()), unit)
     first, last = POSSIBLE_TIMES if given else USUAL_TIMES
@@ -233,7 +237,9 @@ def time_unit(
     if _is_text(cells.type):
         cells = cells.filter(pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(cells), ''), False))
     cells = cells.drop_null()
-    ask = f'say --columns "timestamp={column}:UNIT" with one of {_AMONG}'
+    number = np.any(_numbers(cells)[1])
+    what = f'say what it is with --columns "timestamp={column}:UNIT", UNIT being one of {_AMONG}'
+    ask = f'a time from 1990 to 2100, or {what}' if number else _LOOKS
     if not len(cells):
         raise data_error(file, 'a time in the first rows', 'empty cells', column=column)
     if pa.types.is_nested(cells.type) or pa.types.is_boolean(cells.type) or pa.types.is_float32(cells.type):
@@ -241,7 +247,7 @@ def time_unit(
     (best, share), (second, other), *_ = _unit_shares(cells).items()
     first = str(cells[0].as_py())
     if share < _FITS:
-        raise data_error(file, f'a time between 1990 and 2100, or what it is: {ask}', first, column=column)
+        raise data_error(file, ask, first, column=column)
     if share == other:
         raise data_error(file, f'one reading, this is a time in {best} and in {second}: '
                          f'say --columns "timestamp={column}:{best}" or "timestamp={column}:{second}"',
