@@ -1177,6 +1177,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'recsys_nb.protocol._without_duplicates': ( 'protocol.html#_without_duplicates',
                                                                                 'recsys_nb/protocol.py'),
                                     'recsys_nb.protocol._wrong_types': ('protocol.html#_wrong_types', 'recsys_nb/protocol.py'),
+                                    'recsys_nb.protocol.asked_words': ('protocol.html#asked_words', 'recsys_nb/protocol.py'),
                                     'recsys_nb.protocol.assert_no_leak': ('protocol.html#assert_no_leak', 'recsys_nb/protocol.py'),
                                     'recsys_nb.protocol.by_visitor': ('protocol.html#by_visitor', 'recsys_nb/protocol.py'),
                                     'recsys_nb.protocol.check_log': ('protocol.html#check_log', 'recsys_nb/protocol.py'),
