@@ -123,8 +123,8 @@ def pause_words(
     share = percent(common.iloc[0])
     if made_up(pause):
         return (f'**{share} of pauses are exactly {common.index[0]:,g} s: the times are made up from the '
-                'order of events.** What follows about days may hold, '
-                'what follows about hours, pauses and sessions says nothing.')
+                'order of events.** What follows about hours, pauses and sessions says nothing, '
+                'and what follows about days holds only if those were kept.')
     return f'The most common pause is {share} of all, so nothing speaks against the times.'
 
 # %% ../nbs/02_eda.ipynb #02000005

@@ -10,7 +10,8 @@ __all__ = ['COLUMNS_OF_LOG', 'HEAD_SHARE', 'MID_SHARE', 'COLD', 'POSITIONS', 'SH
            'next_item_queries', 'part_of', 'purchase_queries', 'pick_histories', 'published_baselines',
            'published_sasrec', 'positions_queries', 'assert_no_leak', 'is_repeat', 'item_groups', 'session_position',
            'query_slices', 'time_unit', 'frame_times', 'frame_events', 'frame_ids', 'OwnIds', 'log_from_frame',
-           'Protocols', 'window_counts', 'lone_end', 'window_remarks', 'make_protocols', 'protocol_finding']
+           'Protocols', 'window_counts', 'lone_end', 'window_remarks', 'make_protocols', 'protocol_finding',
+           'asked_words']
 
 # %% ../nbs/03_protocol.ipynb #00b8240b
 import warnings
@@ -982,3 +983,16 @@ def protocol_finding(
     if outside >= .0005:
         said.append(f'{outside:.1%} of what visitors went on to was too new or too rare to be asked about.')
     return ' '.join([*said, 'No answer leaks into what models learn from.'])
+
+# %% ../nbs/03_protocol.ipynb #a1c00d01
+def asked_words(
+    asked:int,       # next-item queries of the test window
+    events:int,      # events of the test window
+    context:str,     # see `next_item_queries`
+    min_history:int, # see `next_item_queries`
+)->str:
+    "Which events of the test window are asked for."
+    earlier = 'an earlier event' if min_history == 1 else f'at least {min_history} earlier events'
+    where = ' in the window' if context == 'window' else ''
+    return (f'Of the {events:,} events of the test window {asked:,} are asked for: those on an item of the '
+            f'vocabulary whose visitor has {earlier}{where}.')
