@@ -160,21 +160,20 @@ def read_allowed(
         return None, comment
     many = found[1].strip()
     span = found[2]
-    low = high = None
-    above = below = ''
+    allowed = Allowed(many=many)
+    ranges = []
     words = []
-    names = []
     for word in span.split('|'):
         if ends := _RANGE.fullmatch(word):
-            low, high = (ast.literal_eval(e) if e else None for e in (ends[2], ends[4]))
-            above = ends[1]
-            below = ends[3]
-            names.append(word)
-            continue
-        words += model_names(folder) if word == 'models' else [word]
-    shown = '|'.join([*names, *words])
+            allowed.low, allowed.high = (ast.literal_eval(e) if e else None for e in (ends[2], ends[4]))
+            allowed.above = bool(ends[1])
+            allowed.below = bool(ends[3])
+            ranges.append(word)
+        else:
+            words += model_names(folder) if word == 'models' else [word]
+    allowed.words = tuple(words)
     before = comment[:found.start()]
-    return Allowed(low, high, bool(above), bool(below), tuple(words), many), f'{before}[{found[1]}{shown}]'
+    return allowed, f"{before}[{found[1]}{'|'.join([*ranges, *words])}]"
 
 # %% ../nbs/80_parameters.ipynb #80b00002
 def is_multiple(
