@@ -262,13 +262,6 @@ class Split:
     test_start: int        # milliseconds since 1970
     fitted: str = ''       # see `fitted_words`
 
-    @property
-    def days(self)->tuple: # whole numbers where they are whole
-        "Days from the begin of the test window to the last event; days of the validation window."
-        last = int(milliseconds(self.raw.timestamp)[-1])
-        lengths = ((last - self.test_start) / DAY, (self.test_start - self.valid_start) / DAY)
-        return tuple(int(days) if days == int(days) else days for days in lengths)
-
     @cached_property
     def columns(self): # see `by_visitor`
         "The columns of the encoded log, sorted once for all times."
@@ -298,6 +291,14 @@ class Split:
         if name == 'test':
             return self.test_start, np.iinfo(np.int64).max
         return self.valid_start, self.test_start
+
+# %% ../nbs/03_protocol.ipynb #1c200013
+@patch(as_prop=True)
+def days(self:Split)->tuple: # whole numbers where they are whole
+    "Days from the begin of the test window to the last event; days of the validation window."
+    last = int(milliseconds(self.raw.timestamp)[-1])
+    lengths = ((last - self.test_start) / DAY, (self.test_start - self.valid_start) / DAY)
+    return tuple(int(days) if days == int(days) else days for days in lengths)
 
 # %% ../nbs/03_protocol.ipynb #cd264f99
 def log_of_rows(
@@ -334,6 +335,14 @@ def _own_start(log, times):
     return None if start is None or not times.min() < start <= times.max() else int(start)
 
 # %% ../nbs/03_protocol.ipynb #1c200005
+def _asked(days):
+    "What somebody asked for: a number where it is one, also as a text; else the text."
+    try:
+        number = float(days if isinstance(days, Real) else str(days))
+    except ValueError:
+        return str(days)
+    return int(number) if number.is_integer() else number
+
 def _date_of(moment):
     "A moment in milliseconds, for a person."
     return str(pd.Timestamp(moment, unit='ms'))[:19].removesuffix(' 00:00:00')
@@ -362,6 +371,8 @@ def fit_windows(
     times = milliseconds(log.timestamp)
     if not len(times):
         raise DataError('the log has no event, so no window fits')
+    test_days = _asked(test_days)
+    valid_days = _asked(valid_days)
     numbers = [days for days in (test_days, valid_days) if isinstance(days, Real)]
     if not all(0 < days < np.inf for days in numbers):
         raise DataError(f'test_days is {test_days} and valid_days {valid_days}, '
@@ -402,8 +413,8 @@ def last_days(
 )->str:               # 'the last 7 days', 'the last day' or 'the time from 2014-04-07 on'
     "The test window, for a sentence."
     times = milliseconds(log.timestamp)
-    days = test_days
-    if test_days == 'auto' and _own_start(log, times) is None:
+    days = _asked(test_days)
+    if days == 'auto' and _own_start(log, times) is None:
         days = _usual_window(times)[0] / DAY
     if not isinstance(days, Real):
         return f'the time from {_date_of(fit_windows(log, test_days)[0])} on'
@@ -440,7 +451,7 @@ def _nothing_before(split, test_days, valid_days):
     times = milliseconds(split.raw.timestamp)
     span = (times[-1] - times[0]) / DAY
     before = (split.test_start - times[0]) / DAY
-    asked = dict(test_days=test_days, valid_days=valid_days)
+    asked = dict(test_days=_asked(test_days), valid_days=_asked(valid_days))
     asked = {name: days for name, days in asked.items() if isinstance(days, Real)}
     found = f'the log spans {span:.1f} days'
     if 'valid_days' in asked and len(asked) < 2:
