@@ -15,7 +15,8 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 import pyarrow as pa, pyarrow.compute as pc
 import recsys_nb
-from .columns import TEXT_UNITS, UNIT_NAMES, UNITS, event_kinds, id_kind, plain_word, time_unit
+from .columns import TEXT_UNITS, TIME_UNITS, UNIT_NAMES
+from .columns import event_kinds, id_kind, plain_word, unit_of_times
 from .data import EVENTS, DataError, data_error, read_events, with_events
 
 # %% ../nbs/70_layouts.ipynb #701a0007
@@ -150,7 +151,7 @@ def parse_layouts(
         name = entry['name']
         files = [_from_entry(LayoutFile, {'kind': ''} | f, f'a file of {name}') for f in entry['file']]
         for f in files:
-            units = set(f.unit) - {*UNITS, *TEXT_UNITS}
+            units = set(f.unit) - {*TIME_UNITS, *TEXT_UNITS}
             if f.kind not in FILE_KINDS or units or f.event not in ('', *EVENTS):
                 raise ValueError(f'layouts.toml, a file of {name} has an unknown kind, unit or event')
         layouts.append(_from_entry(Layout, entry | {'file': files}, name))
@@ -178,7 +179,7 @@ def find_column(
     "The column that is meant."
     text = str(text)
     if text in table.columns:
-        return text
+        return text if table.columns.count(text) == 1 else None
     if not table.header and text.isdecimal() and len(text) < 9:
         return table.columns[int(text) - 1] if 0 < int(text) <= len(table.columns) else None
     alike = [column for column in table.columns if _bare(column).lower() == text.lower()]
@@ -295,7 +296,7 @@ def _says_events(table, column):
 def _says_times(table, column):
     "Whether times, or numbers that may be, stand in a column."
     try:
-        time_unit(_sample_of(table, column))
+        unit_of_times(_sample_of(table, column))
     except DataError as e:
         return 'say' in str(e)
     return True
@@ -314,7 +315,7 @@ def _by_names(table):
     "A `Part` whose columns are found by their usual names."
     part = Part(why=_NO_LOG)
     _, names = read_layouts()
-    free = [column for column in table.columns if table.header]
+    free = [column for column in table.columns if table.header and table.columns.count(column) == 1]
     for role in ROLES:
         for rank, group in enumerate(names.get(role, ())):
             hits = [column for column in free if plain_word(_bare(column)) in group]
@@ -363,7 +364,7 @@ def _typed_column(table, role, text):
     if not colon or (column is None and (name or role != 'event')):
         return None
     word = UNIT_NAMES.get(word, word)
-    allowed = dict(timestamp=(*UNITS, *TEXT_UNITS), visitorid=ID_KINDS, itemid=ID_KINDS, event=EVENTS)
+    allowed = dict(timestamp=(*TIME_UNITS, *TEXT_UNITS), visitorid=ID_KINDS, itemid=ID_KINDS, event=EVENTS)
     if role not in allowed or word not in allowed[role] or (role == 'event' and name):
         expected = ' or '.join(allowed.get(role, ())) or 'nothing'
         raise data_error('--columns', f'{expected} behind the colon of {role}', word)
@@ -499,9 +500,9 @@ def _find_units(reading, tables):
                 continue
             try:
                 if place:
-                    say = f'its unit: say --columns "timestamp={columns[0]}+{column}:UNIT"'
-                    raise data_error(_called(name), f'{say} with one of {", ".join(UNITS)}', column=column)
-                units[place] = time_unit(_sample_of(tables[name], column), _called(name), column)
+                    say = f'its unit: say --columns "timestamp={columns[0]}+{column}:UNIT" with one of '
+                    raise data_error(_called(name), say + ', '.join(TIME_UNITS), column=column)
+                units[place] = unit_of_times(_sample_of(tables[name], column), _called(name), column)
             except DataError as e:
                 unknown[name] = str(e)
         part.units = tuple(units)
@@ -523,7 +524,7 @@ def _drop_wrong_units(reading, tables):
         if part.given or len(part.units) != len(columns) or not part.units[0]:
             continue
         try:
-            if time_unit(_sample_of(tables[name], columns[0])) != part.units[0]:
+            if unit_of_times(_sample_of(tables[name], columns[0])) != part.units[0]:
                 part.units = ('', *part.units[1:])
         except DataError:
             pass
@@ -542,6 +543,9 @@ def _ask_for_columns(reading, tables):
              if part.why in ('', _NO_LOG) and part.role != 'items'} or dict.fromkeys(reading.parts, set())
     name = max(known, key=lambda name: len(known[name]))
     missing = [role for role in NEEDED if role not in known[name]]
+    twice = [column for column in tables[name].columns if tables[name].columns.count(column) > 1]
+    if twice:
+        raise data_error(_called(name), 'each column once', f'{twice[0]} twice', 1)
     say = ','.join(f'{role}=...' for role in missing)
     places = '' if tables[name].header else ' (or their numbers, from 1)'
     reading.questions.append(
@@ -614,10 +618,6 @@ def recognise(
     "What each file of a log is, and its columns. Raises `DataError` where what was typed cannot be."
     if not tables:
         raise DataError('expected at least one table')
-    for name, table in tables.items():
-        twice = [column for column in table.columns if table.columns.count(column) > 1]
-        if twice:
-            raise data_error(_called(name), 'each column once', f'{twice[0]} twice', 1)
     reading = Reading(rating=options.rating)
     typed = dict(options.columns)
     words = {}
