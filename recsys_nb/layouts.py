@@ -280,7 +280,7 @@ def _recbole(name, table):
     for file in layout.file:
         if re.fullmatch(file.named, _base_name(name)):
             part.role = 'ignored' if file.kind == 'other' else file.kind
-            part.why, part.several = file.why, file.several
+            part.why, part.several = file.why, file.several # its columns may still lack what a log needs
     if part.role == 'log' and not {*part.columns, *part.asked} >= set(NEEDED):
         part.role, part.why = 'ignored', _NO_LOG
     return part
@@ -313,7 +313,7 @@ def _sample_of(table, column):
 # %% ../nbs/70_layouts.ipynb #701a0021
 def _by_names(table):
     "A `Part` whose columns are found by their usual names."
-    part = Part(why=_NO_LOG)
+    part = Part()
     _, names = read_layouts()
     free = [column for column in table.columns if table.header and table.columns.count(column) == 1]
     for role in ROLES:
@@ -334,6 +334,7 @@ def _by_names(table):
                 free = [column for column in free if column not in taken]
                 break
     part.role = _role_by_columns(part)
+    part.why = _NO_LOG if part.role == 'ignored' else ''
     return part
 
 # %% ../nbs/70_layouts.ipynb #701a0022
@@ -541,7 +542,7 @@ def _ask_for_columns(reading, tables):
         return
     known = {name: set(NEEDED) & {*part.columns, *part.asked} for name, part in reading.parts.items()
              if part.why in ('', _NO_LOG) and part.role != 'items'} or dict.fromkeys(reading.parts, set())
-    name = max(known, key=lambda name: len(known[name]))
+    name = max(known, key=lambda name: (len(known[name]), '.' in _base_name(name))) # no README
     missing = [role for role in NEEDED if role not in known[name]]
     twice = [column for column in tables[name].columns if tables[name].columns.count(column) > 1]
     if twice:
@@ -627,6 +628,7 @@ def recognise(
         words |= found
         if not part.layout or set(NEEDED) <= found.keys():
             part.role = _role_by_columns(part)
+            part.why = _NO_LOG if part.role == 'ignored' else ''
         part.events |= dict(options.events)
         reading.parts[name] = part
     _refuse_unused(typed, words, tables, reading)
