@@ -10,6 +10,7 @@ __all__ = ['SMALL_DEMO', 'SAMPLE', 'load_demo', 'starting', 'launch_demo', 'time
 import time
 from contextlib import contextmanager, nullcontext
 from html import escape
+from .archives import *
 from .data import *
 from .protocol import *
 from .sources import load_categories, load_log

@@ -12,6 +12,7 @@ __all__ = ['DEPTH', 'OFTEN', 'ITEM_COLUMNS', 'LEFT_OUT', 'DONE', 'kept_parts', '
 # %% ../nbs/79_demo_answer.ipynb #79d20004
 import time
 from dataclasses import dataclass, replace
+from .archives import *
 from .data import *
 from .protocol import *
 from .demo_data import *

@@ -13,6 +13,7 @@ __all__ = ['SMALL', 'DID', 'HISTORY', 'FOUND', 'ALSO_DID', 'read_fitted', 'load_
 # %% ../nbs/20_qualitative.ipynb #ed680813
 from dataclasses import dataclass
 from pathlib import Path
+from .archives import *
 from .data import *
 from .protocol import *
 from .metrics import *
