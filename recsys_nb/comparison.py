@@ -18,6 +18,7 @@ __all__ = ['FAMILIES', 'TRANSFORMERS', 'PROTOCOLS', 'ORIGINAL', 'REFERENCES', 'E
 # %% ../nbs/30_comparison.ipynb #f1223399
 import html, json
 from dataclasses import dataclass
+from .archives import *
 from .data import *
 from .protocol import FEW
 from .metrics import *

@@ -11,6 +11,7 @@ __all__ = ['BRIEF', 'percent', 'bucket', 'clauses', 'pair_numbers', 'funnel', 'p
            'cold_words', 'split_sizes', 'split_words', 'log_limits', 'log_finding']
 
 # %% ../nbs/02_eda.ipynb #dd3730aa
+from .archives import *
 from .data import *
 from .protocol import fit_windows, milliseconds
 import numpy as np, pandas as pd

@@ -6,8 +6,8 @@
 __all__ = ['COLUMNS_OF_LOG', 'WEEK', 'LONG', 'HEAD_SHARE', 'MID_SHARE', 'COLD', 'POSITIONS', 'SHORT', 'UNITS', 'YEARS', 'LONE',
            'FEW', 'Histories', 'dense', 'order_by', 'id_counts', 'histories_from_lists', 'item_codes', 'item_ids',
            'n_items', 'milliseconds', 'check_log', 'by_visitor', 'visitor_histories', 'histories_from_log',
-           'history_items', 'last_places', 'pair_keys', 'encode', 'Split', 'time_split', 'log_of_rows', 'fit_windows',
-           'length_words', 'last_days', 'fitted_words', 'latest', 'Queries', 'next_item_queries', 'part_of',
+           'history_items', 'last_places', 'pair_keys', 'encode', 'Split', 'log_of_rows', 'fit_windows', 'length_words',
+           'last_days', 'fitted_words', 'time_split', 'latest', 'Queries', 'next_item_queries', 'part_of',
            'purchase_queries', 'pick_histories', 'published_baselines', 'published_sasrec', 'positions_queries',
            'assert_no_leak', 'is_repeat', 'item_groups', 'session_position', 'query_slices', 'time_unit', 'frame_times',
            'frame_events', 'frame_ids', 'OwnIds', 'log_from_frame', 'Protocols', 'window_counts', 'lone_end',
@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Real
 from pathlib import Path
+from .archives import *
 from .data import *
 from .files import read_parquet, write_parquet
 from .parameters import A_DATE, read_moment
@@ -300,47 +301,6 @@ def days(self:Split)->tuple: # whole numbers where they are whole
     lengths = ((last - self.test_start) / DAY, (self.test_start - self.valid_start) / DAY)
     return tuple(int(days) if days == int(days) else days for days in lengths)
 
-# %% ../nbs/03_protocol.ipynb #308d6f63
-def _nothing_before(split, test_days, valid_days):
-    "Why nothing lies before the validation window."
-    times = milliseconds(split.raw.timestamp)
-    span = (times[-1] - times[0]) / DAY
-    before = (split.test_start - times[0]) / DAY
-    asked = dict(test_days=_asked(test_days), valid_days=_asked(valid_days))
-    asked = {name: days for name, days in asked.items() if isinstance(days, Real)}
-    found = f'the log spans {span:.1f} days'
-    if 'valid_days' in asked and len(asked) < 2:
-        found += f', {before:.1f} of them before the test window'
-    if asked:
-        found += f", expected more than {' + '.join(asked)} = {sum(asked.values())}"
-    return f'{found}: no event is left to train on'
-
-def time_split(
-    log,                 # see `read_log`
-    test_days='auto',    # length of the test window, see `fit_windows`
-    valid_days='auto',   # length of the validation window before it, see `fit_windows`
-    min_item_events=5,   # fewest events before the test window that put an item into the vocabulary
-)->Split:
-    "Cut a log by time. Raises `DataError` where nothing is left to learn from."
-    if min_item_events < 1:
-        raise DataError(f'min_item_events is {min_item_events}, expected 1 or more')
-    check_log(log, encoded=False)
-    test_start, valid_start = fit_windows(log, test_days, valid_days)
-    times = milliseconds(log.timestamp)
-    items, counts = id_counts(log.itemid.to_numpy(np.int64)[times < test_start])
-    vocabulary = items[counts >= min_item_events]
-    split = Split(log, encode(log, vocabulary), vocabulary, valid_start, test_start,
-                  fitted_words(log, test_days, valid_days))
-    if not (times < valid_start).any():
-        raise DataError(_nothing_before(split, test_days, valid_days))
-    if not len(vocabulary):
-        raise DataError(f'no item has {min_item_events} events before the test window, '
-                        'expected at least one: lower min_item_events')
-    if not len(split.train):
-        raise DataError('no event before the validation window is on an item of the vocabulary, '
-                        'expected at least one: lower min_item_events')
-    return split
-
 # %% ../nbs/03_protocol.ipynb #cd264f99
 def log_of_rows(
     rows,                    # (time, visitorid, event, itemid) each, in order of time; an event is a word
@@ -485,6 +445,47 @@ def fitted_words(
     length = length_words(_usual_window(times)[0] / DAY)
     return (f'The log spans {length_words(span)}, less than {LONG} days, '
             f'so {which} a tenth of it, {length} long.')
+
+# %% ../nbs/03_protocol.ipynb #308d6f63
+def _nothing_before(split, test_days, valid_days):
+    "Why nothing lies before the validation window."
+    times = milliseconds(split.raw.timestamp)
+    span = (times[-1] - times[0]) / DAY
+    before = (split.test_start - times[0]) / DAY
+    asked = dict(test_days=_asked(test_days), valid_days=_asked(valid_days))
+    asked = {name: days for name, days in asked.items() if isinstance(days, Real)}
+    found = f'the log spans {span:.1f} days'
+    if 'valid_days' in asked and len(asked) < 2:
+        found += f', {before:.1f} of them before the test window'
+    if asked:
+        found += f", expected more than {' + '.join(asked)} = {sum(asked.values())}"
+    return f'{found}: no event is left to train on'
+
+def time_split(
+    log,                 # see `read_log`
+    test_days='auto',    # length of the test window, see `fit_windows`
+    valid_days='auto',   # length of the validation window before it, see `fit_windows`
+    min_item_events=5,   # fewest events before the test window that put an item into the vocabulary
+)->Split:
+    "Cut a log by time. Raises `DataError` where nothing is left to learn from."
+    if min_item_events < 1:
+        raise DataError(f'min_item_events is {min_item_events}, expected 1 or more')
+    check_log(log, encoded=False)
+    test_start, valid_start = fit_windows(log, test_days, valid_days)
+    times = milliseconds(log.timestamp)
+    items, counts = id_counts(log.itemid.to_numpy(np.int64)[times < test_start])
+    vocabulary = items[counts >= min_item_events]
+    split = Split(log, encode(log, vocabulary), vocabulary, valid_start, test_start,
+                  fitted_words(log, test_days, valid_days))
+    if not (times < valid_start).any():
+        raise DataError(_nothing_before(split, test_days, valid_days))
+    if not len(vocabulary):
+        raise DataError(f'no item has {min_item_events} events before the test window, '
+                        'expected at least one: lower min_item_events')
+    if not len(split.train):
+        raise DataError('no event before the validation window is on an item of the vocabulary, '
+                        'expected at least one: lower min_item_events')
+    return split
 
 # %% ../nbs/03_protocol.ipynb #1c7cf33d
 def latest(
