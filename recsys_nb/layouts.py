@@ -15,7 +15,8 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 import pyarrow as pa, pyarrow.compute as pc
 import recsys_nb
-from .columns import TEXT_UNITS, UNIT_NAMES, UNITS, event_kinds, id_kind, plain_word, time_unit
+from .columns import TEXT_UNITS, TIME_UNITS, UNIT_NAMES
+from .columns import event_kinds, id_kind, plain_word, unit_of_times
 from .data import EVENTS, DataError, data_error, read_events, with_events
 
 # %% ../nbs/70_layouts.ipynb #701a0007
@@ -150,7 +151,7 @@ def parse_layouts(
         name = entry['name']
         files = [_from_entry(LayoutFile, {'kind': ''} | f, f'a file of {name}') for f in entry['file']]
         for f in files:
-            units = set(f.unit) - {*UNITS, *TEXT_UNITS}
+            units = set(f.unit) - {*TIME_UNITS, *TEXT_UNITS}
             if f.kind not in FILE_KINDS or units or f.event not in ('', *EVENTS):
                 raise ValueError(f'layouts.toml, a file of {name} has an unknown kind, unit or event')
         layouts.append(_from_entry(Layout, entry | {'file': files}, name))
@@ -178,14 +179,13 @@ def find_column(
     "The column that is meant."
     text = str(text)
     if text in table.columns:
-        return text
+        return text if table.columns.count(text) == 1 else None
     if not table.header and text.isdecimal() and len(text) < 9:
         return table.columns[int(text) - 1] if 0 < int(text) <= len(table.columns) else None
-    for alike in (lambda column: _bare(column) == text, lambda column: _bare(column).lower() == text.lower()):
-        found = [column for column in table.columns if alike(column)]
-        if found:
-            return found[0] if len(found) == 1 else None
-    return None
+    alike = [column for column in table.columns if _bare(column).lower() == text.lower()]
+    same = [column for column in alike if _bare(column) == text]
+    found = same or alike
+    return found[0] if len(found) == 1 else None
 
 # %% ../nbs/70_layouts.ipynb #701a001a
 def _layout_columns(file, table):
@@ -228,14 +228,14 @@ class Part:
     role: str = 'ignored' # log, test, items, properties, tree or ignored
     why: str = ''         # for what is ignored
     layout: str = ''      # its name; '' where columns were found by their usual names
-    columns: dict = field(default_factory=dict) # role -> columns; several times add up, several categories are a path
+    columns: dict = field(default_factory=dict) # role -> its columns: times add up, categories are a path
     units: tuple = ()     # of the columns of the time
     given: bool = False   # whether the unit was typed, see `to_milliseconds`
     event: str = ''       # what all rows are, where no column says it
     events: dict = field(default_factory=dict) # name in the log -> kind
     path: str = ''        # what stands between the parts of a category
     several: str = ''     # what stands between several categories
-    flags: dict = field(default_factory=dict)  # column -> category of the items that have a 1 there
+    flags: dict = field(default_factory=dict)  # column -> category of items that have a 1 there
     rest: list = field(default_factory=list)   # columns that have no role
     asked: dict = field(default_factory=dict)  # role -> columns that could be meant
 
@@ -266,8 +266,9 @@ def _published(name, table):
 def _as_part(layout, file, columns, table):
     "A `Part` as a layout has it."
     flags = {find_column(table, column): category for column, category in file.flags.items()}
-    return Part('ignored' if file.kind == 'other' else file.kind, file.why, layout.name, columns, file.unit,
-                event=file.event, events=dict(file.events), path=file.path, several=file.several, flags=flags)
+    role = 'ignored' if file.kind == 'other' else file.kind
+    return Part(role, file.why, layout.name, columns, file.unit, event=file.event, events=dict(file.events),
+                path=file.path, several=file.several, flags=flags)
 
 def _recbole(name, table):
     "One of RecBole's files, whose columns have types and usual names; None for any other table."
@@ -279,9 +280,9 @@ def _recbole(name, table):
     for file in layout.file:
         if re.fullmatch(file.named, _base_name(name)):
             part.role = 'ignored' if file.kind == 'other' else file.kind
-            part.why, part.several = file.why, file.several
-    if not all(role in part.columns or role in part.asked for role in NEEDED):
-        part.role, part.why = ('ignored', _NO_LOG) if part.role == 'log' else (part.role, part.why)
+            part.why, part.several = file.why, file.several # its columns may still lack what a log needs
+    if part.role == 'log' and not {*part.columns, *part.asked} >= set(NEEDED):
+        part.role, part.why = 'ignored', _NO_LOG
     return part
 
 # %% ../nbs/70_layouts.ipynb #701a0020
@@ -295,7 +296,7 @@ def _says_events(table, column):
 def _says_times(table, column):
     "Whether times, or numbers that may be, stand in a column."
     try:
-        time_unit(_sample_of(table, column))
+        unit_of_times(_sample_of(table, column))
     except DataError as e:
         return 'say' in str(e)
     return True
@@ -303,16 +304,18 @@ def _says_times(table, column):
 def _sample_of(table, column):
     "First cells of a column; of Parquet's own times, as many as none of that type."
     kind = (table.types or {}).get(column)
-    if kind is not None and (pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_float32(kind)):
-        return pa.array([0], pa.int32()).cast(pa.float32()) if pa.types.is_float32(kind) else pa.nulls(1, kind)
+    if kind is not None and (pa.types.is_timestamp(kind) or pa.types.is_date(kind)):
+        return pa.nulls(1, kind)
+    if kind is not None and pa.types.is_float32(kind):
+        return pa.array([0.], kind)
     return table.sample[column]
 
 # %% ../nbs/70_layouts.ipynb #701a0021
 def _by_names(table):
     "A `Part` whose columns are found by their usual names."
-    part = Part(why=_NO_LOG)
+    part = Part()
     _, names = read_layouts()
-    free = [column for column in table.columns if table.header]
+    free = [column for column in table.columns if table.header and table.columns.count(column) == 1]
     for role in ROLES:
         for rank, group in enumerate(names.get(role, ())):
             hits = [column for column in free if plain_word(_bare(column)) in group]
@@ -327,9 +330,11 @@ def _by_names(table):
             elif hits:
                 part.columns[role] = (hits[0],)
             if hits:
-                free = [column for column in free if column not in hits[:1] and column not in part.asked.get(role, ())]
+                taken = part.asked.get(role, hits[:1])
+                free = [column for column in free if column not in taken]
                 break
     part.role = _role_by_columns(part)
+    part.why = _NO_LOG if part.role == 'ignored' else ''
     return part
 
 # %% ../nbs/70_layouts.ipynb #701a0022
@@ -347,7 +352,7 @@ def _role_by_columns(part):
 
 # %% ../nbs/70_layouts.ipynb #701a0025
 def _typed_column(table, role, text):
-    "Columns and words behind their colons, one each, of one typed column; None where the table has no such column."
+    "Columns of one typed text, and the words behind their colons; None where the table lacks one."
     if (column := find_column(table, text)) is not None:
         return (column,), ('',)
     if '+' in text and role in ('timestamp', 'category'):
@@ -360,7 +365,7 @@ def _typed_column(table, role, text):
     if not colon or (column is None and (name or role != 'event')):
         return None
     word = UNIT_NAMES.get(word, word)
-    allowed = dict(timestamp=(*UNITS, *TEXT_UNITS), visitorid=ID_KINDS, itemid=ID_KINDS, event=EVENTS)
+    allowed = dict(timestamp=(*TIME_UNITS, *TEXT_UNITS), visitorid=ID_KINDS, itemid=ID_KINDS, event=EVENTS)
     if role not in allowed or word not in allowed[role] or (role == 'event' and name):
         expected = ' or '.join(allowed.get(role, ())) or 'nothing'
         raise data_error('--columns', f'{expected} behind the colon of {role}', word)
@@ -388,7 +393,8 @@ def _with_typed(part, table, typed):
         if role == 'timestamp':
             part.units, part.given = words, bool(words[0])
         if role == 'event':
-            part.event, part.columns = words[0], {r: c for r, c in part.columns.items() if r != role or c}
+            part.event = words[0]
+    part.columns = {role: columns for role, columns in part.columns.items() if columns}
     return {role: words[0] for role, (_, words) in found.items()}
 
 # %% ../nbs/70_layouts.ipynb #701a0029
@@ -423,10 +429,11 @@ def _refuse_unused(typed, used, tables, reading):
     for role, text in typed.items():
         if role not in used:
             names = reading.files('log') or list(tables)
-            raise data_error('--columns', f'as {role} one of the columns {_columns_there(tables, names)}', text)
+            there = _columns_there(tables, names)
+            raise data_error('--columns', f'as {role} one of the columns {there}', text)
 
 # %% ../nbs/70_layouts.ipynb #701a002b
-_SAME_LOG = ('.csv', '.tsv', '.txt', '.dat', '.jsonl', '.json', '.parquet') # of two forms of one log, the first
+_SAME_LOG = ('.csv', '.tsv', '.txt', '.dat', '.jsonl', '.json', '.parquet') # of two forms, the first
 
 def _leave_out(reading, name, why):
     "Ignore a file, and say why."
@@ -449,11 +456,12 @@ def _leave_out_copies(reading):
             forms.setdefault(stem, []).append((_SAME_LOG.index(f'.{form}'.lower()), name))
     for first, *others in map(sorted, forms.values()):
         for _, name in others:
-            if reading.parts[name].columns.keys() == reading.parts[first[1]].columns.keys():
+            same = reading.parts[name].columns.keys() == reading.parts[first[1]].columns.keys()
+            if same:
                 _leave_out(reading, name, f'is {_called(first[1])} in another form')
 
 # %% ../nbs/70_layouts.ipynb #701a002c
-_TEST_NAME = r'(.*[_.-])?test([_.-].*)?' # how a file of tests is called in a log of no layout
+_TEST_NAME = r'(^|[_.-])test([_.-].*)?' # how a file of tests is called in a log of no layout
 
 def _one_layout(reading):
     "Keep the log of one layout, and find its test file."
@@ -461,16 +469,20 @@ def _one_layout(reading):
     found = list(dict.fromkeys(reading.parts[name].layout for name in logs if reading.parts[name].layout))
     if len(found) > 1:
         first, second = (next(n for n in logs if reading.parts[n].layout == layout) for layout in found[:2])
-        raise DataError(f'{_called(first)} is a log as {found[0]} has it and {_called(second)} one as {found[1]} '
-                        'has it, expected one log: give the file, or a folder of its own')
+        raise DataError(f'{_called(first)} is a log of {found[0]} and {_called(second)} one of {found[1]}, '
+                        'expected one log: give the file, or a folder of its own')
     reading.layout = found[0] if found else ''
     for name in logs:
         if found and not reading.parts[name].layout:
             _leave_out(reading, name, f'is no file of {found[0]}')
-    layout = next((layout for layout in read_layouts()[0] if layout.name == reading.layout), Layout('', test=_TEST_NAME))
-    tests = [name for name in reading.files('log') if layout.test and re.search(rf'({layout.test})$', _base_name(name))]
-    if not found:
-        tests = [name for name in tests if re.fullmatch(_TEST_NAME, _base_name(name))]
+    none = Layout('', test=_TEST_NAME)
+    layout = next((layout for layout in read_layouts()[0] if layout.name == reading.layout), none)
+    ends = layout.test and re.compile(f'({layout.test})$')
+    tests = [name for name in reading.files('log') if ends and ends.search(_base_name(name))]
+    slices = sorted({match[1] for match in map(re.compile(r'\.([0-9]+)\.\w+$').search, tests) if match})
+    if len(slices) > 1:
+        reading.questions.append(f'found the slices {", ".join(slices)} of one log, '
+                                 'expected one: give a folder with the files of one of them')
     if len(tests) < len(reading.files('log')):
         for name in tests:
             reading.parts[name].role = 'test'
@@ -489,16 +501,16 @@ def _find_units(reading, tables):
                 continue
             try:
                 if place:
-                    say = f'its unit: say --columns "timestamp={columns[0]}+{column}:UNIT"'
-                    raise data_error(_called(name), f'{say} with one of {", ".join(UNITS)}', column=column)
-                units[place] = time_unit(_sample_of(tables[name], column), _called(name), column)
+                    say = f'its unit: say --columns "timestamp={columns[0]}+{column}:UNIT" with one of '
+                    raise data_error(_called(name), say + ', '.join(TIME_UNITS), column=column)
+                units[place] = unit_of_times(_sample_of(tables[name], column), _called(name), column)
             except DataError as e:
                 unknown[name] = str(e)
         part.units = tuple(units)
     for name, question in unknown.items():
         part = reading.parts[name]
-        others = [p for p in map(reading.parts.get, reading.files('log', 'test'))
-                  if p is not part and p.units and all(p.units) and p.columns.get('timestamp') == part.columns.get('timestamp')]
+        logs = [reading.parts[other] for other in reading.files('log', 'test') if other not in unknown]
+        others = [p for p in logs if p.columns.get('timestamp') == part.columns['timestamp'] and all(p.units)]
         if others:
             part.units = others[0].units
         else:
@@ -513,7 +525,7 @@ def _drop_wrong_units(reading, tables):
         if part.given or len(part.units) != len(columns) or not part.units[0]:
             continue
         try:
-            if time_unit(_sample_of(tables[name], columns[0])) != part.units[0]:
+            if unit_of_times(_sample_of(tables[name], columns[0])) != part.units[0]:
                 part.units = ('', *part.units[1:])
         except DataError:
             pass
@@ -529,14 +541,17 @@ def _ask_for_columns(reading, tables):
     if reading.files('log', 'test'):
         return
     known = {name: set(NEEDED) & {*part.columns, *part.asked} for name, part in reading.parts.items()
-             if not part.layout or part.role == 'log'} or dict.fromkeys(reading.parts, set())
-    name = max(known, key=lambda name: len(known[name]))
+             if part.why in ('', _NO_LOG) and part.role != 'items'} or dict.fromkeys(reading.parts, set())
+    name = max(known, key=lambda name: (len(known[name]), '.' in _base_name(name))) # no README
     missing = [role for role in NEEDED if role not in known[name]]
+    twice = [column for column in tables[name].columns if tables[name].columns.count(column) > 1]
+    if twice:
+        raise data_error(_called(name), 'each column once', f'{twice[0]} twice', 1)
     say = ','.join(f'{role}=...' for role in missing)
     places = '' if tables[name].header else ' (or their numbers, from 1)'
     reading.questions.append(
-        f'{_called(name)}: found the columns {_columns_there(tables, [name])}, expected {", ".join(missing)} among '
-        f'them: say which column is what{places} with --columns "{say}"')
+        f'{_called(name)}: found the columns {_columns_there(tables, [name])}, '
+        f'expected {", ".join(missing)} among them: say which column is what{places} with --columns "{say}"')
 
 # %% ../nbs/70_layouts.ipynb #701a0031
 def _say_events(reading, options):
@@ -547,8 +562,8 @@ def _say_events(reading, options):
         part.event = 'view'
     rated = any('rating' in part.columns for part in logs)
     if logs and options.rating is not None and not rated:
-        raise data_error('--min-rating', 'a log with a column of ratings: name it with --columns "rating=..."',
-                         f'{options.rating:g}')
+        expected = 'a log with a column of ratings: name it with --columns "rating=..."'
+        raise data_error('--min-rating', expected, f'{options.rating:g}')
     if silent and rated:
         if options.rating is None:
             reading.notes.append('every rating is a view; --min-rating 4 would leave out those below 4')
@@ -556,7 +571,9 @@ def _say_events(reading, options):
             reading.notes.append(f'ratings from {options.rating:g} on are views, lower ones are left out')
     elif silent:
         bought = any('transactionid' in part.columns for part in silent)
-        other = 'event=:transaction" if they are purchases' if bought else 'event=NAME" if a column says what they are'
+        other = 'event=NAME" if one does'
+        if bought:
+            other = 'event=:transaction" if they are purchases'
         reading.notes.append(f'no column says what the events are: all are views; say --columns "{other}')
 
 # %% ../nbs/70_layouts.ipynb #701a0032
@@ -566,14 +583,15 @@ def _say_visitor_and_days(reading, layout, typed):
     logs = reading.files('log', 'test')
     columns = [reading.parts[name].one('visitorid') for name in logs]
     words = {plain_word(_bare(column)) for column in columns if column}
-    by_name = 'session' if words and words <= set(names.get('session', ())) else 'visitor'
+    by_name = 'session' if words and words <= {*names['session'][0]} else 'visitor'
     own = reading.layout and not layout.typed and 'visitorid' not in typed
     reading.visitor = layout.visitor if own else by_name
     if reading.visitor == 'session':
         reading.notes.append('a visitor is a session: nobody is known across two of them')
-    days = {_called(name): None for name in logs if set(reading.parts[name].units) == {'date'}}
+    days = [_called(name) for name in logs if set(reading.parts[name].units) == {'date'}]
     if days:
-        reading.notes.append(f'times are days alone in {", ".join(days)}: within a day, the order is that of the file')
+        some = ', '.join(days[:3]) + (', ...' if len(days) > 3 else '')
+        reading.notes.append(f'times are days alone in {some}: within a day, the order is that of the file')
 
 # %% ../nbs/70_layouts.ipynb #701a0033
 def _find_id_kinds(reading, tables, words):
@@ -610,6 +628,7 @@ def recognise(
         words |= found
         if not part.layout or set(NEEDED) <= found.keys():
             part.role = _role_by_columns(part)
+            part.why = _NO_LOG if part.role == 'ignored' else ''
         part.events |= dict(options.events)
         reading.parts[name] = part
     _refuse_unused(typed, words, tables, reading)

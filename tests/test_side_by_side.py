@@ -100,7 +100,7 @@ def test_a_forked_kernel_makes_the_same(alone, tmp_path, monkeypatch):
     "The first kernel waits until kernels can be forked: the others are."
     folder = toys(tmp_path)
     monkeypatch.setenv('TOY', FORKED)
-    code, told = here(folder, *ALL)
+    code, told = here(folder, *ALL, own=True)
     assert code == 0, told
     marks = [path.name.split('.')[1] for path in (folder / 'reports/toy').glob('.*.*')]
     asked = len(entries(folder)) - 1  # the comparison does as always
