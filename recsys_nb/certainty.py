@@ -360,14 +360,14 @@ def seeds_caption(
 def earlier_windows(
     protocols:Protocols, # of the study's test window
     windows:int,         # how many, fewer where the log is too short
-    test_days=7,         # see `make_protocols`, as all that follow
-    valid_days=7,        # see `make_protocols`
     context='all',       # see `make_protocols`
     min_history=1,       # see `make_protocols`
     min_item_events=5,   # see `make_protocols`
 )->list:                 # of Protocols, the latest first
     "The windows before the test window, each as if the log ended with it."
     found = []
+    days, valid_days = protocols.split.days # every window is as long as the study's
+    test_days = max(days, 1 / DAY) # a test window of one date has no length
     last = protocols
     for _ in range(windows):
         raw = last.split.raw[milliseconds(last.split.raw.timestamp) < last.split.test_start]

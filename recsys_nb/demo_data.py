@@ -202,7 +202,7 @@ def study_windows(
     out,   # study folder
 )->dict:   # test_days, valid_days, min_item_events
     "How a study cut its log; the defaults of `time_split` where it does not say."
-    found = dict(test_days=7, valid_days=7, min_item_events=5)
+    found = dict(test_days='auto', valid_days='auto', min_item_events=5)
     for entry in read_manifest(Path(out)).get('notebooks', {}).values():
         there = entry.get('parameters', {})
         found |= {name: there[name] for name in found if name in there}
@@ -358,7 +358,7 @@ def demo_state(
     vocabulary,    # item ids that codes stand for, int64[n_items], sorted
     notes=(),      # sentences about what is not the study's
     data='',       # where the events come from: a simulated shop's items get names and tiles
-    test_days=7,   # length of the test window, days
+    test_days='auto', # length of the test window, see `fit_windows`
     scores=None,   # see `study_scores`
 )->DemoState:
     "Put the log by visitor and look up categories, so that an answer takes no search through all events."
@@ -373,7 +373,7 @@ def demo_state(
     known = encode(log, vocabulary)
     histories = pick_histories(known, visitors)
     codes = codes_in(vocabulary, raw.itemid).astype(np.int32)
-    test_start = now - int(test_days * DAY)
+    test_start, _ = fit_windows(log, test_days)
     return DemoState(
         models, vocabulary, categories, visitors, histories, raw, np.r_[start, len(raw)], codes,
         next_codes(raw, codes, test_start), latest, np.bincount(histories.items, minlength=len(vocabulary)),
@@ -401,7 +401,7 @@ def example_state()->DemoState:
     log, items = example_shop()
     known = encode(log, items)
     fitted = {'History': History().fit(known), 'Popularity': Popularity('view').fit(known)}
-    return demo_state(log, None, fitted, items)
+    return demo_state(log, None, fitted, items, test_days=7)
 
 # %% ../nbs/79_demo_data.ipynb #42537f69
 LONGEST = 18 # digits of an id that fits 64 bits

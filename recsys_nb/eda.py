@@ -12,7 +12,7 @@ __all__ = ['BRIEF', 'percent', 'bucket', 'clauses', 'pair_numbers', 'funnel', 'p
 
 # %% ../nbs/02_eda.ipynb #dd3730aa
 from .data import *
-from .protocol import milliseconds
+from .protocol import fit_windows, milliseconds
 import numpy as np, pandas as pd
 
 # %% ../nbs/02_eda.ipynb #f5405514
@@ -129,19 +129,19 @@ def pause_words(
 
 # %% ../nbs/02_eda.ipynb #02000005
 def window_words(
-    days:int,     # length of the test window
+    window:str,   # see `last_days`
     last:float,   # events a day in it
     before:float, # events a day before it, NaN or 0 where there are none
 )->str:
     "Whether the test window looks like what models learn from."
-    start = f'For the models: the last {days} days hold {last:,.1f} events a day'
+    start = f'For the models: {last:,.1f} events a day in {window}'
     if not before > 0:
-        return f'{start}, and there is nothing before them to compare with.'
+        return f'{start}, and nothing before to compare with.'
     kind = 'busier' if last > before else 'quieter'
     meaning = f'{kind} than what models learn from, so compare shares, not counts.'
     if .75 < last / before < 1.33:
         meaning = 'about as busy as what models learn from.'
-    return f'{start}, the days before {before:,.1f}. The test window is {meaning}'
+    return f'{start}, {before:,.1f} before. The test window is {meaning}'
 
 # %% ../nbs/02_eda.ipynb #e955424c
 def _hours_of_week(times):
@@ -466,12 +466,12 @@ def newness(
 # %% ../nbs/02_eda.ipynb #72ac9ee9
 def cold_shares(
     log:pd.DataFrame,      # see `read_log`
-    days:int=7,            # length of the window at the end of the log
+    test_days='auto',      # length of the window at the end of the log, see `fit_windows`
     min_item_events:int=5, # an item with fewer earlier events is rare
 )->pd.Series:              # shares, NaN where nothing lies before the window
     "What the last days hold that was rare or unknown before them."
     times = milliseconds(log.timestamp)
-    inside = times >= times.max() - days * DAY
+    inside = times >= fit_windows(log, test_days)[0]
     counts = log.itemid[~inside].value_counts()
     earlier = counts.reindex(log.itemid[inside]).fillna(0).to_numpy()
     visitors = log.visitorid[inside].to_numpy()
@@ -492,12 +492,12 @@ BRIEF = .2 # where less of a log lies before its test window, what is new there 
 def cold_words(
     cold:pd.Series,      # from `cold_shares`
     earlier:float,       # share of the log before the test window
-    test_days:int,       # length of the window
+    window:str,          # see `last_days`
     min_item_events:int, # see `cold_shares`
 )->str:
     "What no model can know of the test window."
     if not earlier:
-        return (f'The log is no longer than its test window of {test_days} days, so cold items and visitors '
+        return (f'The log is no longer than its test window, {window}, so cold items and visitors '
                 "can't be told from known ones.")
     rare = cold['events on rare or unseen items']
     first = cold['first events of new visitors']
@@ -515,14 +515,14 @@ def cold_words(
 # %% ../nbs/02_eda.ipynb #afc40208
 def split_sizes(
     log:pd.DataFrame,      # see `read_log`
-    test_days:int=7,       # length of the test window
-    valid_days:int=7,      # length of the validation window before it
+    test_days='auto',      # length of the test window, see `fit_windows`
+    valid_days='auto',     # length of the validation window before it
     min_item_events:int=5, # events before the test window that put an item into the vocabulary
 )->pd.DataFrame:           # rows train, valid, test; an empty split has zeros
     "Events, visitors and items of each split, and the share of its events in the vocabulary."
     times = milliseconds(log.timestamp)
-    test = times.max() - test_days * DAY
-    code = (times >= test - valid_days * DAY).astype(int) + (times >= test)
+    test, valid = fit_windows(log, test_days, valid_days)
+    code = (times >= valid).astype(int) + (times >= test)
     split = pd.Categorical.from_codes(code, ['train', 'valid', 'test'])
     counts = log.itemid[times < test].value_counts()
     inside = log.itemid.isin(counts.index[counts >= min_item_events]).to_numpy()
@@ -571,7 +571,7 @@ def log_finding(
     single:float,        # share of visitors with a single event
     rare:float,          # share of the test window's events on rare or unseen items
     earlier:float,       # share of the log before the test window
-    test_days:int,       # length of the window
+    window:str,          # see `last_days`
     min_item_events:int, # an item with fewer earlier events is rare
 )->str:
     "What there is to know about a log before a model is fitted, in plain sentences."
@@ -583,6 +583,6 @@ def log_finding(
         said.append(f'{percent(single)} of visitors come for a single event, '
                     'from whom nothing can be learned.')
     if earlier >= BRIEF and rare >= .005:
-        said.append(f"{percent(rare)} of the last {test_days} days' events are on items too new or too rare "
+        said.append(f'{percent(rare)} of the events in {window} are on items too new or too rare '
                     f'to be learned, with fewer than {min_item_events} earlier events.')
     return ' '.join(said)

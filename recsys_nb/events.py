@@ -203,13 +203,13 @@ def check_windows(
     from recsys_nb.protocol import next_item_queries, purchase_queries, time_split, window_remarks
     from recsys_nb.sources import load_log
     names = ('test_days', 'valid_days', 'min_item_events', 'context', 'min_history')
-    wanted = set()
+    wanted = []
     for parameters in values.values():
         if all(n in parameters for n in names):
-            wanted.add(tuple(parameters[n] for n in names))
+            wanted.append(tuple(parameters[n] for n in names))
     sentences = []
     remarks = []
-    for *windows, context, least in sorted(wanted):
+    for *windows, context, least in dict.fromkeys(wanted):
         try:
             split = time_split(load_log(source)[0], *windows)
         except ValueError as e:

@@ -132,8 +132,8 @@ def leaky_settings(
     min_item_events=5,   # see `make_protocols`
     loo_queries=20_000,  # see `leave_one_out`
     core=5,              # see `k_core`
-    test_days=7,         # see `make_protocols`
-    valid_days=7,        # see `make_protocols`
+    test_days='auto',    # see `make_protocols`
+    valid_days='auto',   # see `make_protocols`
 )->dict:                 # name -> Setting
     "The honest setting and the leaky ones, those that this log is large enough for."
     split = protocols.split

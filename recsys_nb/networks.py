@@ -777,7 +777,7 @@ def tune_for_study(
 def keep_tuned(
     model:NeuralRecommender, # fitted on train alone
     folder,                  # results folder of the model
-    windows:list,            # fingerprint, test_days, valid_days, context, min_history, min_item_events
+    windows:list,            # fingerprint, days of both windows, context, min_history, min_item_events
 ):
     "Keep the model fitted on train alone, and what it was fitted on."
     model.save(Path(folder)/'train')

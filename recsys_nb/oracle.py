@@ -163,8 +163,8 @@ def oracle_hit_rate(
     data:str,              # `simulated:...`
     k:int=10,              # length of the list
     directed:bool=True,    # False: the oracle that doesn't know the direction
-    test_days:float=7,     # length of the test window, see `time_split`
-    valid_days:float=7,    # length of the validation window before it
+    test_days='auto',      # length of the test window, see `fit_windows`
+    valid_days='auto',     # length of the validation window before it
     min_item_events:int=5, # fewest events before the test window that put an item into the vocabulary
 )->float:                  # share of next items that are in its list
     "HitRate@k of the oracle in the test window: the best a model can hope for. Raises `DataError`."
