@@ -1224,7 +1224,7 @@ def read_ids(
 def read_items(
     path,         # where the log is, as in `read_log`
     cache=None,   # folder for what was read, or None
-)->pd.DataFrame:  # index itemid; title, category, price, ... as text, as far as known; None: no item file
+)->pd.DataFrame:  # index itemid, each once; title, category, price, ... as text; None: no item file
     "What a log's files say about its items. Raises `DataError`."
     open_source(path)
     return None # leader: other layouts
