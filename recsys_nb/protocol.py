@@ -318,15 +318,19 @@ WEEK = 7 # days of a window that nobody asks for otherwise
 LONG = 21 # days of a log on which such windows fit
 
 # %% ../nbs/03_protocol.ipynb #1c200004
+def _dates_alone(times):
+    "Whether times know the date alone."
+    return not ((times - times.min()) % DAY).any()
+
 def _usual_window(times):
     "Milliseconds of a window that fits a log, and where its last one ends."
     first = int(times.min())
     last = int(times.max())
     if last - first >= LONG * DAY:
         return WEEK * DAY, last
-    if ((times - first) % DAY).any():
+    if not _dates_alone(times):
         return (last - first) / 10, last
-    dates = (last - first) // DAY + 1 # times know the date alone
+    dates = (last - first) // DAY + 1
     return -(-dates // 10) * DAY, last + DAY
 
 def _own_start(log, times):
@@ -385,7 +389,7 @@ def fit_windows(
     elif test_days != 'auto':
         test_start = _begins('test_days', test_days, first, last)
     elif (test_start := _own_start(log, times)) is not None:
-        length = end - test_start
+        length = last - test_start + DAY * _dates_alone(times)
     else:
         test_start = int(end - length)
     if isinstance(valid_days, Real):
