@@ -436,9 +436,12 @@ def fitted_words(
     times = milliseconds(log.timestamp)
     own = _own_start(log, times)
     if auto[0] and own is not None:
-        valid = ', and the validation window is as long, but no more than half of what is before'
-        return (f'The log brings test events of its own: with them, on {_date_of(own)}, the test window '
-                f'begins{valid if auto[1] else ""}.')
+        said = f'The log brings test events of its own: with them, on {_date_of(own)}, the test window begins'
+        if not auto[1]:
+            return f'{said}.'
+        before = own - fit_windows(log)[1]
+        half = 2 * before + 1 >= own - times.min()
+        return f"{said}; the validation window is {'half of what is before' if half else 'as long'}."
     span = (times.max() - times.min()) / DAY
     if span >= LONG or not any(auto):
         return ''
