@@ -4,13 +4,15 @@
 
 # %% auto #0
 __all__ = ['DAY', 'SESSION_GAP', 'LOG_COLUMNS', 'EARLIEST', 'LATEST', 'BLOCK_BYTES', 'HEADER_BYTES', 'STRAY_SHARE', 'STRAY_ROWS',
-           'COARSE', 'PARSER_VERSION', 'PROPERTY_COLUMNS', 'LogReport', 'share_tied', 'read_log', 'Categories',
-           'read_categories', 'events_by_hour', 'longest_silence', 'silence_words', 'log_line']
+           'COARSE', 'PARSER_VERSION', 'PROPERTY_COLUMNS', 'LogReport', 'share_tied', 'read_log', 'Ids', 'read_ids',
+           'read_items', 'Categories', 'read_categories', 'categories_of_items', 'events_by_hour', 'longest_silence',
+           'silence_words', 'log_line']
 
 # %% ../nbs/00_data.ipynb #c544573e
 import csv, hashlib, io, json, re, warnings
 from collections import Counter
 from dataclasses import dataclass, field, asdict
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
 from .archives import *
@@ -637,6 +639,85 @@ def _read_cached(path, key):
     except Exception:
         return None # whatever a damaged file leads to, it is made again
 
+# %% ../nbs/00_data.ipynb #4d000011
+def _id_text(texts, code):
+    "What the log writes for a code; the number itself where it wrote numbers."
+    code = int(code)
+    return texts[code] if texts is not None and 0 <= code < len(texts) else str(code)
+
+def _id_code(texts, text):
+    "The code of an id as the log writes it; None where it writes no such id."
+    if texts is not None:
+        code = pc.index(texts, str(text)).as_py()
+        return code if code >= 0 else None
+    plain = re.fullmatch('0|[1-9][0-9]{0,18}', str(text))
+    return int(text) if plain and int(text) < 2**63 else None
+
+# %% ../nbs/00_data.ipynb #4d000012
+@dataclass
+class Ids:
+    "What a log writes for its visitors and items, which are whole numbers inside."
+    visitors: list = None # text of each visitor's code; None: the log writes the numbers themselves
+    items: list = None    # text of each item's code; None as above
+
+    @cached_property
+    def visitor_texts(self): # Arrow array of `visitors`, or None
+        return None if self.visitors is None else pa.array(self.visitors, pa.large_string())
+
+    @cached_property
+    def item_texts(self): # Arrow array of `items`, or None
+        return None if self.items is None else pa.array(self.items, pa.large_string())
+
+    def visitor(self,
+        code:int, # visitorid
+    )->str:
+        "A visitor's id as the log writes it."
+        return _id_text(self.visitors, code)
+
+    def item(self,
+        code:int, # itemid
+    )->str:
+        "An item's id as the log writes it."
+        return _id_text(self.items, code)
+
+    def items_of(self,
+        codes, # itemids, int64[n]
+    )->list:   # of str
+        "Ids of items as the log writes them."
+        return [_id_text(self.items, code) for code in codes]
+
+# %% ../nbs/00_data.ipynb #4d000013
+@patch
+def visitor_code(self:Ids,
+    text:str, # a visitor's id as the log writes it
+)->int:       # visitorid; None where it writes no such id
+    "The visitor that an id stands for; a whole number stands for itself where the log writes numbers."
+    return _id_code(self.visitor_texts, text)
+
+@patch
+def item_code(self:Ids,
+    text:str, # an item's id as the log writes it
+)->int:       # itemid; None where it writes no such id
+    "The item that an id stands for; a whole number stands for itself where the log writes numbers."
+    return _id_code(self.item_texts, text)
+
+# %% ../nbs/00_data.ipynb #4d000016
+def read_ids(
+    path,       # where the log is, as in `read_log`
+    cache=None, # folder for what was read, or None
+)->Ids:
+    "Ids of a log as it writes them. Raises `DataError`."
+    open_source(path)
+    return Ids() # leader: other layouts
+
+def read_items(
+    path,         # where the log is, as in `read_log`
+    cache=None,   # folder for what was read, or None
+)->pd.DataFrame:  # index itemid, each once; title, category, price, ... as text; None: no item file
+    "What a log's files say about its items. Raises `DataError`."
+    open_source(path)
+    return None # leader: other layouts
+
 # %% ../nbs/00_data.ipynb #698d6e6f
 PROPERTY_COLUMNS = dict(timestamp=pa.int64(), itemid=pa.int64(), property=pa.string(), value=pa.string())
 
@@ -683,6 +764,7 @@ class Categories:
     snapshots: pd.DataFrame # timestamp (datetime64[ms, UTC]), itemid, categoryid; by time
     parent: dict            # category -> its parent, -1 for a root
     notes: list = field(default_factory=list) # sentences
+    names: dict = field(default_factory=dict) # category -> its name; empty: categories are mere numbers
 
     def at(
         self,
@@ -719,12 +801,20 @@ def path(
     return path[::-1]
 
 @patch
+def name(
+    self:Categories,
+    categoryid:int, # a category
+)->str:
+    "What a category is called: its number where it has no name."
+    return self.names.get(int(categoryid), str(int(categoryid)))
+
+@patch
 def path_text(
     self:Categories,
     categoryid:int, # a category, -1 for unknown
-)->str:             # such as "3 > 7"
+)->str:             # such as "3 > 7", or "Home > Lamps"
     "The way from the root to a category, in words."
-    return ' > '.join(map(str, self.path(categoryid))) or 'unknown'
+    return ' > '.join(map(self.name, self.path(categoryid))) or 'unknown'
 
 @patch
 def root(
@@ -785,6 +875,30 @@ def read_categories(
         return None
     parent, twice = _read_tree(source) if 'category_tree.csv' in source.members else ({}, 0)
     return Categories(snapshots, parent, _category_notes(snapshots, parent, twice))
+
+# %% ../nbs/00_data.ipynb #4d000002
+def categories_of_items(
+    items,      # item table with a column `category`, see `read_items`; None: there is none
+    first_time, # from when on the categories count: milliseconds since 1970 or a time
+)->Categories:  # None where no item has a category
+    "Categories that are written beside items as paths such as 'Home > Lamps'."
+    if items is None or 'category' not in items:
+        return None
+    texts = items.category.fillna('').astype(str).str.strip()
+    texts = texts[(texts != '').to_numpy()]
+    ways = {text: tuple(part.strip() for part in text.split(' > ')) for text in texts.unique()}
+    every = sorted({way[:n] for way in ways.values() for n in range(1, len(way) + 1)})
+    if not every:
+        return None
+    code = {way: i for i, way in enumerate(every)}
+    unit = 'ms' if isinstance(first_time, (int, np.integer)) else None
+    time = pd.to_datetime(first_time, unit=unit, utc=True).as_unit('ms')
+    snapshots = pd.DataFrame(dict(
+        timestamp=pd.DatetimeIndex([time] * len(texts)), itemid=texts.index.to_numpy(np.int64),
+        categoryid=texts.map({text: code[way] for text, way in ways.items()}).to_numpy(np.int64)))
+    parent = {i: code.get(way[:-1], -1) for way, i in code.items()}
+    note = 'Categories are those of the item file, which says no times: they count for the whole log.'
+    return Categories(snapshots, parent, [note], {i: way[-1] for way, i in code.items()})
 
 # %% ../nbs/00_data.ipynb #19c00004
 def events_by_hour(

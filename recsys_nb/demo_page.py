@@ -10,6 +10,7 @@ __all__ = ['WORDS', 'CSS', 'icon', 'button', 'called', 'tile_html', 'item_button
 
 # %% ../nbs/79_demo_page.ipynb #79d30004
 from html import escape
+from .archives import *
 from .data import *
 from .protocol import *
 from .demo_data import *
