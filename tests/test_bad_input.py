@@ -830,7 +830,7 @@ CASES = [
         only(ROWS[0]),
         'the log spans 0.0 days: no event is left to train on',
     ),
-    ('too short for windows of a week', only(*ROWS[:39]), dict(events=39, test=4, valid=3)),
+    ('too short for windows of a week', only(*ROWS[:39]), dict(events=39, test=6, valid=3)),
     (
         'every item is rare',
         only(*(f'{T0 + i * DAY},1,view,{i},' for i in range(40))),
