@@ -145,8 +145,8 @@ def test_each_has_the_time_limit(tmp_path, monkeypatch):
     folder = toys(tmp_path)
     monkeypatch.setenv('TOY', WAIT)
     began = time.monotonic()
-    code, told = here(folder, '10_baselines', '11_als', '12_sasrec', jobs=3, limit=6)
-    assert code == 1 and told.count('ran longer than the time limit of 0:06') == 3, told
+    code, told = here(folder, '10_baselines', '11_als', '12_sasrec', jobs=3, limit=3)
+    assert code == 1 and told.count('ran longer than the time limit of 0:03') == 3, told
     assert time.monotonic() - began < 60
     assert gone(folder)
 
