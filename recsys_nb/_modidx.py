@@ -1270,6 +1270,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'recsys_nb.protocol._at_least': ('protocol.html#_at_least', 'recsys_nb/protocol.py'),
                                     'recsys_nb.protocol._begins': ('protocol.html#_begins', 'recsys_nb/protocol.py'),
                                     'recsys_nb.protocol._date_of': ('protocol.html#_date_of', 'recsys_nb/protocol.py'),
+                                    'recsys_nb.protocol._dates_alone': ('protocol.html#_dates_alone', 'recsys_nb/protocol.py'),
                                     'recsys_nb.protocol._first_of_moment': ('protocol.html#_first_of_moment', 'recsys_nb/protocol.py'),
                                     'recsys_nb.protocol._holds': ('protocol.html#_holds', 'recsys_nb/protocol.py'),
                                     'recsys_nb.protocol._in_time_order': ('protocol.html#_in_time_order', 'recsys_nb/protocol.py'),

@@ -319,15 +319,19 @@ WEEK = 7 # days of a window that nobody asks for otherwise
 LONG = 21 # days of a log on which such windows fit
 
 # %% ../nbs/03_protocol.ipynb #1c200004
+def _dates_alone(times):
+    "Whether times know the date alone."
+    return not ((times - times.min()) % DAY).any()
+
 def _usual_window(times):
     "Milliseconds of a window that fits a log, and where its last one ends."
     first = int(times.min())
     last = int(times.max())
     if last - first >= LONG * DAY:
         return WEEK * DAY, last
-    if ((times - first) % DAY).any():
+    if not _dates_alone(times):
         return (last - first) / 10, last
-    dates = (last - first) // DAY + 1 # times know the date alone
+    dates = (last - first) // DAY + 1
     return -(-dates // 10) * DAY, last + DAY
 
 def _own_start(log, times):
@@ -386,7 +390,7 @@ def fit_windows(
     elif test_days != 'auto':
         test_start = _begins('test_days', test_days, first, last)
     elif (test_start := _own_start(log, times)) is not None:
-        length = end - test_start
+        length = last - test_start + DAY * _dates_alone(times)
     else:
         test_start = int(end - length)
     if isinstance(valid_days, Real):
@@ -433,9 +437,12 @@ def fitted_words(
     times = milliseconds(log.timestamp)
     own = _own_start(log, times)
     if auto[0] and own is not None:
-        valid = ', and the validation window is as long, but no more than half of what is before'
-        return (f'The log brings test events of its own: with them, on {_date_of(own)}, the test window '
-                f'begins{valid if auto[1] else ""}.')
+        said = f'The log brings test events of its own: with them, on {_date_of(own)}, the test window begins'
+        if not auto[1]:
+            return f'{said}.'
+        before = own - fit_windows(log)[1]
+        half = 2 * before + 1 >= own - times.min()
+        return f"{said}; the validation window is {'half of what is before' if half else 'as long'}."
     span = (times.max() - times.min()) / DAY
     if span >= LONG or not any(auto):
         return ''
