@@ -202,6 +202,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                    'recsys_nb.columns.IdCodes.add': ('columns.html#idcodes.add', 'recsys_nb/columns.py'),
                                    'recsys_nb.columns.IdCodes.finish': ('columns.html#idcodes.finish', 'recsys_nb/columns.py'),
                                    'recsys_nb.columns._as_ids': ('columns.html#_as_ids', 'recsys_nb/columns.py'),
+                                   'recsys_nb.columns._count_to_milliseconds': ( 'columns.html#_count_to_milliseconds',
+                                                                                 'recsys_nb/columns.py'),
                                    'recsys_nb.columns._distinct': ('columns.html#_distinct', 'recsys_nb/columns.py'),
                                    'recsys_nb.columns._fields': ('columns.html#_fields', 'recsys_nb/columns.py'),
                                    'recsys_nb.columns._fields_to_milliseconds': ( 'columns.html#_fields_to_milliseconds',
