@@ -208,6 +208,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                    'recsys_nb.columns._fields': ('columns.html#_fields', 'recsys_nb/columns.py'),
                                    'recsys_nb.columns._fields_to_milliseconds': ( 'columns.html#_fields_to_milliseconds',
                                                                                   'recsys_nb/columns.py'),
+                                   'recsys_nb.columns._first_text': ('columns.html#_first_text', 'recsys_nb/columns.py'),
                                    'recsys_nb.columns._is_text': ('columns.html#_is_text', 'recsys_nb/columns.py'),
                                    'recsys_nb.columns._numbers': ('columns.html#_numbers', 'recsys_nb/columns.py'),
                                    'recsys_nb.columns._numbers_to_milliseconds': ( 'columns.html#_numbers_to_milliseconds',

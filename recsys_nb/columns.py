@@ -30,6 +30,11 @@ def _plain_array(column):
         column = column.dictionary_decode()
     return pc.cast(column, pa.string()) if pa.types.is_string_view(column.type) else column
 
+def _first_text(column):
+    "The first cell, where it is text; else ''."
+    first = column[0].as_py() if len(column) else None
+    return first if isinstance(first, str) else ''
+
 def _is_text(kind):
     "Whether cells of this Arrow type are text."
     return pa.types.is_string(kind) or pa.types.is_large_string(kind)
@@ -66,7 +71,7 @@ def _numbers(column):
     kind = column.type
     if not (_is_text(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         return np.zeros(len(column), np.int64), np.zeros(len(column), bool)
-    if not pa.types.is_floating(column.type):
+    if not pa.types.is_floating(kind) and '.' not in _first_text(column): # Arrow takes its time to fail
         try:
             found = pc.fill_null(pc.cast(column, pa.int64()), 0)
             return found.to_numpy(zero_copy_only=False), column.is_valid().to_numpy(zero_copy_only=False)
@@ -171,7 +176,7 @@ def _fields_to_milliseconds(text, pattern):
 def _text_to_milliseconds(text, unit):
     "Milliseconds of times as text in one of TEXT_UNITS, int64[n], and which cells are such times."
     if unit not in _DATES or unit in ('iso', 'date'): # Arrow's own times as text are ISO times
-        first = (text[0].as_py() or '') if len(text) else ''
+        first = _first_text(text)
         if first.endswith(' UTC'):
             text = pc.replace_substring(text, ' UTC', 'Z')
         zoned = re.search(r'(Z|UTC|[+-][0-9]{2}:?[0-9]{2})$', first) # Arrow takes its time to fail
@@ -279,6 +284,8 @@ _TEN_TO = 10 ** np.arange(1, 19, dtype=np.int64)
 
 def _whole_numbers(text):
     "Ids as int64[n] where every one is a plain whole number as Python writes it, None otherwise."
+    if len(text) and not _first_text(text).isdecimal():
+        return None
     try:
         found = pc.cast(text, pa.int64()).to_numpy(zero_copy_only=False)
     except pa.ArrowInvalid:
