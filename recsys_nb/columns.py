@@ -12,7 +12,7 @@ import re
 from decimal import Decimal
 from fastcore.basics import patch
 import numpy as np, pyarrow as pa, pyarrow.compute as pc
-from .data import EVENTS, DataError, data_error
+from .archives import EVENTS, DataError, data_error
 
 # %% ../nbs/70_columns.ipynb #70c00007
 def _plain_array(column):

@@ -17,7 +17,7 @@ import pyarrow as pa, pyarrow.compute as pc
 import recsys_nb
 from .columns import TEXT_UNITS, TIME_UNITS, UNIT_NAMES
 from .columns import event_kinds, id_kind, plain_word, unit_of_times
-from .data import EVENTS, DataError, data_error, read_events, with_events
+from .archives import EVENTS, DataError, data_error, read_events, with_events
 
 # %% ../nbs/70_layouts.ipynb #701a0007
 NEEDED = ('visitorid', 'itemid', 'timestamp') # roles without which there is no log
