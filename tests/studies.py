@@ -97,19 +97,19 @@ def door():
     return found
 
 
-# the command line, whose kernels come from that door
+# what a program begins with whose kernels come from that door
 AT_DOOR = """import contextlib, os
 from pathlib import Path
 from recsys_nb import warm
 door = os.environ['DOOR']
 warm.warm_kernels = lambda *_: contextlib.nullcontext(Path(door) if door else None)
-from recsys_nb.cli import app
-app(prog_name='recsys-nb')"""
+"""
+TYPED = "from recsys_nb.cli import app; app(prog_name='recsys-nb')"
 
 
 def at_door():
     "What `recsys` is to be given, so that a study's kernels are forked from those of the tests."
-    return dict(program=(str(BIN / 'python'), '-c', AT_DOOR), env=dict(DOOR=str(door() or '')))
+    return dict(program=(str(BIN / 'python'), '-c', AT_DOOR + TYPED), env=dict(DOOR=str(door() or '')))
 
 
 def here(folder, *only, study='toy', own=False, **more):
