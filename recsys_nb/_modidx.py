@@ -1272,6 +1272,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'recsys_nb.qualitative.ask': ('qualitative.html#ask', 'recsys_nb/qualitative.py'),
                                        'recsys_nb.qualitative.attention_curve': ( 'qualitative.html#attention_curve',
                                                                                   'recsys_nb/qualitative.py'),
+                                       'recsys_nb.qualitative.category_text': ( 'qualitative.html#category_text',
+                                                                                'recsys_nb/qualitative.py'),
                                        'recsys_nb.qualitative.history_cells': ( 'qualitative.html#history_cells',
                                                                                 'recsys_nb/qualitative.py'),
                                        'recsys_nb.qualitative.history_steps': ( 'qualitative.html#history_steps',
