@@ -273,8 +273,7 @@ def category_text(
     named = categories is not None and category in categories.names
     if category < 0 or not (named or mere_id):
         return ''
-    name = categories.name(category) if categories is not None else category
-    return f'category {plain_text(name, NAME_WIDTH)}'
+    return plain_text(categories.name(category), NAME_WIDTH) if named else f'category {category}'
 
 def _item_html(name, category, more):
     "A tile in the category's colour, where that is known, a name, and what else is said, in small letters."
