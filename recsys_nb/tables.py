@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fastcore.basics import patch
 from .archives import *
-import numpy as np, pyarrow as pa, pyarrow.compute as pc, pyarrow.csv as pacsv, pyarrow.parquet as pq
+import numpy as np, pyarrow as pa, pyarrow.compute as pc, pyarrow.csv as pacsv
+import pyarrow.json as pajson, pyarrow.parquet as pq
 
 # %% ../nbs/70_tables.ipynb #7bdba845
 SAMPLE_BYTES = 1 << 16 # that a file is judged by
@@ -36,6 +37,7 @@ class Table:
     array: bool = False  # whether JSON is no object a line, but an array of objects
     unnested: str = ''   # of JSON: the column with a list, each member of which is a row
     types: dict = field(default_factory=dict) # of Parquet: column -> its Arrow type
+    fast: dict = field(default_factory=dict)  # of JSON: column -> the type that Arrow can read it as
     rows: int = None     # where the file says it
     notes: list = field(default_factory=list) # sentences
 
@@ -455,16 +457,24 @@ def _refuse_open_quote(source, name, table):
 # %% ../nbs/70_tables.ipynb #7ba2f1ee
 _DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
 
-def _json_objects(source, name, table):
+class _Whole(str):
+    "The digits of a whole number."
+
+class _Broken(str):
+    "The digits of another number."
+
+_TYPED_DECODER = json.JSONDecoder(parse_int=_Whole, parse_float=_Broken, parse_constant=_Broken)
+
+def _json_objects(source, name, table, decoder=_DECODER):
     "Numbers (of the line, or of the object in an array) and objects of a JSON file."
     if table.array:
-        yield from enumerate(_array_objects(source, name, table), 1)
+        yield from enumerate(_array_objects(source, name, table, decoder), 1)
         return
     for number, line in _numbered(source, name, table):
         if not line.strip():
             continue
         try:
-            found = _DECODER.decode(line.decode())
+            found = decoder.decode(line.decode())
         except (ValueError, RecursionError):
             text = shorten(line.decode('utf-8', 'replace'))
             raise data_error(source.file_name(name), 'a JSON object', text, number) from None
@@ -475,18 +485,18 @@ def _json_objects(source, name, table):
 # %% ../nbs/70_tables.ipynb #7b7148bb
 _BETWEEN = '[], \t\r\n' # what may stand between objects
 
-def _array_objects(source, name, table):
+def _array_objects(source, name, table, decoder):
     "Objects of an array, or one after the other, read with little memory."
-    decoder = codecs.getincrementaldecoder('utf-8')('replace')
+    utf8 = codecs.getincrementaldecoder('utf-8')('replace')
     number = 0
     text = ''
     stream = _Utf8(source.open(name), table.encoding)
     with refuse_damaged(source, name), stream:
         while (block := stream.read(1 << 20)) and len(text) <= MAX_ROW:
-            text = (text + decoder.decode(block)).lstrip(_BETWEEN)
+            text = (text + utf8.decode(block)).lstrip(_BETWEEN)
             while text:
                 try:
-                    found, end = _DECODER.raw_decode(text)
+                    found, end = decoder.raw_decode(text)
                 except (ValueError, RecursionError):
                     break # not yet complete, or never
                 if not isinstance(found, dict):
@@ -553,7 +563,7 @@ def _look_at_json(source, name, text, encoding):
     table = Table('json lines', [], None, encoding=encoding, array=not lines)
     objects = []
     size = 0
-    for _, found in _json_objects(source, name, table):
+    for _, found in _json_objects(source, name, table, _TYPED_DECODER):
         objects.append(found)
         size += len(str(found))
         if len(objects) == SAMPLE_ROWS or size > 4 * SAMPLE_BYTES:
@@ -567,24 +577,83 @@ def _look_at_json(source, name, text, encoding):
     table.columns = [*dict.fromkeys(key for row in rows for key in row)]
     cells = [[row.get(c, '') for c in table.columns] for row in rows[:SAMPLE_ROWS]]
     table.sample = _table_of(table.columns, cells)
+    if not table.array and encoding == 'utf-8':
+        table.fast = _fast_types(objects, table.unnested)
     return table
 
-# %% ../nbs/70_tables.ipynb #7b7f1974
-BATCH_ROWS = 1 << 16 # of JSON and Parquet
+# %% ../nbs/70_tables.ipynb #7bdc715e
+def _fast_types(objects, unnested):
+    "Column -> int64 or text, of the columns that hold nothing else here and lie no deeper than the list."
+    kinds = {}
+    for found in objects:
+        members = found.get(unnested) or [] if unnested else []
+        for part, prefix in ((found, ''), *((member, f'{unnested}.') for member in members)):
+            for key, value in part.items():
+                if value is not None and (prefix or key != unnested):
+                    kinds.setdefault((prefix, key), set()).add(type(value))
+    types = {_Whole: pa.int64(), str: pa.string()}
+    return {prefix + key: types[[*kind][0]] for (prefix, key), kind in kinds.items()
+            if len(kind) == 1 and kind <= {*types} and '.' not in key}
 
+def _fast_schema(table, columns):
+    "The types of these columns as Arrow's reader of JSON wants them."
+    if not table.unnested:
+        return pa.schema({c: table.fast[c] for c in columns})
+    inner = f'{table.unnested}.'
+    outer = {c: table.fast[c] for c in columns if not c.startswith(inner)}
+    members = pa.struct({c.removeprefix(inner): table.fast[c] for c in columns if c.startswith(inner)})
+    return pa.schema({**outer, table.unnested: pa.list_(members)})
+
+def _fast_columns(table, columns, batch):
+    "The columns of a batch as text, a row for each member of the list where there is one."
+    if not table.unnested:
+        return [_as_strings(batch[c]) for c in columns]
+    members = batch[table.unnested].flatten()
+    if members.null_count:
+        raise pa.ArrowInvalid('a list with nothing in it')
+    parents = pc.list_parent_indices(batch[table.unnested])
+    inner = f'{table.unnested}.'
+    return [_as_strings(pc.struct_field(members, c.removeprefix(inner)) if c.startswith(inner)
+                        else batch[c].take(parents)) for c in columns]
+
+# %% ../nbs/70_tables.ipynb #7b7f1974
 def _json_batches(source, name, table, columns):
     "The rows of a JSON file, batch by batch."
     first = 0
+    if columns and all(c in table.fast for c in columns):
+        options = pajson.ReadOptions(block_size=MAX_ROW, use_threads=False)
+        how = pajson.ParseOptions(_fast_schema(table, columns), unexpected_field_behavior='ignore')
+        try:
+            with refuse_damaged(source, name), _Lines(source, name, Table('csv', [], None)) as lines:
+                for batch in pajson.open_json(lines, options, how):
+                    batch.validate(full=True)
+                    found = pa.RecordBatch.from_arrays(_fast_columns(table, columns, batch), names=columns)
+                    if len(found):
+                        yield first, found
+                    first += len(found)
+            return
+        except pa.ArrowException:
+            pass # Python knows why, or reads it
+    yield from _slow_json_batches(source, name, table, columns, first)
+
+# %% ../nbs/70_tables.ipynb #7b6a6c93
+BATCH_ROWS = 1 << 16 # of JSON and Parquet
+
+def _slow_json_batches(source, name, table, columns, first):
+    "The rows of a JSON file from some row on, batch by batch."
+    left = first
     cells = [[] for _ in columns]
     for _, found in _json_objects(source, name, table):
-        for row in _rows_of(found, table.unnested):
+        rows = _rows_of(found, table.unnested)
+        rows, left = rows[left:], max(left - len(rows), 0)
+        for row in rows:
             for column, key in zip(cells, columns):
                 column.append(row.get(key, ''))
-        if len(cells[0]) >= BATCH_ROWS:
+        if cells and len(cells[0]) >= BATCH_ROWS:
             yield first, _text_batch(columns, cells)
             first += len(cells[0])
             cells = [[] for _ in columns]
-    if cells[0]:
+    if cells and cells[0]:
         yield first, _text_batch(columns, cells)
 
 def _text_batch(columns, cells):
