@@ -463,7 +463,8 @@ def _refuse_open_quote(source, name, table):
     for number, line in _numbered(source, name, table):
         if b'"' not in line:
             continue
-        reader = csv.reader([line.decode('utf-8', 'replace'), ''], delimiter=table.separator or _UNIT)
+        text = line.decode('utf-8', 'replace').replace('\r', ' ')
+        reader = csv.reader([text, ''], delimiter=table.separator or _UNIT)
         next(reader, [])
         if reader.line_num > 1:
             found = 'a quote that does not end'
