@@ -77,9 +77,10 @@ class _Utf8(io.RawIOBase):
             self.begun = True
         return block
 
-# %% ../nbs/70_tables.ipynb #7b34eb5a
+# %% ../nbs/70_tables.ipynb #7bba7fce
 _UNIT = '\x1f' # a byte that means a separator, and stands in no text
 
+# %% ../nbs/70_tables.ipynb #7b34eb5a
 class _Lines(io.RawIOBase):
     "Lines of a text as UTF-8, whole ones in every block, as Arrow is to read them."
     def __init__(self, source, name, table):
@@ -573,6 +574,7 @@ def _find_unnested(objects):
             return key
     return ''
 
+# %% ../nbs/70_tables.ipynb #7b5a14e5
 def _look_at_json(source, name, text, encoding):
     "How the rows of a JSON file are to be read."
     text = text.strip()
@@ -623,6 +625,7 @@ def _fast_schema(table, columns):
     members = pa.struct({c.removeprefix(inner): table.fast[c] for c in columns if c.startswith(inner)})
     return pa.schema({**outer, table.unnested: pa.list_(members)})
 
+# %% ../nbs/70_tables.ipynb #7bf3e8aa
 def _fast_columns(table, columns, batch):
     "The columns of a batch as text, a row for each member of the list where there is one."
     if not table.unnested:
