@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['FILES', 'PARQUET_LOG', 'LOG_NAMES', 'MAX_BYTES', 'MAX_RATIO', 'ALWAYS_ALLOWED', 'EVENTS', 'LEAVE_OUT', 'LAYOUT',
-           'FIRST_BYTES', 'FINGERPRINT_FORMAT', 'DataError', 'data_error', 'shorten', 'Source', 'path_parts',
-           'refuse_damaged', 'read_events', 'with_events', 'split_events', 'looks_like', 'what_to_do', 'open_source',
-           'system_reason', 'Files', 'list_files', 'fingerprint', 'refuse_changes']
+           'FIRST_BYTES', 'TWO_LOGS', 'FINGERPRINT_FORMAT', 'DataError', 'data_error', 'shorten', 'Source',
+           'path_parts', 'refuse_damaged', 'read_events', 'with_events', 'split_events', 'looks_like', 'what_to_do',
+           'open_source', 'system_reason', 'Files', 'list_files', 'fingerprint', 'refuse_changes']
 
 # %% ../nbs/70_archives.ipynb #70a00004
 import gzip, hashlib, io, os, re, stat, zipfile
@@ -22,6 +22,8 @@ from fastcore.basics import patch
 # %% ../nbs/70_archives.ipynb #6f7ecdc0
 class DataError(ValueError):
     "Something is wrong with the data: one sentence for the person who brought them."
+    column = None # the column and the cell that are wrong, where it is one
+    found = None
 
 # %% ../nbs/70_archives.ipynb #b8658f27
 def data_error(
@@ -37,9 +39,11 @@ def data_error(
         place += f', line {line}'
     if column is not None:
         place += f', column {column}'
-    if found is not None:
-        return DataError(f'{place}: found {shorten(found)!r}, expected {expected}')
-    return DataError(f'{place}: expected {expected}')
+    said = '' if found is None else f'found {shorten(found)!r}, '
+    error = DataError(f'{place}: {said}expected {expected}')
+    error.column = column
+    error.found = found
+    return error
 
 # %% ../nbs/70_archives.ipynb #c1d7a0b2
 def shorten(
@@ -382,6 +386,8 @@ def system_reason(
     return shorten(getattr(e, 'strerror', None) or str(e) or 'it ends too early', 200)
 
 # %% ../nbs/70_archives.ipynb #00da7a04
+TWO_LOGS = 'give the folder of the one that is meant' # how the refusal of two logs in one place ends
+
 def _choose_file(path, files, names, beside=None):
     """Which of the paths `names` is the file of one of the names `files`, None where there is none:
     the one in the folder `beside`, else the one least deep, small letters first."""
@@ -396,7 +402,7 @@ def _choose_file(path, files, names, beside=None):
     if len(folders) > 1:
         a, b = sorted(folders.values())[:2]
         raise DataError(f'{path.name} holds {shorten(a, 80)} and {shorten(b, 80)}, '
-                        f'expected one {files[0]}: give the folder of the one that is meant')
+                        f'expected one {files[0]}: {TWO_LOGS}')
 
     def preference(name):
         file = path_parts(name)[-1]
@@ -414,6 +420,9 @@ def _find_files(path, names):
     for other in FILES[1:]:
         if name := _choose_file(path, (other,), names, folder):
             found[other] = name
+    whole = _choose_file(path, ('item_properties.csv',), names, folder) # both parts, as many save them
+    if whole and not found.keys() & {*FILES[1:3]}:
+        found[FILES[1]] = whole
     return found
 
 # %% ../nbs/70_archives.ipynb #5e1c90ab

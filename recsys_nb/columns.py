@@ -30,6 +30,11 @@ def _plain_array(column):
         column = column.dictionary_decode()
     return pc.cast(column, pa.string()) if pa.types.is_string_view(column.type) else column
 
+def _first_text(column):
+    "The first cell, where it is text; else ''."
+    first = column[0].as_py() if len(column) else None
+    return first if isinstance(first, str) else ''
+
 def _is_text(kind):
     "Whether cells of this Arrow type are text."
     return pa.types.is_string(kind) or pa.types.is_large_string(kind)
@@ -66,7 +71,7 @@ def _numbers(column):
     kind = column.type
     if not (_is_text(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         return np.zeros(len(column), np.int64), np.zeros(len(column), bool)
-    if not pa.types.is_floating(column.type):
+    if not pa.types.is_floating(kind) and '.' not in _first_text(column): # Arrow takes its time to fail
         try:
             found = pc.fill_null(pc.cast(column, pa.int64()), 0)
             return found.to_numpy(zero_copy_only=False), column.is_valid().to_numpy(zero_copy_only=False)
@@ -89,7 +94,22 @@ def _numbers_to_milliseconds(numbers, known, unit):
     known = known & (np.abs(numbers) < 2**62 // 1000)
     return np.where(known, numbers, 0) * 1000, known
 
-# %% ../nbs/70_columns.ipynb #70c00012
+# %% ../nbs/70_columns.ipynb #70c00011
+def _count_to_milliseconds(column, unit):
+    "Milliseconds of a column of numbers in a unit, int64[n], and which cells are such numbers."
+    numbers, known = _numbers(column)
+    if numbers.dtype != np.float64 or not _is_text(column.type):
+        return _numbers_to_milliseconds(numbers, known, unit)
+    whole = pc.fill_null(pc.match_substring_regex(column, '^[0-9]{1,18}$|^[0-8][0-9]{18}$'), False)
+    found, fits = _numbers_to_milliseconds(numbers, known, unit)
+    if not pc.any(whole).as_py():
+        return found, fits
+    exact = pc.cast(pc.if_else(whole, column, '0'), pa.int64()).to_numpy(zero_copy_only=False)
+    whole = whole.to_numpy(zero_copy_only=False)
+    exact, exact_fits = _numbers_to_milliseconds(exact, whole, unit)
+    return np.where(whole, exact, found), np.where(whole, exact_fits, fits)
+
+# %% ../nbs/70_columns.ipynb #70c00014
 _CLOCK = (r'(?P<H>[0-9]{1,2})(?::(?P<M>[0-9]{2}))?(?::(?P<S>[0-9]{2}))?(?:[.,](?P<f>[0-9]+))?'
           r'(?: ?(?P<p>[AaPp])[Mm])?')
 _END = rf'(?:[Tt ] *{_CLOCK})? *(?P<z>[Zz]|UTC|GMT|[+-][0-9]{{2}}:?[0-9]{{2}}|[+-][0-9]{{2}})?\s*$'
@@ -102,7 +122,7 @@ _DATES = { # unit -> what such a time looks like
     'month-first': rf'^\s*(?P<m>[0-9]{{1,2}})[/-](?P<d>[0-9]{{1,2}})[/-]{_YEAR}{_END}'}
 _DATES['date'] = _DATES['iso']
 
-# %% ../nbs/70_columns.ipynb #70c00013
+# %% ../nbs/70_columns.ipynb #70c00015
 def _zone_minutes(zone):
     "Minutes that a zone such as +02:00 is ahead of UTC; None where there is none like that."
     digits = re.sub('[^0-9]', '', zone).ljust(4, '0')
@@ -111,7 +131,7 @@ def _zone_minutes(zone):
         return None
     return (hours * 60 + minutes) * (-1 if zone.startswith('-') else 1)
 
-# %% ../nbs/70_columns.ipynb #70c00015
+# %% ../nbs/70_columns.ipynb #70c00017
 def _fields(text, pattern):
     "What each group of a pattern holds, int64[n] each, the names of zones, and which cells match."
     groups = pc.extract_regex(text, pattern)
@@ -134,7 +154,7 @@ def _fields(text, pattern):
     half = pc.utf8_lower(pc.fill_null(cells('p'), '')).to_numpy(zero_copy_only=False)
     return found, half, pc.fill_null(cells('z'), ''), there
 
-# %% ../nbs/70_columns.ipynb #70c00016
+# %% ../nbs/70_columns.ipynb #70c00018
 def _fields_to_milliseconds(text, pattern):
     "Milliseconds of times as text, int64[n], and which cells are such times."
     f, half, zones, known = _fields(text, pattern)
@@ -152,11 +172,11 @@ def _fields_to_milliseconds(text, pattern):
     minute = ((first + f['d'] - 1) * 24 + hour) * 60 + f['M'] - minutes
     return (minute * 60 + f['S']) * 1000 + f['f'], known
 
-# %% ../nbs/70_columns.ipynb #70c00017
+# %% ../nbs/70_columns.ipynb #70c00019
 def _text_to_milliseconds(text, unit):
     "Milliseconds of times as text in one of TEXT_UNITS, int64[n], and which cells are such times."
-    if unit in ('iso', 'date'):
-        first = (text[0].as_py() or '') if len(text) else ''
+    if unit not in _DATES or unit in ('iso', 'date'): # Arrow's own times as text are ISO times
+        first = _first_text(text)
         if first.endswith(' UTC'):
             text = pc.replace_substring(text, ' UTC', 'Z')
         zoned = re.search(r'(Z|UTC|[+-][0-9]{2}:?[0-9]{2})$', first) # Arrow takes its time to fail
@@ -167,9 +187,9 @@ def _text_to_milliseconds(text, unit):
                 continue
             known = ns.is_valid().to_numpy(zero_copy_only=False)
             return pc.fill_null(ns, 0).to_numpy(zero_copy_only=False) // TIME_UNITS['milliseconds'], known
-    return _fields_to_milliseconds(text, _DATES[unit])
+    return _fields_to_milliseconds(text, _DATES.get(unit, _DATES['iso']))
 
-# %% ../nbs/70_columns.ipynb #70c0001d
+# %% ../nbs/70_columns.ipynb #70c0001f
 def _typed_to_milliseconds(column):
     "Milliseconds of an Arrow column of times or dates, int64[n], and which cells are some."
     if pa.types.is_date(column.type):
@@ -181,7 +201,7 @@ def _typed_to_milliseconds(column):
         return _numbers_to_milliseconds(found, known, 'seconds')
     return found // per, known
 
-# %% ../nbs/70_columns.ipynb #70c0001e
+# %% ../nbs/70_columns.ipynb #70c00020
 def to_milliseconds(
     column,           # times, an Arrow array or a list: text, numbers, or Arrow's own times
     unit:str,         # one of TIME_UNITS or TEXT_UNITS, from `unit_of_times`; of no matter for Arrow's own
@@ -192,14 +212,14 @@ def to_milliseconds(
     if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
         found, known = _typed_to_milliseconds(column)
     elif unit in TIME_UNITS or pa.types.is_nested(column.type):
-        found, known = _numbers_to_milliseconds(*_numbers(column), unit if unit in TIME_UNITS else 'seconds')
+        found, known = _count_to_milliseconds(column, unit if unit in TIME_UNITS else 'seconds')
     else:
         found, known = _text_to_milliseconds(pc.cast(column, pa.string()), unit)
     first, last = POSSIBLE_TIMES if given else USUAL_TIMES
     wrong = ~known | (found < first) | (found >= last)
     return np.where(wrong, 0, found), wrong
 
-# %% ../nbs/70_columns.ipynb #70c00021
+# %% ../nbs/70_columns.ipynb #70c00023
 def add_times(
     columns,     # a column of times, and others with what has passed since
     units,       # unit of each, see `to_milliseconds`
@@ -208,13 +228,13 @@ def add_times(
     "Times in milliseconds, of one column or the sum of several."
     found, wrong = to_milliseconds(columns[0], units[0], given)
     for column, unit in zip(columns[1:], units[1:]):
-        passed, known = _numbers_to_milliseconds(*_numbers(_plain_array(column)), unit)
+        passed, known = _count_to_milliseconds(_plain_array(column), unit)
         found = found + np.where(known, passed, 0)
         wrong = wrong | ~known | (passed < 0)
     wrong = wrong | (found >= POSSIBLE_TIMES[1])
     return np.where(wrong, 0, found), wrong
 
-# %% ../nbs/70_columns.ipynb #70c00024
+# %% ../nbs/70_columns.ipynb #70c00026
 _FITS = .5 # share of the first rows that must be times in a unit for it to be theirs
 
 def _unit_shares(cells):
@@ -225,7 +245,7 @@ def _unit_shares(cells):
     shares = {unit: 1 - cells.mean() for unit, cells in wrong.items()}
     return dict(sorted(shares.items(), key=lambda pair: -pair[1]))
 
-# %% ../nbs/70_columns.ipynb #70c00025
+# %% ../nbs/70_columns.ipynb #70c00027
 def unit_of_times(
     sample,                  # first cells of a column, see `to_milliseconds`
     file:str='the log',      # what it is in, for a sentence
@@ -256,7 +276,7 @@ def unit_of_times(
     has_clock = best == 'iso' and pc.any(pc.match_substring(cells, ':')).as_py()
     return best if best != 'iso' or has_clock else 'date'
 
-# %% ../nbs/70_columns.ipynb #70c00029
+# %% ../nbs/70_columns.ipynb #70c0002b
 MISSING_IDS = ('', 'NA', 'N/A', '<NA>', 'NaN', 'nan', 'NULL', 'null', 'None', '\\N') # no id, as written
 NO_ID = -1    # provisional code of a cell without an id
 STRAY_ID = -2 # provisional code of a word in a column of numbers
@@ -264,6 +284,8 @@ _TEN_TO = 10 ** np.arange(1, 19, dtype=np.int64)
 
 def _whole_numbers(text):
     "Ids as int64[n] where every one is a plain whole number as Python writes it, None otherwise."
+    if len(text) and not _first_text(text).isdecimal():
+        return None
     try:
         found = pc.cast(text, pa.int64()).to_numpy(zero_copy_only=False)
     except pa.ArrowInvalid:
@@ -272,7 +294,7 @@ def _whole_numbers(text):
     plain = (found >= 0) & (digits == pc.binary_length(text).to_numpy(zero_copy_only=False))
     return found if plain.all() else None
 
-# %% ../nbs/70_columns.ipynb #70c0002b
+# %% ../nbs/70_columns.ipynb #70c0002d
 def id_kind(
     sample, # first cells of a column
 )->str:     # 'numbers' or 'text'
@@ -282,7 +304,7 @@ def id_kind(
     plain = pc.match_substring_regex(cells, r'^(0|[1-9][0-9]{0,18})$')
     return 'numbers' if len(cells) and pc.mean(plain).as_py() >= .5 else 'text'
 
-# %% ../nbs/70_columns.ipynb #70c0002d
+# %% ../nbs/70_columns.ipynb #70c0002f
 def _as_ids(values):
     "Ids as text, as the log writes them."
     kind = values.type
@@ -302,7 +324,7 @@ def _as_ids(values):
         raise DataError(f'an id is a number or a text, found {kind}')
     return pc.cast(values, pa.string())
 
-# %% ../nbs/70_columns.ipynb #70c00030
+# %% ../nbs/70_columns.ipynb #70c00032
 class IdCodes:
     "Codes for the ids of one column, which comes in batches: `add` each, then `finish`."
     def __init__(self,
@@ -331,7 +353,7 @@ class IdCodes:
         self.size += len(values)
         return np.append(codes, NO_ID)[indices]
 
-# %% ../nbs/70_columns.ipynb #70c00031
+# %% ../nbs/70_columns.ipynb #70c00033
 def _distinct(column):
     "Distinct cells of a column, an Arrow array, and the place of each row's, int32[n], -1 for none."
     column = _plain_array(column)
@@ -340,7 +362,7 @@ def _distinct(column):
     column = pc.dictionary_encode(column)
     return column.dictionary, pc.fill_null(column.indices, -1).to_numpy(zero_copy_only=False)
 
-# %% ../nbs/70_columns.ipynb #70c00032
+# %% ../nbs/70_columns.ipynb #70c00034
 def _order_of_ids(ids):
     "Order of distinct ids, int64[n]: by size where all are numbers, else by letters."
     if pc.all(pc.match_substring_regex(ids, '^(0|[1-9][0-9]*)$')).as_py():
@@ -360,7 +382,7 @@ def _order_of_ids(ids):
         order[start:end] = order[start:end][exact]
     return order
 
-# %% ../nbs/70_columns.ipynb #70c00034
+# %% ../nbs/70_columns.ipynb #70c00036
 @patch
 def finish(self:IdCodes)->tuple: # final code of each provisional one, int64[n]; texts of the codes, or None
     "The codes that stay: ids' own numbers where all are plain whole ones, without texts; else 0, 1, ..."
@@ -377,7 +399,7 @@ def finish(self:IdCodes)->tuple: # final code of each provisional one, int64[n];
     codes[order] = np.arange(len(order))
     return codes[encoded.indices.to_numpy()], ids.take(pa.array(order)).to_pylist()
 
-# %% ../nbs/70_columns.ipynb #70c00038
+# %% ../nbs/70_columns.ipynb #70c0003a
 def known_codes(
     column,     # ids, an Arrow array or a list
     texts=None, # what the codes mean, from `IdCodes.finish`
@@ -394,7 +416,7 @@ def known_codes(
         found = pc.fill_null(pc.cast(pc.index_in(values, pa.array(texts, pa.string())), pa.int64()), NO_ID)
     return np.append(found.to_numpy(zero_copy_only=False), NO_ID)[indices]
 
-# %% ../nbs/70_columns.ipynb #70c0003b
+# %% ../nbs/70_columns.ipynb #70c0003d
 EVENT_WORDS = dict( # kind -> what is taken for it
     view=('view', 'views', 'pageview', 'viewitem', 'productview'),
     addtocart=('addtocart', 'cart', 'carts', 'addcart'),

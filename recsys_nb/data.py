@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['DAY', 'SESSION_GAP', 'LOG_COLUMNS', 'EARLIEST', 'LATEST', 'BLOCK_BYTES', 'HEADER_BYTES', 'STRAY_SHARE', 'STRAY_ROWS',
-           'COARSE', 'PARSER_VERSION', 'PROPERTY_COLUMNS', 'LogReport', 'share_tied', 'read_log', 'Ids', 'read_ids',
-           'read_items', 'Categories', 'read_categories', 'categories_of_items', 'events_by_hour', 'longest_silence',
-           'silence_words', 'log_line']
+           'COARSE', 'PARSER_VERSION', 'PROPERTY_COLUMNS', 'LogReport', 'share_tied', 'read_log', 'log_fingerprint',
+           'Ids', 'read_ids', 'read_items', 'Categories', 'read_categories', 'categories_of_items', 'events_by_hour',
+           'longest_silence', 'silence_words', 'log_line']
 
 # %% ../nbs/00_data.ipynb #c544573e
 import csv, hashlib, io, json, re, warnings
@@ -16,6 +16,9 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
 from .archives import *
+from .columns import EVENT_WORDS, event_kinds, plain_word
+from .layouts import split_options
+from .reading import open_log, read_item_facts, read_property_rows, read_rows
 from .files import read_parquet, write_parquet
 from fastcore.basics import patch
 import numpy as np, pandas as pd
@@ -52,7 +55,12 @@ class LogReport:
     coarse: bool = False        # whether that is the rule, so that equal rows are no duplicates
     empty_transactions: int = 0 # transactions without a transactionid, kept
     unsorted: int = 0           # rows earlier than the row before them, put in order
-    fingerprint: str = ''       # of events.csv
+    without_id: int = 0         # rows without a visitor or an item, dropped
+    low: int = 0                # rows with a rating below the lowest that counts, left out
+    layout: str = ''            # name of another layout, '' for RetailRocket's own form
+    visitor: str = 'visitor'    # or 'session': what a visitor is
+    test_start: int = None      # when the log's own test file begins, milliseconds since 1970
+    fingerprint: str = ''       # of the log's files
     notes: list = field(default_factory=list) # sentences
 
 # %% ../nbs/00_data.ipynb #00000013
@@ -64,6 +72,8 @@ def table(self:LogReport)->pd.DataFrame: # a row a count
         'exact duplicates, dropped': self.duplicates,
         'unknown event types, dropped': sum(self.unknown_events.values()),
         'events to be left out': self.left_out,
+        'rows without a visitor or an item, dropped': self.without_id,
+        'ratings below the lowest that counts, left out': self.low,
         'rows out of order, sorted': self.unsorted,
         'rows that share their time with another of the same visitor': self.tied,
         'transactions without transactionid, kept': self.empty_transactions,
@@ -392,34 +402,9 @@ def _text_codes(column):
     return codes, column.chunk(0).dictionary.to_pylist()
 
 # %% ../nbs/00_data.ipynb #6a3b0c07
-_ALIASES = dict(
-    view=('view', 'views', 'pageview', 'viewitem', 'productview'),
-    addtocart=('addtocart', 'cart', 'carts', 'addcart'),
-    transaction=('transaction', 'transactions', 'purchase', 'purchases', 'buy', 'buys', 'order', 'orders'))
 _GUESSES = dict( # what is asked, not taken for granted
     click='view', clicks='view', pv='view', detail='view', add='addtocart', basket='addtocart',
     addtobasket='addtocart', sale='transaction', checkout='transaction')
-
-# %% ../nbs/00_data.ipynb #00da7a0e
-def _plain_name(name):
-    "A name in small letters, without what joins its words."
-    return re.sub(r'[\s_-]', '', name).lower()
-
-# %% ../nbs/00_data.ipynb #00da7a0f
-def _event_kinds(
-    words, # event types that have rows
-    names, # what they are called, from `read_events`
-)->dict:   # event type -> one of EVENTS or 'none'; a type that nobody knows is missing
-    "What each event type is."
-    found = {word: kind for word, kind in dict(names).items() if word in words}
-    for event in EVENTS:
-        if event in words:
-            found.setdefault(event, event)
-    for kind, aliases in _ALIASES.items():
-        alike = {word for word in words if _plain_name(word) in aliases and word not in found}
-        if kind not in found.values() and len(set(map(_plain_name, alike))) == 1:
-            found |= dict.fromkeys(alike, kind)
-    return found
 
 # %% ../nbs/00_data.ipynb #18c16d9d
 def _printable(word):
@@ -456,9 +441,9 @@ def _events_option(unknown):
     "What --events could say about unknown event types, to be filled in."
     known = [name for name in unknown if name not in ('(other)', '(empty)') and '\ufffd' not in name]
     guesses = dict(_GUESSES)
-    for kind, aliases in _ALIASES.items():
+    for kind, aliases in EVENT_WORDS.items():
         guesses |= dict.fromkeys(aliases, kind)
-    parts = [f"{quote(name, safe=' /')}={guesses.get(_plain_name(name), '...')}" for name in known[:3]]
+    parts = [f"{quote(name, safe=' /')}={guesses.get(plain_word(name), '...')}" for name in known[:3]]
     return ','.join(parts) or 'NAME=...'
 
 # %% ../nbs/00_data.ipynb #00b9b583
@@ -481,18 +466,18 @@ def share_tied(
     return float((np.diff(np.r_[np.flatnonzero(new), len(new)]) > 1).mean())
 
 # %% ../nbs/00_data.ipynb #7575afab
-def _row_kinds(table, report, source):
-    "Kind of each row's event as a number, -1 where it is not to be kept; what was odd goes into the report."
+def _row_kinds(table, report, typed, named):
+    "Kind of each row's event as a number, -1 where it is not kept; what was odd goes into the report."
     event, words = _text_codes(table['event'])
     counts = np.bincount(event, minlength=len(words))
     there = [word for word, n in zip(words, counts) if n]
-    strange = [name for name, _ in source.events if name not in there]
+    strange = [name for name, _ in typed if name not in there]
     if strange:
         found = ', '.join(map(_printable, there[:20]))
         raise data_error(report.file, f'events as in --events: {shorten(strange[0])!r}', found)
-    kinds = _event_kinds(there, source.events)
+    kinds = event_kinds(there, dict(named) | dict(typed))
     for word, kind in kinds.items():
-        if word != kind and kind in EVENTS:
+        if word not in (kind, '') and kind in EVENTS:
             report.renamed[_printable(word)] = kind
     report.left_out = int(sum(n for word, n in zip(words, counts) if kinds.get(word) == LEAVE_OUT))
     unknown = np.array([word not in kinds for word in words], bool)
@@ -504,10 +489,10 @@ def _row_kinds(table, report, source):
     return np.array([number.get(kinds.get(word), -1) for word in words], np.int8)[event]
 
 # %% ../nbs/00_data.ipynb #6a3b0c0f
-def _clean_log(table, report, source):
-    "Log from the raw table; what was odd goes into the report."
+def _clean_log(table, report, typed=(), named=()):
+    "Log from the raw table; what was odd goes into the report. Events are called as `typed` or `named`."
     columns = {c: table[c].to_numpy() for c in ('timestamp', 'visitorid', 'itemid')}
-    columns['event'] = _row_kinds(table, report, source)
+    columns['event'] = _row_kinds(table, report, typed, named)
     if 'transactionid' in table.column_names:
         columns['basket'], baskets = _text_codes(table['transactionid'])
     if report.unknown_events or report.left_out:
@@ -544,13 +529,8 @@ def _order_without_duplicates(columns, report):
 # %% ../nbs/00_data.ipynb #af9fa6eb
 PARSER_VERSION = 1 # of a cached log: raise when the same bytes are read as something else
 
-def read_log(
-    path,       # folder or zip in RetailRocket's layout, or the log alone, see `open_source`
-    cache=None, # folder for the parsed log as Parquet, or None
-)->tuple:       # the log (DataFrame, by time) and its `LogReport`
-    """Read and check a log: `timestamp` (datetime64[ms, UTC]), `visitorid`, `event`, `itemid`.
-    Raises `DataError`."""
-    source = open_source(path)
+def _read_own_log(source, cache):
+    "A log in RetailRocket's own form, and its `LogReport`."
     name = PARQUET_LOG if PARQUET_LOG in source.members else FILES[0]
     read = _read_parquet if name == PARQUET_LOG else _read_csv
     with refuse_changes(source, name):
@@ -564,13 +544,195 @@ def read_log(
     report.rows = len(table)
     if not report.rows:
         raise data_error(report.file, 'at least one event', 'a header only')
-    log = _clean_log(table, report, source)
+    log = _clean_log(table, report, source.events)
     report.events = len(log)
     baskets = 'transactionid' in table.column_names
     report.notes += _log_notes(report, baskets, (log.event == 'transaction').any())
     if cached:
         _keep_cached(log, cached, key, asdict(report))
     return log, report
+
+# %% ../nbs/00_data.ipynb #0a000002
+_OWN_CELLS = dict( # what most of the first cells look like
+    timestamp=r'\s*[0-9]{12,13}\s*',
+    visitorid=r'\s*(0|[1-9][0-9]{0,18})\s*',
+    itemid=r'\s*(0|[1-9][0-9]{0,18})\s*')
+
+def _is_own_table(start):
+    "Whether a CSV that begins so has RetailRocket's columns, in whole numbers and milliseconds."
+    text = start.removeprefix(b'\xef\xbb\xbf').decode(errors='replace')
+    try:
+        rows = [row for row in csv.reader(text.splitlines()[:1000]) if row]
+    except csv.Error: # to be refused with a sentence
+        return True
+    if not rows:
+        return True
+    header, *rows = rows
+    if not {*_OWN_CELLS, 'event'} <= {*header}:
+        return False
+    if len(start) == HEADER_BYTES:
+        rows = rows[:-1] # it may be cut off
+    rows = [dict(zip(header, row)) for row in rows]
+    for column, pattern in _OWN_CELLS.items():
+        fits = [bool(re.fullmatch(pattern, row.get(column, ''))) for row in rows]
+        if sum(fits) * 2 < len(fits):
+            return False
+    return True
+
+# %% ../nbs/00_data.ipynb #0a000004
+def _is_own_form(source):
+    "Whether a log is written as RetailRocket writes it."
+    name = PARQUET_LOG if PARQUET_LOG in source.members else FILES[0]
+    try:
+        with refuse_damaged(source, name), source.open(name) as f:
+            start = f.read(HEADER_BYTES)
+    except DataError: # the reader says the same again
+        return True
+    if name == FILES[0]:
+        return start[:2] not in (b'\xff\xfe', b'\xfe\xff') and _is_own_table(start)
+    try:
+        schema = pq.read_schema(source.file(name))
+    except (pa.ArrowException, OSError):
+        return True
+    kinds = {f.name: f.type.value_type if pa.types.is_dictionary(f.type) else f.type for f in schema}
+    times = kinds.get('timestamp')
+    whole = all(pa.types.is_integer(kinds.get(c, pa.null())) for c in ('visitorid', 'itemid'))
+    timed = times is not None and (pa.types.is_integer(times) or pa.types.is_temporal(times))
+    return whole and timed and 'event' in kinds and not _first_rows_differ(source, name, times)
+
+def _first_rows_differ(source, name, times):
+    "Whether most of the first rows hold times in another unit, or ids that are negative."
+    with pq.ParquetFile(source.file(name)) as file:
+        batch = next(file.iter_batches(1000, columns=['timestamp', 'visitorid', 'itemid']), None)
+    if batch is None or not len(batch):
+        return False
+    ids = [pc.cast(batch[c], pa.int64(), safe=False) for c in ('visitorid', 'itemid')]
+    negative = [pc.mean(pc.less(column, 0)).as_py() for column in ids]
+    strange = 0.
+    if pa.types.is_integer(times):
+        inside = pc.and_(pc.greater_equal(batch['timestamp'], EARLIEST), pc.less(batch['timestamp'], LATEST))
+        strange = 1 - (pc.mean(inside).as_py() or 0.)
+    return max(strange, *(share or 0. for share in negative)) > .5
+
+# %% ../nbs/00_data.ipynb #0a000005
+_ODD_IDS = set() # logs in the own form whose ids turned out to be negative, too large or with a point
+
+def _place(source):
+    "A log's file, its size and its time, as a key."
+    name = PARQUET_LOG if PARQUET_LOG in source.members else FILES[0]
+    key = repr((str(source.path.resolve()), name, source.stamp(name)))
+    return hashlib.sha256(key.encode()).hexdigest()[:16]
+
+def _own_source(
+    path,       # as in `read_log`
+    cache=None, # folder for what was read, or None
+):              # `Source`, or None where the log is in another form
+    "A log in RetailRocket's own form."
+    place, options = split_options(path)
+    if options.columns or options.rating is not None:
+        return None
+    try:
+        source = open_source(with_events(place, options.events))
+    except DataError as e:
+        if TWO_LOGS in str(e):
+            raise
+        return None
+    odd = _place(source)
+    if odd in _ODD_IDS or (cache and (Path(cache)/f'odd-{odd}').exists()):
+        return None
+    return source if _is_own_form(source) else None
+
+def _is_odd_id(error):
+    "Whether a cell was refused that is an id all the same: a number, but not a plain one."
+    number = re.fullmatch(r'[ \t]*-?[0-9]+(\.0+)?[ \t]*', str(error.found or ''))
+    return error.column in ('visitorid', 'itemid') and bool(number)
+
+# %% ../nbs/00_data.ipynb #0a000007
+def _log_key(files):
+    "Hash of a log's files, and of how they are read."
+    how = repr((PARSER_VERSION, files.reading, files.options)).encode()
+    return hashlib.sha256(fingerprint(files.source).encode() + how).hexdigest()[:16]
+
+def _texts_frame(texts):
+    "Texts by their codes, as a table that can be kept."
+    column = pd.Categorical.from_codes(np.arange(len(texts or [])), texts or [])
+    return pd.DataFrame({'text': column}), dict(there=texts is not None)
+
+def _called(files):
+    "What the log is called."
+    names = files.reading.files('log', 'test')
+    return files.source.file_name(names[0]) if len(names) == 1 else f'{len(names)} files'
+
+def _read_pieces(files, key):
+    "Everything that the files of a log say: name of the piece -> table, and what is known about it."
+    raw = read_rows(files)
+    reading = files.reading
+    report = LogReport(files.source.path.name, _called(files), layout=reading.layout, visitor=reading.visitor,
+                       without_id=raw.without_id, low=raw.low, test_start=raw.test_start, fingerprint=key)
+    report.rows = len(raw.table) + raw.without_id + raw.low
+    if not len(raw.table):
+        raise data_error(report.file, 'at least one event', 'only rows that are to be left out')
+    log = _clean_log(raw.table, report, files.options.events, raw.named)
+    report.events = len(log)
+    report.notes += raw.notes + _log_notes(report, True, (log.event == 'transaction').any())
+    facts = read_item_facts(files, raw)
+    categories = _text_categories(files, raw, facts)
+    known = pd.DataFrame() if facts is None else facts.reset_index().astype({c: 'category' for c in facts})
+    return dict(
+        log=(log, asdict(report)), visitors=_texts_frame(raw.visitors), items=_texts_frame(raw.items),
+        facts=(known, dict(there=facts is not None)), categories=categories)
+
+# %% ../nbs/00_data.ipynb #0a000008
+def _read_piece(path, cache, piece):
+    "One of the pieces of a log in another layout, from the cache where it is there."
+    files = open_log(path)
+    if files.reading.questions:
+        raise DataError(files.reading.questions[0])
+    with refuse_changes(files.source, *files.source.members):
+        key = _log_key(files)
+        kept = _read_cached(Path(cache)/f'{piece}-{key}.parquet', key) if cache else None
+        if kept:
+            return kept
+        pieces = _read_pieces(files, key)
+    for name, (table, about) in pieces.items():
+        if cache:
+            _keep_cached(table, Path(cache)/f'{name}-{key}.parquet', key, about)
+    return pieces[piece]
+
+# %% ../nbs/00_data.ipynb #0a000009
+def read_log(
+    path,       # a log in any layout: folder, zip or file, see `with_options`
+    cache=None, # folder for the parsed log as Parquet, or None
+)->tuple:       # the log (DataFrame, by time) and its `LogReport`
+    """Read and check a log: `timestamp` (datetime64[ms, UTC]), `visitorid`, `event`, `itemid`; its
+    `attrs['test_start']` says when its own test file begins, if it has one. Raises `DataError`."""
+    source = _own_source(path, cache)
+    if source is not None:
+        try:
+            return _read_own_log(source, cache)
+        except DataError as e:
+            if not _is_odd_id(e):
+                raise
+            _keep_odd(source, cache)
+    log, about = _read_piece(path, cache, 'log')
+    report = LogReport(**{**about, 'name': Path(split_options(path)[0]).name})
+    if report.test_start is not None:
+        log.attrs['test_start'] = report.test_start
+    return log, report
+
+def _keep_odd(source, cache):
+    "Remember that a log's ids are no plain whole numbers."
+    _ODD_IDS.add(_place(source))
+    if cache:
+        Path(cache).mkdir(parents=True, exist_ok=True)
+        (Path(cache)/f'odd-{_place(source)}').touch()
+
+def log_fingerprint(
+    path, # as in `read_log`
+)->str:   # 16 hexadecimal digits
+    "Hash of everything a log is read from. Raises `DataError`."
+    source = _own_source(path)
+    return _log_key(open_log(path)) if source is None else fingerprint(source)
 
 # %% ../nbs/00_data.ipynb #92e20789
 def _log_notes(
@@ -707,16 +869,23 @@ def read_ids(
     cache=None, # folder for what was read, or None
 )->Ids:
     "Ids of a log as it writes them. Raises `DataError`."
-    open_source(path)
-    return Ids() # leader: other layouts
+    if _own_source(path, cache) is not None:
+        return Ids()
+    found = {}
+    for piece in ('visitors', 'items'):
+        table, about = _read_piece(path, cache, piece)
+        found[piece] = table['text'].astype(str).tolist() if about['there'] else None
+    return Ids(**found)
 
 def read_items(
     path,         # where the log is, as in `read_log`
     cache=None,   # folder for what was read, or None
-)->pd.DataFrame:  # index itemid, each once; title, category, price, ... as text; None: no item file
+)->pd.DataFrame:  # index itemid, each once; title, category, price, ... as text; None: nothing is said
     "What a log's files say about its items. Raises `DataError`."
-    open_source(path)
-    return None # leader: other layouts
+    if _own_source(path, cache) is not None:
+        return None
+    table, about = _read_piece(path, cache, 'facts')
+    return table.set_index('itemid').astype(str) if about['there'] else None
 
 # %% ../nbs/00_data.ipynb #698d6e6f
 PROPERTY_COLUMNS = dict(timestamp=pa.int64(), itemid=pa.int64(), property=pa.string(), value=pa.string())
@@ -732,9 +901,9 @@ def _read_snapshots(source, name):
     return pa.table(dict(timestamp=table['timestamp'], itemid=table['itemid'], categoryid=categoryid))
 
 # %% ../nbs/00_data.ipynb #fa1a9123
-def _read_tree(source):
+def _read_tree(source, name='category_tree.csv'):
     "Parent of each category (-1 for a root) as a dict, and how many categories have more than one."
-    table = _read_csv(source, 'category_tree.csv', dict(categoryid=pa.int64(), parentid=pa.int64()))
+    table = _read_csv(source, name, dict(categoryid=pa.int64(), parentid=pa.int64()))
     parents = [-1 if p is None else p for p in table['parentid'].to_pylist()]
     pairs = [*zip(table['categoryid'].to_pylist(), parents)]
     parent = dict(pairs)
@@ -856,11 +1025,13 @@ def _category_notes(snapshots, parent, twice):
 
 # %% ../nbs/00_data.ipynb #9663570c
 def read_categories(
-    path,       # folder or zip in RetailRocket's layout
+    path,       # a log in any layout, as in `read_log`
     cache=None, # folder for the filtered snapshots as Parquet, or None
 )->Categories:  # None where the source has no categories
     "Category snapshots and tree of a source. Raises `DataError`."
-    source = open_source(path)
+    source = _own_source(path, cache)
+    if source is None:
+        return _kept_categories(*_read_piece(path, cache, 'categories'))
     parts = [n for n in FILES[1:3] if n in source.members]
     if not parts:
         return None
@@ -877,28 +1048,76 @@ def read_categories(
     return Categories(snapshots, parent, _category_notes(snapshots, parent, twice))
 
 # %% ../nbs/00_data.ipynb #4d000002
+def _coded_paths(texts):
+    "Code of each distinct path such as 'Home > Lamps', the parents of all codes, and their names."
+    ways = {text: tuple(part.strip() for part in text.split(' > ')) for text in texts}
+    every = sorted({way[:n] for way in ways.values() for n in range(1, len(way) + 1)})
+    code = {way: i for i, way in enumerate(every)}
+    parent = {i: code.get(way[:-1], -1) for way, i in code.items()}
+    return {text: code[way] for text, way in ways.items()}, parent, {i: way[-1] for way, i in code.items()}
+
+def _categories_by_text(items, times, texts, notes=()):
+    "Categories that are texts, from items and times (int64[n]); None where all are empty."
+    said = pd.DataFrame(dict(timestamp=times, itemid=items, text=texts))
+    said = said[said.text != ''].sort_values(['timestamp', 'itemid'], kind='stable', ignore_index=True)
+    if not len(said):
+        return None
+    codes, parent, names = _coded_paths(said.text.unique())
+    said['timestamp'] = pd.to_datetime(said.timestamp, unit='ms', utc=True).dt.as_unit('ms')
+    said['categoryid'] = said.pop('text').map(codes).astype('int64')
+    return Categories(said, parent, list(notes), names)
+
 def categories_of_items(
     items,      # item table with a column `category`, see `read_items`; None: there is none
-    first_time, # from when on the categories count: milliseconds since 1970 or a time
+    first_time, # from when on the categories count: milliseconds since 1970
 )->Categories:  # None where no item has a category
     "Categories that are written beside items as paths such as 'Home > Lamps'."
     if items is None or 'category' not in items:
         return None
     texts = items.category.fillna('').astype(str).str.strip()
-    texts = texts[(texts != '').to_numpy()]
-    ways = {text: tuple(part.strip() for part in text.split(' > ')) for text in texts.unique()}
-    every = sorted({way[:n] for way in ways.values() for n in range(1, len(way) + 1)})
-    if not every:
-        return None
-    code = {way: i for i, way in enumerate(every)}
-    unit = 'ms' if isinstance(first_time, (int, np.integer)) else None
-    time = pd.to_datetime(first_time, unit=unit, utc=True).as_unit('ms')
-    snapshots = pd.DataFrame(dict(
-        timestamp=pd.DatetimeIndex([time] * len(texts)), itemid=texts.index.to_numpy(np.int64),
-        categoryid=texts.map({text: code[way] for text, way in ways.items()}).to_numpy(np.int64)))
-    parent = {i: code.get(way[:-1], -1) for way, i in code.items()}
     note = 'Categories are those of the item file, which says no times: they count for the whole log.'
-    return Categories(snapshots, parent, [note], {i: way[-1] for way, i in code.items()})
+    return _categories_by_text(items.index.to_numpy(np.int64), int(first_time), texts.to_numpy(), [note])
+
+# %% ../nbs/00_data.ipynb #0a00000a
+def _text_categories(files, raw, facts):
+    "Categories of a log in another layout, as a table and what is known about it."
+    rows = read_property_rows(files, raw)
+    found = None
+    if rows is not None:
+        found = _numbered_categories(files, *rows)
+    elif 'category' in raw.facts:
+        items, times, texts = raw.facts['category']
+        found = _categories_by_text(items, times, texts.to_pylist())
+    if found is None:
+        found = categories_of_items(facts, 0)
+    if found is None:
+        return pd.DataFrame(), dict(there=False)
+    pairs = dict(parent=[*found.parent.items()], names=[*found.names.items()])
+    return found.snapshots, dict(there=True, notes=found.notes) | pairs
+
+def _kept_categories(table, about):
+    "Categories from what was kept of them."
+    if not about['there']:
+        return None
+    parent, names = (dict(map(tuple, about[pairs])) for pairs in ('parent', 'names'))
+    return Categories(table, parent, about['notes'], names)
+
+def _numbered_categories(files, items, times, values):
+    "Categories of RetailRocket's files beside a log with ids or times of its own."
+    values = values.to_pylist()
+    wrong = next((value for value in values if not re.fullmatch('[0-9]{1,18}', value)), None)
+    if wrong is not None:
+        name = files.reading.files('properties')[0]
+        raise data_error(files.source.file_name(name), 'a category number', wrong, column='value')
+    snapshots = pd.DataFrame(dict(timestamp=times, itemid=items, categoryid=np.array(values, np.int64)))
+    snapshots = snapshots.drop_duplicates()
+    snapshots = snapshots.sort_values(['timestamp', 'itemid'], kind='stable', ignore_index=True)
+    snapshots['timestamp'] = pd.to_datetime(snapshots.timestamp, unit='ms', utc=True).dt.as_unit('ms')
+    trees = files.reading.files('tree')
+    parent, twice = _read_tree(files.source, trees[0]) if trees else ({}, 0)
+    if not len(snapshots):
+        return None
+    return Categories(snapshots, parent, _category_notes(snapshots, parent, twice))
 
 # %% ../nbs/00_data.ipynb #19c00004
 def events_by_hour(

@@ -13,7 +13,7 @@ from html import escape
 from .archives import *
 from .data import *
 from .protocol import *
-from .sources import load_categories, load_log
+from .sources import load_categories, load_ids, load_items, load_log
 from .demo_data import *
 from .demo_answer import *
 from .demo_page import *
@@ -46,7 +46,7 @@ def load_demo(
         models, notes = load_models(out, split.fit, SMALL_DEMO)
     scores = {} if isinstance(models, SmallModels) else study_scores(out)
     return demo_state(log, load_categories(data), models, vocabulary, notes, data, windows['test_days'],
-                      scores)
+                      scores, load_ids(data), load_items(data))
 
 # %% ../nbs/21_demo.ipynb #9e10c7a3
 @contextmanager
@@ -95,7 +95,7 @@ def answer_times(
     seed=0,      # random seed
 )->pd.DataFrame: # milliseconds; a row for the two models shown first, together, as for a click, then for each
     "How long answers take; a model that is only offered is not asked."
-    picked = [int(v) for _, v in example_visitors(state)]
+    picked = [parse_visitor(v, state.ids)[0] for _, v in example_visitors(state)]
     others = np.random.default_rng(seed).choice(state.visitors, max(n - len(picked), 0)).tolist()
     shoppers = [Shopper(v) for v in [*picked, *others][:n]]
     names = [m for m in state.models if not isinstance(state.models, SmallModels) or m != OFFERED]

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['file_of', 'POLICY', 'SERVED', 'HERE', 'LARGEST', 'SENT', 'HEAD', 'no_file_of_gradio', 'refusal', 'StayHome',
-           'clicked', 'about_html', 'DemoEvents', 'connect', 'make_demo', 'show_app', 'launch_app', 'warm_up',
-           'in_background']
+           'clicked', 'about_html', 'DemoEvents', 'connect', 'box_words', 'make_demo', 'show_app', 'launch_app',
+           'warm_up', 'in_background']
 
 # %% ../nbs/79_demo_app.ipynb #79d40004
 import os
@@ -113,17 +113,16 @@ def clicked(
         return Shopper(tried=shopper.tried)
     if do == 'clear':
         return replace(shopper, added=())
-    number, wrong = parse_visitor(of)
-    if wrong:
-        return shopper
     if do == 'visitor':
-        return follow(state, shopper, number)
+        return typed_shopper(state, shopper, of)[0]
     if do == 'remove':
+        number, _ = parse_visitor(of)
         return shopper.without(number)
-    if do not in EVENTS:
+    item = state.ids.item_code(of)
+    if do not in EVENTS or item is None:
         return shopper
-    known = codes_of(state, [number])[0] >= 0 or (shopper_rows(state, shopper).itemid == number).any()
-    return shopper.add(number, do) if known else shopper
+    known = codes_of(state, [item])[0] >= 0 or (shopper_rows(state, shopper).itemid == item).any()
+    return shopper.add(item, do) if known else shopper
 
 # %% ../nbs/79_demo_app.ipynb #3008f8cd
 _CLICKS = """element.addEventListener('click', e => {
@@ -172,7 +171,7 @@ class DemoEvents:
         "Whom the page is about when it is opened."
         shopper = next_visitor(self.state, Shopper())
         if shopper.hidden < 0 and self.examples:
-            return Shopper(int(self.examples[0][1]))
+            return replace(typed_shopper(self.state, shopper, self.examples[0][1])[0], hidden=-1)
         return shopper
 
     def page(self,
@@ -242,9 +241,8 @@ def enter(self:DemoEvents,
     b,       # name of another one
     new,     # whether only new items are shown
 )->tuple:    # see `page`
-    "After a visitor's number was entered; what is wrong with it was said while it was typed."
-    visitor, wrong = parse_visitor(text)
-    return self.page(shopper if wrong else follow(self.state, shopper, visitor), a, b, new)
+    "After a visitor was entered; what is wrong with it was said while it was typed."
+    return self.page(typed_shopper(self.state, shopper, text)[0], a, b, new)
 
 @patch
 def view(self:DemoEvents,
@@ -255,7 +253,7 @@ def view(self:DemoEvents,
     new,     # whether only new items are shown
 )->tuple:    # see `page`
     "After an item was entered: the first one that a search finds."
-    words = '' if text is None else str(text)[:100]
+    words = '' if text is None else str(text)[:LONGEST_TEXT]
     found = self.state.vocabulary[find_items(self.state, words, 1)].tolist()
     return self.page(shopper.add(found[0]) if found and text else shopper, a, b, new)
 
@@ -264,7 +262,7 @@ def view(self:DemoEvents,
 def visitors(self:DemoEvents,
     text, # what was typed so far
 )->str:   # HTML
-    "While a visitor's number is typed."
+    "While a visitor is typed."
     return visitors_html(self.state, text, self.examples)
 
 @patch
@@ -276,7 +274,7 @@ def items(self:DemoEvents,
 
 @patch
 def recommend(self:DemoEvents,
-    text: str,  # the number of a visitor, as it was typed
+    text: str,  # a visitor as the log writes it, as it was typed
     model: str, # its name
 ) -> str:       # HTML
     "The answer for a visitor, given as text, and a model, as HTML."
@@ -313,6 +311,19 @@ def connect(
     gr.api(events.recommend, api_name='recommend',
            api_description='The answer for a visitor, given as text, and a model, as HTML.')
 
+# %% ../nbs/79_demo_app.ipynb #4d790301
+def box_words(
+    state:DemoState,
+)->dict: # visitor, item: what the text boxes ask for; longest: characters that they take
+    "What can be typed, in the words of the log at hand."
+    ids = state.ids
+    longest = max((len(text) for texts in (ids.visitors, ids.items) for text in texts or ()), default=0)
+    known = 'a number' if ids.items is None else 'an id'
+    titled = state.items is not None and 'title' in state.items
+    return dict(visitor='type a number' if ids.visitors is None else 'type an id',
+                item=f'type a title, {known} or a category' if titled else f'type {known} or a category',
+                longest=min(max(100, longest), LONGEST_TEXT))
+
 # %% ../nbs/79_demo_app.ipynb #42411f58
 def make_demo(
     state:DemoState, # from `load_demo`
@@ -325,7 +336,8 @@ def make_demo(
     def html(inner): return gr.HTML(inner, js_on_load=_CLICKS, elem_classes='shop')
     def column(): return gr.Column(min_width=300, elem_classes='tight')
     models = dict(choices=list(state.models), filterable=False)
-    plain = dict(max_lines=1, max_length=100,
+    to_type = box_words(state)
+    plain = dict(max_lines=1, max_length=to_type['longest'],
                  html_attributes=gr.InputHTMLAttributes(autocomplete='off', spellcheck=False))
     with gr.Blocks(title='recsys_nb: what comes next?', analytics_enabled=False, fill_width=True) as app:
         with gr.Column(elem_classes='tight'):
@@ -344,10 +356,10 @@ def make_demo(
                 right_list = html(parts[3])
         with gr.Row():
             with column():
-                visitor = gr.Textbox(label='Follow a visitor', placeholder='type a number', **plain)
+                visitor = gr.Textbox(label='Follow a visitor', placeholder=to_type['visitor'], **plain)
                 visitors = html(events.visitors(''))
             with column():
-                item = gr.Textbox(label='Add an item', placeholder='type a number or a category', **plain)
+                item = gr.Textbox(label='Add an item', placeholder=to_type['item'], **plain)
                 items = html(events.items(''))
         gr.HTML(about_html(state), elem_classes='shop')
         connect(app, events, [shopper, left, right, new], [visitor, item], [visitors, items],

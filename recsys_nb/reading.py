@@ -11,7 +11,8 @@ import json, re
 from dataclasses import dataclass, field
 from fastcore.basics import patch
 from .archives import *
-from .columns import STRAY_ID, TIME_UNITS, IdCodes, add_times, known_codes, to_milliseconds, unit_of_times
+from .columns import (
+    STRAY_ID, TIME_UNITS, IdCodes, add_times, known_codes, to_milliseconds, unit_of_times)
 from .layouts import NEEDED, Reading, recognise, split_options
 from .tables import look_at_table, place_of_row, read_batches
 import numpy as np, pandas as pd, pyarrow as pa, pyarrow.compute as pc
@@ -30,7 +31,15 @@ class LogFiles:
     options: object  # what was typed, see `split_options`
     notes: list = field(default_factory=list) # sentences
 
-def _plain_name(name):
+_NO_TABLE = (r'(readme|licen[cs]e|changelog|notice|citation|copying|authors|sha256sums?|md5sums?|_success)'
+             r'(\..*)?')
+
+def _may_be_table(name):
+    "Whether a file in a folder may be a table, by its name."
+    plain = _small_name(name)
+    return bool(re.fullmatch(_TABLE_FILES, plain)) and not re.fullmatch(_NO_TABLE, plain)
+
+def _small_name(name):
     "A file's own name in small letters, without what it is packed as."
     return re.sub(r'\.(gz|zst)$', '', path_parts(name)[-1].lower())
 
@@ -41,7 +50,7 @@ def open_log(
     "Find a log's files and say how they are to be read. Raises `DataError`."
     place, options = split_options(path)
     files = list_files(place)
-    names = [name for name in files.sizes if not name or re.fullmatch(_TABLE_FILES, _plain_name(name))]
+    names = [name for name in files.sizes if not name or _may_be_table(name)]
     if not names:
         raise _no_table_in(files)
     if len(names) > _MOST_FILES:
@@ -60,9 +69,14 @@ def open_log(
 # %% ../nbs/70_reading.ipynb #14e36375
 def _no_table_in(files):
     "The error for a folder or zip without a table."
+    why = f'{files.path.name} holds no table, expected a log as CSV, JSON lines or Parquet'
+    for name in sorted(files.sizes):
+        if re.search(r'\.zip$', name, re.I):
+            return DataError(f'{why}; it holds {shorten(name, 80)}: give that file itself')
+        if re.search(r'\.(tar|tgz|tar\.\w+|7z|rar|bz2|xz)$', name, re.I):
+            return DataError(f'{why}; it holds {shorten(name, 80)}: unpack it and give the folder')
     others = ', '.join(sorted(files.sizes)[:5])
-    return DataError(f'{files.path.name} holds no table, expected a log as CSV, JSON lines or Parquet; '
-                     + (f'it holds {shorten(others, 200)}' if others else 'it is empty'))
+    return DataError(f'{why}; it holds {shorten(others, 200)}' if others else f'{why}; it is empty')
 
 def _look_at_all(source, names):
     "Tables by name, and errors of those that are none."
@@ -77,9 +91,9 @@ def _look_at_all(source, names):
 
 def _refuse_lost_parts(reading, unread):
     "Raise what is wrong with a file that may be a part of the log."
-    forms = {_plain_name(name).rpartition('.')[2] for name in reading.files('log', 'test')}
+    forms = {_small_name(name).rpartition('.')[2] for name in reading.files('log', 'test')}
     for name, error in unread.items():
-        if not forms or _plain_name(name).rpartition('.')[2] in forms:
+        if not forms or _small_name(name).rpartition('.')[2] in forms:
             raise error
 
 # %% ../nbs/70_reading.ipynb #6e5d5252
@@ -370,7 +384,8 @@ def _item_frame(files, name, item_texts, in_log):
         codes = known_codes(batch[part.one('itemid')], item_texts)
         known = (codes >= 0) & np.isin(codes, in_log)
         batch = batch.filter(pa.array(known))
-        found = {role: _texts_of(part, batch, role).to_pylist() for role in ITEM_ROLES if role in part.columns}
+        roles = [role for role in ITEM_ROLES if role in part.columns]
+        found = {role: _texts_of(part, batch, role).to_pylist() for role in roles}
         if part.flags:
             found['category'] = _flagged(part, batch)
         several = part.columns.get('category', ()) if part.several else ()
@@ -414,12 +429,13 @@ def read_property_rows(
     files:LogFiles, # from `open_log`
     raw:RawLog,     # its rows
     property='categoryid', # which rows are read
-)->tuple:           # itemid int64[n], milliseconds since 1970 int64[n], value as Arrow text [n]; None without such files
+)->tuple:           # itemid and milliseconds since 1970, int64[n]; values, Arrow text [n]; None without files
     "Rows of a property in RetailRocket's files of properties. Raises `DataError`."
     found = []
     for name in files.reading.files('properties'):
         table = files.tables[name]
-        columns = {role: table.columns[[c.lower() for c in table.columns].index(role)] for role in PROPERTY_ROLES}
+        small = [c.lower() for c in table.columns]
+        columns = {role: table.columns[small.index(role)] for role in PROPERTY_ROLES}
         asked = columns['timestamp']
         unit = unit_of_times(table.sample[asked], files.source.file_name(name), asked)
         for first, batch in read_batches(files.source, name, table, list(columns.values())):
@@ -431,7 +447,8 @@ def read_property_rows(
             if wrong.any():
                 row = int(wrong.argmax())
                 cell = batch[asked][row].as_py()
-                raise _refuse_cell(files, name, first + row, asked, cell, _expected_time(unit, str(cell), False))
+                expected = _expected_time(unit, str(cell), False)
+                raise _refuse_cell(files, name, first + row, asked, cell, expected)
             rows = np.flatnonzero(keep & (items >= 0))
             values = _words(batch[columns['value']]).dictionary_decode()
             found.append((items[rows], times[rows], values.take(pa.array(rows))))

@@ -151,8 +151,10 @@ def plain_text(
 )->str:        # one line; '' for nothing
     "A text that may stand in a sentence."
     text = '' if text is None or text != text else str(text)
-    turned = ''.join(c for c in text if c not in TURNING)
-    kept = ''.join(' ' if unicodedata.category(c) in ('Cc', 'Cs') else c for c in turned)
+    kept = text
+    if not text.isprintable():
+        turned = ''.join(c for c in text if c not in TURNING)
+        kept = ''.join(' ' if unicodedata.category(c) in ('Cc', 'Cs') else c for c in turned)
     kept = ' '.join(kept.split())
     return kept if most is None or len(kept) <= most else kept[:most - 1].rstrip() + '…'
 
@@ -168,8 +170,9 @@ def item_titles(
 # %% ../nbs/05_sources.ipynb #4d050004
 FACTS = 4         # most facts about an item beside its name
 FACT_LENGTH = 60  # characters of a fact
-_NO_FACT = re.compile('(^|_)(ids?|no|number|codes?|sku|asin|ean|urls?|links?|images?|img|videos?|description|desc|'
-                      'details?|features|text|html|embedding)$', re.I)
+_NO_FACT = re.compile(
+    '(^|_)(ids?|no|number|codes?|sku|asin|ean|urls?|links?|images?|img|videos?|description|desc|details?|'
+    'features|text|html|embedding)$', re.I)
 
 def fact_columns(
     items:pd.DataFrame, # see `load_items`
