@@ -1469,7 +1469,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                    'recsys_nb.reading._small_name': ('reading.html#_small_name', 'recsys_nb/reading.py'),
                                    'recsys_nb.reading._texts_of': ('reading.html#_texts_of', 'recsys_nb/reading.py'),
                                    'recsys_nb.reading._words': ('reading.html#_words', 'recsys_nb/reading.py'),
-                                   'recsys_nb.reading.category_text': ('reading.html#category_text', 'recsys_nb/reading.py'),
+                                   'recsys_nb.reading.category_path': ('reading.html#category_path', 'recsys_nb/reading.py'),
                                    'recsys_nb.reading.open_log': ('reading.html#open_log', 'recsys_nb/reading.py'),
                                    'recsys_nb.reading.read_item_facts': ('reading.html#read_item_facts', 'recsys_nb/reading.py'),
                                    'recsys_nb.reading.read_property_rows': ('reading.html#read_property_rows', 'recsys_nb/reading.py'),
