@@ -1159,7 +1159,8 @@ def _id_text(texts, code):
 def _id_code(texts, text):
     "The code of an id as the log writes it; None where it writes no such id."
     if texts is not None:
-        code = pc.index(texts, str(text)).as_py()
+        written = str(text).encode('utf-8', 'surrogatepass') # a browser may send half a character
+        code = pc.index(texts.cast(pa.large_binary()), pa.scalar(written, pa.large_binary())).as_py()
         return code if code >= 0 else None
     plain = re.fullmatch('0|[1-9][0-9]{0,18}', str(text))
     return int(text) if plain and int(text) < 2**63 else None
