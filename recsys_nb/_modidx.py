@@ -398,6 +398,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'recsys_nb.data.split_events': ('data.html#split_events', 'recsys_nb/data.py'),
                                 'recsys_nb.data.with_events': ('data.html#with_events', 'recsys_nb/data.py')},
             'recsys_nb.demo': { 'recsys_nb.demo.answer_times': ('demo.html#answer_times', 'recsys_nb/demo.py'),
+                                'recsys_nb.demo.coded_anew': ('demo.html#coded_anew', 'recsys_nb/demo.py'),
                                 'recsys_nb.demo.demo_finding': ('demo.html#demo_finding', 'recsys_nb/demo.py'),
                                 'recsys_nb.demo.figures_caption': ('demo.html#figures_caption', 'recsys_nb/demo.py'),
                                 'recsys_nb.demo.guess_figures': ('demo.html#guess_figures', 'recsys_nb/demo.py'),
