@@ -33,6 +33,7 @@ from recsys_nb.demo_data import (
     Shopper,
     demo_state,
     example_visitors,
+    example_written_state,
     find_items,
     follow,
     parse_visitor,
@@ -1124,6 +1125,52 @@ def test_markup_is_text(visit, label, answer, record):
         page.get_by_label(label).press('Enter')
         record('intruders', f'{text} in the field “{label}”')
     assert page.get_by_label(label).get_attribute('maxlength') == '100'
+
+
+@pytest.mark.parametrize('width', [1280, 390])
+def test_another_shop_is_shown_as_it_writes(visit, width):
+    "Visitors and items of a log that writes text are typed, found, shown and clicked as it writes them."
+    state = example_written_state()
+    app = make_demo(state)
+    try:
+        page = visit(width=width, address=launch_app(app))
+        said, past, left, right = parts(page)
+        visitor, item = page.get_by_label('Follow a visitor'), page.get_by_label('Add an item')
+        visitor.fill('550e8400-E29B')
+        page.locator('[data-do=visitor]', has_text='4 events').wait_for()
+        visitor.press('Enter')  # the beginning of an id is no id
+        expect(said, 'Visitor 550e8400-E29B is not in this log')
+        page.get_by_role('button', name=re.compile(f'^{state.ids.visitors[1]}')).click()
+        expect(said, f'Visitor {state.ids.visitors[1]} has')
+        page.get_by_role('button', name='Shop by hand').click()
+        expect(said, 'Nothing happened yet')
+        for n, (text, label) in enumerate(
+            {
+                'чайник': 'View Чайник синий (id SKU 010)',
+                'sku 030': 'View item SKU 030',
+                '<i>': 'View <img src=x onerror=alert(1)> (id <i>"20"</i>)',
+            }.items(),
+            1,
+        ):
+            item.fill(text)
+            page.locator('.found').get_by_role('button', name=label, exact=True).click()
+            expect(said, f'A session of {n} event')
+        expect(past, '<img src=x onerror=alert(1)>')
+        expect(left, '1995 · Ёлка & Ко · price 12,50')
+        left.locator('button.item').first.click()
+        expect(said, 'A session of 4 events by hand')
+        visitor.fill('00042')
+        visitor.press('Enter')
+        expect(said, 'Visitor 00042 has')
+        visitor.fill('Ёж <b>')
+        visitor.press('Enter')  # somebody who saw an item with a very long title, which no model knows
+        expect(said, 'Visitor Ёж <b> has 1 event')
+        expect(past, 'Очень длинное имя')
+        assert page.locator('.shop img, .shop script, .shop i').count() == 0
+        assert page.evaluate('document.documentElement.scrollWidth') <= width
+        assert barriers(page) == []
+    finally:
+        app.close(verbose=False)
 
 
 @pytest.mark.parametrize('scheme, width', [('light', 1280), ('dark', 1280), ('light', 390), ('dark', 390)])
