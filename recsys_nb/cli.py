@@ -7,8 +7,8 @@ __all__ = ['app', 'COMPARED', 'HANDLE', 'DOWNLOAD', 'ROWS_UNASKED', 'PAGES', 're
            'Commands', 'common', 'main', 'complete_study', 'complete_notebook', 'complete_profile', 'complete_setting',
            'level_of', 'run', 'compare_results', 'studies', 'command_that_makes', 'find_study', 'settings_of',
            'kernels_like', 'unfinished', 'verify_study', 'verify', 'download', 'check_destination', 'fetch',
-           'study_row', 'study_list', 'runs', 'open_study', 'render_study', 'render', 'rows_in_terminal',
-           'diff_studies', 'demo_source', 'demo', 'site', 'make_readme', 'readme']
+           'show_look', 'inspect', 'convert', 'study_row', 'study_list', 'runs', 'open_study', 'render_study', 'render',
+           'rows_in_terminal', 'diff_studies', 'demo_source', 'demo', 'site', 'make_readme', 'readme']
 
 # %% ../nbs/86_cli.ipynb #8600004a
 import contextlib, os, re, shlex, shutil, signal, subprocess, sys, tempfile, time, webbrowser
@@ -211,13 +211,20 @@ _NAME = typer.Argument(help='Name of a study, see recsys-nb runs.', autocompleti
 # %% ../nbs/86_cli.ipynb #8600029a
 _DATA = typer.Option(
     '', show_default=False,
-    help="Folder or zip in RetailRocket's layout, or its events.csv alone (or .csv.gz, or .parquet); "
-    'or simulated:tiny, simulated:default, simulated:full, or a shop of any size: '
+    help='A log: CSV, TSV, JSON lines or Parquet, plain, packed or in a zip, a file or a folder of parts '
+    '(recsys-nb inspect FILE shows how it is read); or simulated:tiny, simulated:default, simulated:full, or a shop of any size: '
     "simulated:visitors=20000,items=2000 (also days= and seed=). [default: the profile's]")
 _EVENTS = typer.Option(
     '', metavar='NAME=KIND,...', show_default=False,
     help='What the log calls its events, where it does not say view, addtocart and transaction: '
     'click=view,order=transaction,hover=none. With none such rows are left out.')
+_COLUMNS = typer.Option(
+    '', metavar='ROLE=COLUMN,...', show_default=False,
+    help='Which column is what, where its name does not say it: visitorid=user,itemid=sku,timestamp=when. '
+    'A unit or a kind may follow: timestamp=when:seconds, itemid=sku:text.')
+_MIN_RATING = typer.Option(
+    '', metavar='NUMBER', show_default=False,
+    help='The lowest rating that counts as an event. [default: every rating counts]')
 _STUDY = typer.Option(
     '', show_default=False, autocompletion=complete_study,
     help="Name of the report's folder in reports/. [default: the data's name, else the profile's]")
@@ -249,6 +256,8 @@ _VERBOSE = typer.Option(
 def run(
     data: str = _DATA,
     events: str = _EVENTS,
+    columns: str = _COLUMNS,
+    min_rating: str = _MIN_RATING,
     study: str = _STUDY,
     profile: str = _PROFILE,
     parameter: list[str] = _PARAMETER,
@@ -268,7 +277,7 @@ def run(
     with refusing('Stopped: the same command goes on from here, finished notebooks are skipped.',
                   'what is finished is kept, and the same command goes on from there when that is mended'):
         level = level_of(quiet, verbose)
-        code = run_study(placed(data, events), study, profile, parameter, only, force, replace=replace,
+        code = run_study(placed(data, events, columns, min_rating), study, profile, parameter, only, force, replace=replace,
                          limit=60 * time_limit or None, level=level, jobs=jobs)
     raise typer.Exit(code)
 
@@ -503,6 +512,87 @@ def fetch(
     echo(f'The download did not work: get the zip from https://www.kaggle.com/datasets/{HANDLE} by hand, '
          'and pass it as recsys-nb run --data archive.zip', err=True)
     raise typer.Exit(1)
+
+# %% ../nbs/86_cli.ipynb #b0a00002
+def _as_table(title, head, rows):
+    "A table for a terminal."
+    table = Table(*head, title=title, title_justify='left')
+    for row in rows:
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    return table
+
+def show_look(
+    look,    # see `look_at_log`
+    console, # rich's
+):
+    "What a log would be read as, in a terminal."
+    for name, what in look.files:
+        console.print(printable(f'{name}: {what}'), markup=False, highlight=False, soft_wrap=True)
+    console.print(_as_table('Columns', ('File', 'Column', 'Read as', 'Such as'), look.columns))
+    if look.raw:
+        head, *rows = look.raw
+        console.print(_as_table('First rows as they stand in the file', map(printable, head), rows))
+    if look.rows:
+        console.print(_as_table('First rows as read', ('Time (UTC)', 'Visitor', 'Event', 'Item'), look.rows))
+        console.print(_as_table('What is in it', ('What', 'How many'), look.counts))
+    for sentence in look.remarks:
+        console.print(printable(sentence), markup=False, highlight=False, soft_wrap=True)
+
+# %% ../nbs/86_cli.ipynb #b0a00003
+_LOG = typer.Argument(metavar='FILE', help='A log: a file, a folder or a zip.')
+
+def _typed_options(events, columns, rating):
+    "The words of a command line that say how a log is to be read."
+    typed = (('--events', events), ('--columns', columns), ('--min-rating', rating))
+    return [word for name, text in typed if text for word in (name, text)]
+
+def _cache(root):
+    "Where logs that were read are kept."
+    return root/'data'/'cache'
+
+@app.command()
+def inspect(
+    file: str = _LOG,
+    events: str = _EVENTS,
+    columns: str = _COLUMNS,
+    min_rating: str = _MIN_RATING,
+):
+    """Show what a log would be read as, before anything runs. What its columns are taken for, the first rows, what
+    is dropped, the windows of a study, and the command that runs it. Where two readings are possible, it asks."""
+    root = project_root()
+    with kernel_environment():
+        from recsys_nb.own_log import look_at_log
+        try:
+            options = _typed_options(events, columns, min_rating)
+            look = look_at_log(placed(file, events, columns, min_rating), _cache(root), options)
+        except ValueError as e:
+            raise StudyError(str(e)) from None
+    show_look(look, terminal())
+    for question in look.questions:
+        echo(f'recsys-nb: {printable(question)}', err=True)
+    if look.questions:
+        raise typer.Exit(2)
+    echo(look.command)
+
+# %% ../nbs/86_cli.ipynb #b0a00004
+@app.command()
+def convert(
+    file: str = _LOG,
+    to: str = typer.Option(..., metavar='FOLDER', help='A new or an empty folder.'),
+    events: str = _EVENTS,
+    columns: str = _COLUMNS,
+    min_rating: str = _MIN_RATING,
+):
+    "Write a log in RetailRocket's layout. Ids stay as the log writes them."
+    root = project_root()
+    with kernel_environment():
+        from recsys_nb.own_log import copy_log
+        try:
+            made = copy_log(placed(file, events, columns, min_rating), Path(to).expanduser(), _cache(root))
+        except ValueError as e:
+            raise StudyError(str(e)) from None
+    for path in made:
+        echo(printable(from_here(path)))
 
 # %% ../nbs/86_cli.ipynb #8600018a
 def study_row(

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['DAY', 'SESSION_GAP', 'LOG_COLUMNS', 'EARLIEST', 'LATEST', 'BLOCK_BYTES', 'HEADER_BYTES', 'STRAY_SHARE', 'STRAY_ROWS',
-           'COARSE', 'PARSER_VERSION', 'PROPERTY_COLUMNS', 'LogReport', 'share_tied', 'read_log', 'log_fingerprint',
-           'Ids', 'read_ids', 'read_items', 'Categories', 'read_categories', 'categories_of_items', 'events_by_hour',
-           'longest_silence', 'silence_words', 'log_line']
+           'COARSE', 'PARSER_VERSION', 'PROPERTY_COLUMNS', 'LogReport', 'share_tied', 'own_source', 'read_log',
+           'log_fingerprint', 'Ids', 'read_ids', 'read_items', 'Categories', 'read_categories', 'categories_of_items',
+           'events_by_hour', 'longest_silence', 'silence_words', 'log_line']
 
 # %% ../nbs/00_data.ipynb #c544573e
 import csv, hashlib, io, json, re, warnings
@@ -49,6 +49,7 @@ class LogReport:
     events: int = 0             # rows kept
     duplicates: int = 0         # exact duplicate rows, dropped
     unknown_events: dict = field(default_factory=dict) # event type we don't know -> rows, dropped
+    words: dict = field(default_factory=dict) # event type as the log writes it -> rows
     left_out: int = 0           # rows of events that are to be left out
     renamed: dict = field(default_factory=dict) # event type as the log calls it -> as we do
     tied: int = 0               # rows kept that share their time with another row of the same visitor
@@ -471,6 +472,7 @@ def _row_kinds(table, report, typed, named):
     event, words = _text_codes(table['event'])
     counts = np.bincount(event, minlength=len(words))
     there = [word for word, n in zip(words, counts) if n]
+    report.words = _count_unknown(words, counts)
     strange = [name for name, _ in typed if name not in there]
     if strange:
         found = ', '.join(map(_printable, there[:20]))
@@ -623,10 +625,12 @@ def _place(source):
     key = repr((str(source.path.resolve()), name, source.stamp(name)))
     return hashlib.sha256(key.encode()).hexdigest()[:16]
 
-def _own_source(
+_BESIDE = {'items.csv', 'events_test.csv'} # what `copy_log` writes beside a log, and this form does not have
+
+def own_source(
     path,       # as in `read_log`
     cache=None, # folder for what was read, or None
-):              # `Source`, or None where the log is in another form
+)->Source:      # None where the log is in another form
     "A log in RetailRocket's own form."
     place, options = split_options(path)
     if options.columns or options.rating is not None:
@@ -638,6 +642,10 @@ def _own_source(
             raise
         return None
     odd = _place(source)
+    if not source.path.is_file() or source.zipped:
+        beside = {path_parts(name)[-1].lower() for name in list_files(source.path).sizes}
+        if beside & _BESIDE:
+            return None
     if odd in _ODD_IDS or (cache and (Path(cache)/f'odd-{odd}').exists()):
         return None
     return source if _is_own_form(source) else None
@@ -706,7 +714,7 @@ def read_log(
 )->tuple:       # the log (DataFrame, by time) and its `LogReport`
     """Read and check a log: `timestamp` (datetime64[ms, UTC]), `visitorid`, `event`, `itemid`; its
     `attrs['test_start']` says when its own test file begins, if it has one. Raises `DataError`."""
-    source = _own_source(path, cache)
+    source = own_source(path, cache)
     if source is not None:
         try:
             return _read_own_log(source, cache)
@@ -731,7 +739,7 @@ def log_fingerprint(
     path, # as in `read_log`
 )->str:   # 16 hexadecimal digits
     "Hash of everything a log is read from. Raises `DataError`."
-    source = _own_source(path)
+    source = own_source(path)
     return _log_key(open_log(path)) if source is None else fingerprint(source)
 
 # %% ../nbs/00_data.ipynb #92e20789
@@ -810,7 +818,8 @@ def _id_text(texts, code):
 def _id_code(texts, text):
     "The code of an id as the log writes it; None where it writes no such id."
     if texts is not None:
-        code = pc.index(texts, str(text)).as_py()
+        written = str(text).encode('utf-8', 'surrogatepass') # a browser may send half a character
+        code = pc.index(texts.cast(pa.large_binary()), pa.scalar(written, pa.large_binary())).as_py()
         return code if code >= 0 else None
     plain = re.fullmatch('0|[1-9][0-9]{0,18}', str(text))
     return int(text) if plain and int(text) < 2**63 else None
@@ -869,7 +878,7 @@ def read_ids(
     cache=None, # folder for what was read, or None
 )->Ids:
     "Ids of a log as it writes them. Raises `DataError`."
-    if _own_source(path, cache) is not None:
+    if own_source(path, cache) is not None:
         return Ids()
     found = {}
     for piece in ('visitors', 'items'):
@@ -882,7 +891,7 @@ def read_items(
     cache=None,   # folder for what was read, or None
 )->pd.DataFrame:  # index itemid, each once; title, category, price, ... as text; None: nothing is said
     "What a log's files say about its items. Raises `DataError`."
-    if _own_source(path, cache) is not None:
+    if own_source(path, cache) is not None:
         return None
     table, about = _read_piece(path, cache, 'facts')
     return table.set_index('itemid').astype(str) if about['there'] else None
@@ -1029,7 +1038,7 @@ def read_categories(
     cache=None, # folder for the filtered snapshots as Parquet, or None
 )->Categories:  # None where the source has no categories
     "Category snapshots and tree of a source. Raises `DataError`."
-    source = _own_source(path, cache)
+    source = own_source(path, cache)
     if source is None:
         return _kept_categories(*_read_piece(path, cache, 'categories'))
     parts = [n for n in FILES[1:3] if n in source.members]

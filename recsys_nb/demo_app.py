@@ -23,6 +23,7 @@ from .data import *
 from .demo_data import *
 from .demo_answer import *
 from .demo_page import *
+from .sources import plain_text
 import pandas as pd
 from starlette.middleware import Middleware
 
@@ -253,9 +254,9 @@ def view(self:DemoEvents,
     new,     # whether only new items are shown
 )->tuple:    # see `page`
     "After an item was entered: the first one that a search finds."
-    words = '' if text is None else str(text)[:LONGEST_TEXT]
+    words = plain_text(text)[:LONGEST_TEXT]
     found = self.state.vocabulary[find_items(self.state, words, 1)].tolist()
-    return self.page(shopper.add(found[0]) if found and text else shopper, a, b, new)
+    return self.page(shopper.add(found[0]) if found and words else shopper, a, b, new)
 
 # %% ../nbs/79_demo_app.ipynb #94f4c59c
 @patch

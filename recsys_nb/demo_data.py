@@ -25,7 +25,8 @@ from .baselines import History, Popularity
 from .archives import *
 from .data import *
 from .protocol import *
-from .sources import category_colour, item_facts, item_names, item_titles, parse_simulated
+from .sources import category_colour, item_facts, item_names, item_titles
+from .sources import parse_simulated, plain_text
 from .manifest import read_manifest
 from .show import demo_order, families
 from .files import kept_vocabulary
@@ -556,7 +557,7 @@ def typed_shopper(
         return shopper, wrong
     found = follow(state, shopper, visitor)
     unknown = state.ids.visitors is not None and visitor >= len(state.ids.visitors)
-    return replace(found, typed=str(text).strip()) if unknown else found, ''
+    return replace(found, typed=plain_text(text)) if unknown else found, ''
 
 def next_visitor(
     state:DemoState,
@@ -676,7 +677,7 @@ def find_visitors(
     most=8,   # how many
 )->list:      # visitorids
     "Visitors whose id begins like this: the id itself, then those with most events."
-    text = text.strip()
+    text = plain_text(text)
     if not text:
         return []
     exact = state.ids.visitor_code(text)
@@ -743,7 +744,7 @@ def find_items(
     most=8,      # how many
 )->np.ndarray:   # codes, int64[<= most]
     "Items to add to a session: by id first, then by words, half of them at least where there are."
-    text = ' '.join(text.lower().split())
+    text = plain_text(text.lower())
     by_id = items_by_id(state, text)
     within = items_by_words(state, text.split())
     half = most // 2

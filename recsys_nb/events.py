@@ -15,31 +15,40 @@ from .manifest import cores, digest, read_manifest
 
 # %% ../nbs/87_events.ipynb #28a26303
 def placed(
-    data:str,  # as typed
-    events='', # as typed: click=view,order=transaction
-)->str:        # both in one text
-    "Where the events are, and what they are called there. Raises `StudyError` for names that cannot be."
-    if not events:
+    data:str,   # as typed
+    events='',  # as typed: click=view,order=transaction
+    columns='', # as typed: visitorid=user,itemid=sku
+    rating='',  # as typed: the lowest rating that counts
+)->str:         # all in one text
+    "Where the events are, and how they are to be read. Raises `StudyError` for words that cannot be."
+    said = [f'--{name} {text}' for name, text in
+            (('events', events), ('columns', columns), ('min-rating', rating)) if text != '']
+    if not said:
         return data
-    from recsys_nb.data import read_events, split_events, with_events
+    from recsys_nb.archives import read_events, with_events
+    from recsys_nb.layouts import Options, read_columns, read_rating, split_options, with_options
     if not data or data.startswith('simulated'):
-        raise StudyError(f'--events {events}: a simulated shop has its own names, give --data')
+        raise StudyError(f'{said[0]}: a simulated shop has its own names, give --data')
     try:
-        place, names = split_events(data)
-        both = read_events(with_events('', names).partition('events=')[2] + ',' + events)
+        place, before = split_options(data)
+        names = with_events('', before.events).partition('events=')[2]
+        options = Options(
+            tuple((dict(before.columns) | dict(read_columns(columns))).items()),
+            read_events(names + ',' + events),
+            before.rating if rating == '' else read_rating(str(rating)))
     except ValueError as e:
         raise StudyError(str(e)) from None
-    return with_events(place, both)
+    return with_options(place, options)
 
 def place_of(
     data:str, # see `placed`
-)->str:       # without what its events are called
-    "Where the events are. Raises `StudyError` where the names that follow cannot be read."
+)->str:       # without how it is to be read
+    "Where the events are. Raises `StudyError` where the words that follow cannot be read."
     if '?' not in data:
         return data
-    from recsys_nb.data import split_events
+    from recsys_nb.layouts import split_options
     try:
-        return split_events(data)[0]
+        return split_options(data)[0]
     except ValueError as e:
         raise StudyError(str(e)) from None
 
@@ -56,7 +65,7 @@ def data_source(
     path = Path(place).expanduser().resolve()
     root = root.resolve()
     if not os.path.exists(path):
-        raise StudyError(f'--data {place} does not exist: give a folder or zip with events.csv, '
+        raise StudyError(f'--data {place} does not exist: give a file, a folder or a zip with a log, '
                          'or simulated:default')
     if os.path.commonpath([path, root]) == os.sep:
         link = root/'data'/'links'/digest(str(path))/path.name
@@ -67,6 +76,8 @@ def data_source(
     return os.path.relpath(path, root/'nbs') + names
 
 # %% ../nbs/87_events.ipynb #28a26305
+_ENDINGS = (r'(?<=.)(\.(zip|csv|tsv|txt|dat|data|inter|json|jsonl|ndjson|parquet|pq))?(\.(gz|zst))?$')
+
 def study_name(
     study:str,   # as typed, may be empty
     data:str,    # as typed, may be empty
@@ -82,7 +93,7 @@ def study_name(
     if not name and not data:
         name = profile
     elif not name:
-        stem = re.sub(r'(?<=.)\.(zip|gz|csv|csv\.gz|parquet)$', '', path.name)
+        stem = re.sub(_ENDINGS, '', path.name)
         name = re.sub(r'[^\w.=-]+', '-', place if place.startswith('simulated') else stem)
     if not re.fullmatch(r'\w[\w.=-]*(?<!\.)', name) or len(name.encode()) > 100:
         raise StudyError(f'--study {name[:100]!r}: use letters, digits, - and _ only, at most 100 of them')
@@ -169,17 +180,17 @@ def describe_data(
     source:str, # as the notebooks see it; the current folder is nbs/
 )->dict:        # name, place, fingerprint, counts, first and last time, remarks
     "Read the events, and say what they are. Raises `StudyError` where they cannot be read."
-    from recsys_nb.data import open_source, fingerprint, split_events
+    from recsys_nb.data import log_fingerprint
     from recsys_nb.sources import open_data, load_log
     try:
         folder = open_data(source)
         log, report = load_log(source)
-        digits = fingerprint(open_source(folder))
+        digits = log_fingerprint(folder)
     except (ValueError, FileNotFoundError, NotADirectoryError, PermissionError) as e:
         raise StudyError(f'--data: {e}') from None
     simulated = source.startswith('simulated')
     return dict(
-        name=source if simulated else Path(split_events(source)[0]).name,
+        name=source if simulated else Path(place_of(source)).name,
         source=source,
         simulated=simulated,
         folder=os.path.relpath(folder),

@@ -16,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from .archives import *
 from .data import *
+from .layouts import split_options
 from .shop import REAL_SIZE, simulate_shop
 from .show import light_of
 import numpy as np, pandas as pd
@@ -101,7 +102,7 @@ def open_data(
     Raises `DataError` where there is no such place, or no room for the shop."""
     size = parse_simulated(data)
     if size is None:
-        if not os.path.exists(split_events(data)[0]):
+        if not os.path.exists(split_options(data)[0]):
             shops = '|'.join(SHOP_SIZES)
             raise DataError(f'{data} does not exist, expected a folder, a zip, or simulated:{shops}')
         return Path(data)
