@@ -212,8 +212,8 @@ _NAME = typer.Argument(help='Name of a study, see recsys-nb runs.', autocompleti
 _DATA = typer.Option(
     '', show_default=False,
     help='A log: CSV, TSV, JSON lines or Parquet, plain, packed or in a zip, a file or a folder of parts '
-    '(recsys-nb inspect FILE shows how it is read); or simulated:tiny, simulated:default, simulated:full, or a shop of any size: '
-    "simulated:visitors=20000,items=2000 (also days= and seed=). [default: the profile's]")
+    '(recsys-nb inspect FILE shows how it is read); or simulated:tiny, simulated:default, simulated:full, '
+    "or a shop of any size: simulated:visitors=20000,items=2000 (also days= and seed=). [default: the profile's]")
 _EVENTS = typer.Option(
     '', metavar='NAME=KIND,...', show_default=False,
     help='What the log calls its events, where it does not say view, addtocart and transaction: '
@@ -277,7 +277,8 @@ def run(
     with refusing('Stopped: the same command goes on from here, finished notebooks are skipped.',
                   'what is finished is kept, and the same command goes on from there when that is mended'):
         level = level_of(quiet, verbose)
-        code = run_study(placed(data, events, columns, min_rating), study, profile, parameter, only, force, replace=replace,
+        place = placed(data, events, columns, min_rating)
+        code = run_study(place, study, profile, parameter, only, force, replace=replace,
                          limit=60 * time_limit or None, level=level, jobs=jobs)
     raise typer.Exit(code)
 
@@ -557,14 +558,14 @@ def inspect(
     columns: str = _COLUMNS,
     min_rating: str = _MIN_RATING,
 ):
-    """Show what a log would be read as, before anything runs. What its columns are taken for, the first rows, what
-    is dropped, the windows of a study, and the command that runs it. Where two readings are possible, it asks."""
+    """Show what a log would be read as, before anything runs. What its columns are taken for, the first rows,
+    what is dropped, the windows, and the command that runs a study. Of two possible readings it asks."""
     root = project_root()
     with kernel_environment():
         from recsys_nb.own_log import look_at_log
+        typed = placed(file, events, columns, min_rating)
         try:
-            options = _typed_options(events, columns, min_rating)
-            look = look_at_log(placed(file, events, columns, min_rating), _cache(root), options)
+            look = look_at_log(typed, _cache(root), _typed_options(events, columns, min_rating))
         except ValueError as e:
             raise StudyError(str(e)) from None
     show_look(look, terminal())

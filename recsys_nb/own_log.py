@@ -19,8 +19,8 @@ import pandas as pd, pyarrow as pa, pyarrow.csv as pacsv
 # %% ../nbs/87_own_log.ipynb #0d0b6275
 ROLE_WORDS = dict( # role -> what a person calls it
     timestamp='time', visitorid='visitor', itemid='item', event='event', rating='rating',
-    transactionid='order', title='title of the item', category='category of the item', price='price of the item',
-    image='picture of the item', property='property of the item', value='its value',
+    transactionid='order', title='title of the item', category='category of the item',
+    price='price of the item', image='picture of the item', property='property of the item', value='its value',
     categoryid='category', parentid='the category above')
 _OWN_COLUMNS = ('timestamp', 'visitorid', 'event', 'itemid', 'transactionid')
 
@@ -115,12 +115,12 @@ def _counts(report, log):
     found += [(what, f'{n:,}') for what, n in table.items() if n and not what.startswith(known)]
     return found
 
-# %% ../nbs/87_own_log.ipynb #15d54bb3
-def _windows(log, context):
+# %% ../nbs/87_own_log.ipynb #0d6a3642
+def _windows(log, context, least):
     "Sentences on the windows that a study would use."
     from recsys_nb.protocol import next_item_queries, purchase_queries, time_split, window_remarks
     try:
-        split = time_split(log)
+        split = time_split(log, min_item_events=least)
     except ValueError as e:
         return [f'No study fits this log: {e}.']
     valid, test = (next_item_queries(split, w, context) for w in ('valid', 'test'))
@@ -133,6 +133,8 @@ def _command(path, report, options):
     words = ['recsys-nb', 'run', '--data', split_options(path)[0], *options]
     if report.visitor == 'session':
         words += ['-p', 'context=window']
+    if report.test_start is not None: # who split it has chosen its items
+        words += ['-p', 'min_item_events=1']
     return shlex.join(map(str, words))
 
 def _ask(files):
@@ -166,7 +168,7 @@ def look_at_log(
         look.rows.append((time, ids.visitor(row.visitorid), row.event, ids.item(row.itemid)))
     look.counts = _counts(report, log)
     context = 'window' if report.visitor == 'session' else 'all'
-    look.remarks = [*report.notes, *_windows(log, context)]
+    look.remarks = [*report.notes, *_windows(log, context, 5 if report.test_start is None else 1)]
     look.command = _command(path, report, options)
     return look
 
