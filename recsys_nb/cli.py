@@ -213,7 +213,8 @@ _DATA = typer.Option(
     '', show_default=False,
     help='A log: CSV, TSV, JSON lines or Parquet, plain, packed or in a zip, a file or a folder of parts '
     '(recsys-nb inspect FILE shows how it is read); or simulated:tiny, simulated:default, simulated:full, '
-    "or a shop of any size: simulated:visitors=20000,items=2000 (also days= and seed=). [default: the profile's]")
+    'or a shop of any size: simulated:visitors=20000,items=2000 (also days= and seed=). '
+    "[default: the profile's]")
 _EVENTS = typer.Option(
     '', metavar='NAME=KIND,...', show_default=False,
     help='What the log calls its events, where it does not say view, addtocart and transaction: '

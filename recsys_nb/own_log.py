@@ -20,7 +20,8 @@ import pandas as pd, pyarrow as pa, pyarrow.csv as pacsv
 ROLE_WORDS = dict( # role -> what a person calls it
     timestamp='time', visitorid='visitor', itemid='item', event='event', rating='rating',
     transactionid='order', title='title of the item', category='category of the item',
-    price='price of the item', image='picture of the item', property='property of the item', value='its value',
+    price='price of the item', image='picture of the item', property='property of the item',
+    value='its value',
     categoryid='category', parentid='the category above')
 _OWN_COLUMNS = ('timestamp', 'visitorid', 'event', 'itemid', 'transactionid')
 
@@ -33,7 +34,7 @@ class FirstLook:
     counts: list = field(default_factory=list)  # (what, how many), in words
     remarks: list = field(default_factory=list) # sentences
     questions: list = field(default_factory=list) # sentences that say what to type
-    raw: list = field(default_factory=list)     # first rows as they stand in the file, if something is asked
+    raw: list = field(default_factory=list)     # first rows as they stand in the file, if one asks
     command: str = ''                           # that runs the study
 
 def _detail(role, part, reading):
