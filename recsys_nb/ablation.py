@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['CHANGES', 'QUERY_METRICS', 'weaker_calibration', 'query_numbers', 'mean_or_nan', 'ablation_table', 'differences_text',
-           'unclear_text', 'ablation_text', 'signed', 'change_rows', 'epochs_text', 'training_limits']
+           'unclear_text', 'ablation_text', 'change_rows', 'epochs_text', 'training_limits']
 
 # %% ../nbs/31_ablation.ipynb #221a9ee3
 from pathlib import Path
 from .protocol import *
 from .metrics import *
 from .comparison import LEVEL, p_text
-from .show import NAMED, listed
+from .show import NAMED, listed, signed
 import numpy as np, pandas as pd
 
 # %% ../nbs/31_ablation.ipynb #51ef1279
@@ -133,11 +133,6 @@ def ablation_text(
     return ' '.join([*said, unclear_text(len(sure), len(tested), what)]).rstrip()
 
 # %% ../nbs/31_ablation.ipynb #19a31002
-def signed(x:float)->str: # a difference
-    "A difference with three digits; one that rounds to nothing has no sign."
-    text = f'{x:+.3f}'
-    return '0.000' if float(text) == 0 else text
-
 def change_rows(
     t:pd.DataFrame, # see `ablation_table`
     most=8,         # rows

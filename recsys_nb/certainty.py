@@ -15,6 +15,7 @@ __all__ = ['QUICK', 'MEASURED', 'unfitted', 'refit', 'models_to_refit', 'quick_s
 import hashlib, inspect, itertools, json, time
 from functools import partial
 from pathlib import Path
+from .archives import *
 from .data import *
 from .protocol import *
 from .metrics import *

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FAMILIES', 'TRANSFORMERS', 'PROTOCOLS', 'ORIGINAL', 'REFERENCES', 'EXPECTED', 'LEVEL', 'HEADLINE', 'SHORT_ROWS',
-           'SIGNS', 'EDGES', 'ASKED_ORIGINALLY', 'BUYERS', 'FORMULA', 'TITLES', 'NOBODY_ASKED', 'PAGE', 'best_of',
+           'SIGNS', 'EDGES', 'ASKED_ORIGINALLY', 'BUYERS', 'FORMULA', 'TITLES', 'NOT_ASKED', 'PAGE', 'best_of',
            'missing_models', 'read_timing', 'read_size', 'read_ranks', 'query_metric', 'Answered', 'same_queries',
            'difference_p', 'Verdict', 'compare_models', 'verdict', 'not_better_than', 'with_interval', 'p_text',
            'lists_text', 'cost_text', 'against_best', 'verdicts_of', 'rows_order', 'comparison_rows', 'worth_a_row',
@@ -12,12 +12,13 @@ __all__ = ['FAMILIES', 'TRANSFORMERS', 'PROTOCOLS', 'ORIGINAL', 'REFERENCES', 'E
            'comparison_limits', 'by_k', 'leaders_of', 'curves_caption', 'groups_of', 'verdict_caption', 'draw_bars',
            'family_colours', 'draw_apart', 'slice_masks', 'by_slice', 'winners_text', 'everywhere_text', 'draw_heatmap',
            'heatmap_caption', 'worth_naming', 'halves_caption', 'edge_name', 'by_history', 'group_events_text',
-           'history_caption', 'published_table', 'ratios', 'tie_table', 'harmless', 'markdown_lines',
+           'history_caption', 'published_table', 'ratios', 'tie_table', 'harmless', 'markdown_lines', 'nothing_asked',
            'write_comparison']
 
 # %% ../nbs/30_comparison.ipynb #f1223399
 import html, json
 from dataclasses import dataclass
+from .archives import *
 from .data import *
 from .protocol import FEW
 from .metrics import *
@@ -319,7 +320,8 @@ def lists_text(
     def text(metric, form):
         value = number.get((metric, k), np.nan)
         return form.format(value) if value == value else ''
-    return {f'coverage@{k}': text('Coverage', '{:.1%}'),
+    few = 0 < number.get(('Coverage', k), np.nan) < .0005 # a list for everybody: not 0.0 %
+    return {f'coverage@{k}': text('Coverage', '{:.2%}' if few else '{:.1%}'),
             f'novelty@{k}, bits': text('Novelty', '{:.1f}'),
             f'popularity bias (ARP@{k})': text('ARP', '{:,.0f}')}
 
@@ -926,7 +928,7 @@ def harmless(
 # %% ../nbs/30_comparison.ipynb #b06f43ae
 TITLES = {'next-item': 'Next item', 'purchases': 'Purchases of buyers',
           'as-published': 'As published (rows answer different questions)'}
-NOBODY_ASKED = 'This log has no queries for this in its test window, so nobody was asked.'
+NOT_ASKED = 'On this log nothing could be asked.'
 PAGE = ('<!doctype html><html lang="en"><meta charset="utf-8"><title>Comparison</title>'
         '<style>body{{font:15px/1.5 system-ui,sans-serif;margin:2rem;overflow-x:auto}}p{{max-width:50rem}}'
         'td,th{{padding:.3rem .7rem;text-align:right;border-bottom:1px solid #ddd;white-space:nowrap}}'
@@ -940,13 +942,14 @@ def markdown_lines(
     return ['| ' + ' | '.join(rows.columns) + ' |', '|' + '---|' * rows.shape[1],
             *('| ' + ' | '.join(map(str, r)) + ' |' for r in rows.itertuples(index=False))]
 
-def _asked(
+# %% ../nbs/30_comparison.ipynb #b17e0036
+def nothing_asked(
     rows:pd.DataFrame, # see `comparison_rows`
 )->bool:
-    "Whether any model had a query; one that was not run says nothing about that."
-    return {*rows.get('queries', ())} - {''} != {'0'}
+    "Whether the log has no query of a protocol, so that its table would hold no number."
+    asked = set(rows.get('queries', ())) - {''} # '' of a model that has no result
+    return asked == {'0'}
 
-# %% ../nbs/30_comparison.ipynb #b17e0036
 def write_comparison(
     out,      # study folder
     table,    # see `result_table`
@@ -956,13 +959,14 @@ def write_comparison(
 ):
     "Write comparison.csv (one number a row), comparison.html and comparison.md."
     write_text(Path(out)/'comparison.csv', harmless(table).to_csv(index=False, float_format='%.7g'))
-    shown = {p: t.to_html(border=0) if _asked(t) else f'<p>{NOBODY_ASKED}</p>' for p, t in tables.items()}
-    body = ''.join(f'<h2>{TITLES[p]}</h2>{t}' for p, t in shown.items())
-    said = ''.join(f'<p>{html.escape(s)}</p>' for s in (answer, *more))
-    write_text(Path(out)/'comparison.html', PAGE.format(said=said, body=body))
+    body = ''
     lines = []
     for sentence in (answer, *more):
         lines += [sentence, '']
     for p, t in tables.items():
-        lines += [f'## {TITLES[p]}', '', *(markdown_lines(t) if _asked(t) else [NOBODY_ASKED]), '']
+        empty = nothing_asked(t)
+        body += f'<h2>{TITLES[p]}</h2>' + (f'<p>{NOT_ASKED}</p>' if empty else t.to_html(border=0))
+        lines += [f'## {TITLES[p]}', '', *([NOT_ASKED] if empty else markdown_lines(t)), '']
+    said = ''.join(f'<p>{html.escape(s)}</p>' for s in (answer, *more))
+    write_text(Path(out)/'comparison.html', PAGE.format(said=said, body=body))
     write_text(Path(out)/'comparison.md', '\n'.join(lines))

@@ -160,6 +160,10 @@ def weights_text(
     "How many weights speak against an item, and what the heaviest one is against a repeat."
     if not len(weights):
         return 'No item speaks for another one.'
-    return (f'{100 * (weights < 0).mean():.0f} % of the weights speak against an item; the heaviest one is '
+    share = 100 * (weights < 0).mean()
+    against = f'{share:.0f} % of the weights speak'
+    if share < 1: # too few for a share in whole per cent
+        against = f'{(weights < 0).sum():,} of the weights speak' if share else 'None of the weights speaks'
+    return (f'{against} against an item; the heaviest one is '
             f'{weights.max():.3g}, where an item speaks for itself with {bonus:.3g} (dotted). '
             f'{len(weights):,} weights of items for others.')

@@ -11,6 +11,7 @@ __all__ = ['BRIEF', 'percent', 'bucket', 'clauses', 'pair_numbers', 'funnel', 'p
            'cold_words', 'split_sizes', 'split_words', 'log_limits', 'log_finding']
 
 # %% ../nbs/02_eda.ipynb #dd3730aa
+from .archives import *
 from .data import *
 from .protocol import fit_windows, milliseconds
 import numpy as np, pandas as pd
@@ -123,8 +124,8 @@ def pause_words(
     share = percent(common.iloc[0])
     if made_up(pause):
         return (f'**{share} of pauses are exactly {common.index[0]:,g} s: the times are made up from the '
-                'order of events.** What follows about days may hold, '
-                'what follows about hours, pauses and sessions says nothing.')
+                'order of events.** What follows about hours, pauses and sessions says nothing, '
+                'and what follows about days holds only if those were kept.')
     return f'The most common pause is {share} of all, so nothing speaks against the times.'
 
 # %% ../nbs/02_eda.ipynb #02000005

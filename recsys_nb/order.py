@@ -12,7 +12,7 @@ from pathlib import Path
 from .protocol import *
 from .metrics import *
 from .comparison import FAMILIES, HEADLINE, LEVEL, with_interval, worth_a_row
-from .show import colour, listed, model_order
+from .show import colour, listed, model_order, signed
 import numpy as np, pandas as pd
 
 # %% ../nbs/33_order.ipynb #72f6ce5c
@@ -119,7 +119,8 @@ def loss_rows(
 )->pd.DataFrame:         # index model; text cells
     "What a change costs, ready to show."
     t = losses_of(losses, change)
-    t['text'] = [f'{r.before:.3f} {r.difference:+.3f} [{r.low:+.3f}, {r.high:+.3f}]' for r in t.itertuples()]
+    t['text'] = [f'{r.before:.3f} {signed(r.difference)} [{signed(r.low)}, {signed(r.high)}]'
+                 for r in t.itertuples()]
     wide = t.pivot(index='model', columns='key', values='text')[[f'{m}@{k}' for m, k in HEADLINE]]
     metric, k = HEADLINE[0]
     first = t[(t.metric == metric) & (t.k == k)].set_index('model')

@@ -7,8 +7,8 @@ __all__ = ['INDEXED', 'ABOUT', 'BEST', 'TIED', 'SIMPLE_WORDS', 'WIDE_BELOW', 'WI
            'shown_metrics', 'protocols_without_queries', 'comparison_tables', 'in_prose', 'exact', 'terminal_table',
            'comparison_payload', 'kind_of', 'few_models', 'bars_of', 'bars_in_words', 'in_a_hundred', 'plain_words',
            'vocabulary_size', 'known_limits', 'data_limits', 'thumbnails', 'state_now', 'status', 'progress_of',
-           'progress_in_words', 'notebook_card', 'moment', 'facts', 'steps', 'opening', 'first_screen', 'card_groups',
-           'write_overview', 'write_index']
+           'progress_in_words', 'notebook_card', 'moment', 'taken_over', 'facts', 'steps', 'opening', 'first_screen',
+           'card_groups', 'write_overview', 'write_index']
 
 # %% ../nbs/89_overview.ipynb #8900004a
 import base64, csv, io, json, re, tomllib
@@ -26,8 +26,8 @@ INDEXED = { # protocol -> (metric, k) of each column
     'purchases': (('HitRate', 10), ('Recall', 10), ('Precision', 10), ('NDCG', 10)),
     'as-published': (('HitRate', 10), ('Precision', 10), ('Recall', 10), ('NDCG', 10))}
 ABOUT = { # protocol -> what it asks
-    'next-item': 'Every event of the test window is to be foretold from what its visitor did before, '
-                 'among all items; all models answer the same queries.',
+    'next-item': 'Events of the test window (03_protocol says which) are to be foretold from what '
+                 'their visitors did before, among all items; all models answer the same queries.',
     'purchases': 'What a buyer of the test window bought is to be foretold '
                  'from what that buyer did before the window.',
     'as-published': 'The setting of the project that this study grew out of: '
@@ -476,6 +476,14 @@ def moment(
     "A time as a person reads it, to the second."
     return text[:19].replace('T', ' ') if text else '...'
 
+def taken_over(
+    manifest:dict, # a study's
+)->str:            # '' where this run made all of it
+    "How many notebooks the last run found done, and left as they were."
+    began = [n['started'] for n in manifest['notebooks'].values() if n.get('started')]
+    before = sum(start < (manifest['started'] or '') for start in began)
+    return f'{before} of {counted(len(began), "notebook")}, from earlier runs' if before else ''
+
 def facts(
     manifest:dict, # a study's
 )->dict:           # what is said -> text, without what would be empty
@@ -499,7 +507,8 @@ def facts(
         'Seeds': '; '.join(f'{seed} in {names}' for seed, names in manifest['seeds'].items()),
         'Commit': f'{commit}, with changes' if git['dirty'] else commit,
         'Machine': f"{machine['processor']}, {cores}, {machine['system']}",
-        'Run': f'{began} to {ended} UTC, {clock(seconds)} minutes in notebooks'}
+        'Run': f'{began} to {ended} UTC, {clock(seconds)} minutes in notebooks',
+        'Taken over': taken_over(manifest)}
     return {name: text for name, text in found.items() if text}
 
 def steps(

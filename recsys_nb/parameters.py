@@ -45,7 +45,7 @@ def read_moment(
     since = moment - datetime(1970, 1, 1, tzinfo=timezone.utc)
     return since // timedelta(milliseconds=1)
 
-# %% ../nbs/80_parameters.ipynb #a11c0001
+# %% ../nbs/80_parameters.ipynb #80c20004
 def _fits(word, text):
     "Whether a text is what a word of the brackets stands for."
     if word != 'DATE':
@@ -57,6 +57,7 @@ def _fits(word, text):
         return False
     return True
 
+# %% ../nbs/80_parameters.ipynb #a11c0001
 @dataclass
 class Allowed:
     "What a parameter may be: numbers between two ends, words, or either."
@@ -72,10 +73,17 @@ class Allowed:
         "Whether numbers between two ends are allowed."
         return self.low is not None or self.high is not None
 
-    def allows_one(self, value)->bool: # a number or a word
+    def allows_one(self, value)->bool: # a number or a word; with words, a text of a number, too
         "Whether a single value is allowed."
-        if isinstance(value, str) or self.words and not self.bounded:
-            return any(_fits(word, str(value)) for word in self.words)
+        if self.words:
+            if any(_fits(word, str(value)) for word in self.words):
+                return True
+            if not self.bounded:
+                return False
+            try:
+                value = float(value)
+            except ValueError:
+                return False
         enough = self.low is None or (value > self.low if self.above else value >= self.low)
         return enough and (self.high is None or (value < self.high if self.below else value <= self.high))
 
@@ -249,31 +257,25 @@ READERS = dict(int=int, float=float, bool=read_bool, str=str) # type -> function
 class Parameter:
     "One line of a notebook's parameters cell."
     name: str
-    kind: str               # int, float, bool or str; or several: int | float | str
+    kind: str               # int, float, bool or str
     optional: bool          # whether None is a value
     default: object
     help: str               # its comment
     allowed: Allowed = None # None: anything of its type
     rule: Rule = None       # what must hold besides, between it and others; None: nothing
 
-    def _read(self, text):
-        "The value that a text stands for, of the first type that it can be."
-        for kind in self.kind.split(' | '):
-            try:
-                return READERS[kind](text)
-            except ValueError:
-                continue
-        raise value_refused(self, repr(text), f'of type {self.kind}')
-
     def parse(self, text:str): # as typed on the command line
         "The value that a text stands for; `StudyError` where it is none, or one that is not allowed."
         if self.optional and text.lower() == 'none':
             return None
-        value = self._read(text)
+        try:
+            value = READERS[self.kind](text)
+        except ValueError:
+            raise value_refused(self, repr(text), f'of type {self.kind}') from None
         if self.kind == 'float' and not math.isfinite(value):
             raise value_refused(self, text, 'of type float')
         if self.allowed and not self.allowed.allows(value):
-            raise value_refused(self, repr(text) if isinstance(value, str) else text)
+            raise value_refused(self, repr(text) if self.kind == 'str' else text)
         return value
 
 # %% ../nbs/80_parameters.ipynb #80d00001
@@ -309,10 +311,10 @@ def _comment_of(node, lines):
     return comment
 
 def _kind_of(annotation):
-    "The types that an annotation names, str where it names none; whether it may be None."
+    "The type that an annotation names, str where it names none; whether it may be None."
     names = [n.id for n in ast.walk(annotation) if isinstance(n, ast.Name)]
-    kinds = [kind for kind in READERS if kind in names]
-    return ' | '.join(kinds) or 'str', 'None' in ast.unparse(annotation) or 'Optional' in names
+    kinds = [n for n in names if n in READERS]
+    return kinds[0] if kinds else 'str', 'None' in ast.unparse(annotation) or 'Optional' in names
 
 # %% ../nbs/80_parameters.ipynb #80d00002
 def read_parameters(

@@ -11,7 +11,7 @@ __all__ = ['COLUMNS_OF_LOG', 'WEEK', 'LONG', 'HEAD_SHARE', 'MID_SHARE', 'COLD', 
            'purchase_queries', 'pick_histories', 'published_baselines', 'published_sasrec', 'positions_queries',
            'assert_no_leak', 'is_repeat', 'item_groups', 'session_position', 'query_slices', 'time_unit', 'frame_times',
            'frame_events', 'frame_ids', 'OwnIds', 'log_from_frame', 'Protocols', 'window_counts', 'lone_end',
-           'window_remarks', 'make_protocols', 'protocol_finding']
+           'window_remarks', 'make_protocols', 'protocol_finding', 'asked_words']
 
 # %% ../nbs/03_protocol.ipynb #00b8240b
 import warnings
@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Real
 from pathlib import Path
+from .archives import *
 from .data import *
 from .files import read_parquet, write_parquet
 from .parameters import A_DATE, read_moment
@@ -262,13 +263,6 @@ class Split:
     test_start: int        # milliseconds since 1970
     fitted: str = ''       # see `fitted_words`
 
-    @property
-    def days(self)->tuple: # whole numbers where they are whole
-        "Days from the begin of the test window to the last event; days of the validation window."
-        last = int(milliseconds(self.raw.timestamp)[-1])
-        lengths = ((last - self.test_start) / DAY, (self.test_start - self.valid_start) / DAY)
-        return tuple(int(days) if days == int(days) else days for days in lengths)
-
     @cached_property
     def columns(self): # see `by_visitor`
         "The columns of the encoded log, sorted once for all times."
@@ -299,6 +293,14 @@ class Split:
             return self.test_start, np.iinfo(np.int64).max
         return self.valid_start, self.test_start
 
+# %% ../nbs/03_protocol.ipynb #1c200013
+@patch(as_prop=True)
+def days(self:Split)->tuple: # whole numbers where they are whole
+    "Days from the begin of the test window to the last event; days of the validation window."
+    last = int(milliseconds(self.raw.timestamp)[-1])
+    lengths = ((last - self.test_start) / DAY, (self.test_start - self.valid_start) / DAY)
+    return tuple(int(days) if days == int(days) else days for days in lengths)
+
 # %% ../nbs/03_protocol.ipynb #cd264f99
 def log_of_rows(
     rows,                    # (time, visitorid, event, itemid) each, in order of time; an event is a word
@@ -317,15 +319,19 @@ WEEK = 7 # days of a window that nobody asks for otherwise
 LONG = 21 # days of a log on which such windows fit
 
 # %% ../nbs/03_protocol.ipynb #1c200004
+def _dates_alone(times):
+    "Whether times know the date alone."
+    return not ((times - times.min()) % DAY).any()
+
 def _usual_window(times):
     "Milliseconds of a window that fits a log, and where its last one ends."
     first = int(times.min())
     last = int(times.max())
     if last - first >= LONG * DAY:
         return WEEK * DAY, last
-    if ((times - first) % DAY).any():
+    if not _dates_alone(times):
         return (last - first) / 10, last
-    dates = (last - first) // DAY + 1 # times know the date alone
+    dates = (last - first) // DAY + 1
     return -(-dates // 10) * DAY, last + DAY
 
 def _own_start(log, times):
@@ -334,6 +340,14 @@ def _own_start(log, times):
     return None if start is None or not times.min() < start <= times.max() else int(start)
 
 # %% ../nbs/03_protocol.ipynb #1c200005
+def _asked(days):
+    "What somebody asked for: a number where it is one, also as a text; else the text."
+    try:
+        number = float(days if isinstance(days, Real) else str(days))
+    except ValueError:
+        return str(days)
+    return int(number) if number.is_integer() else number
+
 def _date_of(moment):
     "A moment in milliseconds, for a person."
     return str(pd.Timestamp(moment, unit='ms'))[:19].removesuffix(' 00:00:00')
@@ -362,6 +376,8 @@ def fit_windows(
     times = milliseconds(log.timestamp)
     if not len(times):
         raise DataError('the log has no event, so no window fits')
+    test_days = _asked(test_days)
+    valid_days = _asked(valid_days)
     numbers = [days for days in (test_days, valid_days) if isinstance(days, Real)]
     if not all(0 < days < np.inf for days in numbers):
         raise DataError(f'test_days is {test_days} and valid_days {valid_days}, '
@@ -374,7 +390,7 @@ def fit_windows(
     elif test_days != 'auto':
         test_start = _begins('test_days', test_days, first, last)
     elif (test_start := _own_start(log, times)) is not None:
-        length = end - test_start
+        length = last - test_start + DAY * _dates_alone(times)
     else:
         test_start = int(end - length)
     if isinstance(valid_days, Real):
@@ -402,8 +418,8 @@ def last_days(
 )->str:               # 'the last 7 days', 'the last day' or 'the time from 2014-04-07 on'
     "The test window, for a sentence."
     times = milliseconds(log.timestamp)
-    days = test_days
-    if test_days == 'auto' and _own_start(log, times) is None:
+    days = _asked(test_days)
+    if days == 'auto' and _own_start(log, times) is None:
         days = _usual_window(times)[0] / DAY
     if not isinstance(days, Real):
         return f'the time from {_date_of(fit_windows(log, test_days)[0])} on'
@@ -421,9 +437,12 @@ def fitted_words(
     times = milliseconds(log.timestamp)
     own = _own_start(log, times)
     if auto[0] and own is not None:
-        valid = ', and the validation window is as long, but no more than half of what is before'
-        return (f'The log brings test events of its own: with them, on {_date_of(own)}, the test window '
-                f'begins{valid if auto[1] else ""}.')
+        said = f'The log brings test events of its own: with them, on {_date_of(own)}, the test window begins'
+        if not auto[1]:
+            return f'{said}.'
+        before = own - fit_windows(log)[1]
+        half = 2 * before + 1 >= own - times.min()
+        return f"{said}; the validation window is {'half of what is before' if half else 'as long'}."
     span = (times.max() - times.min()) / DAY
     if span >= LONG or not any(auto):
         return ''
@@ -440,7 +459,7 @@ def _nothing_before(split, test_days, valid_days):
     times = milliseconds(split.raw.timestamp)
     span = (times[-1] - times[0]) / DAY
     before = (split.test_start - times[0]) / DAY
-    asked = dict(test_days=test_days, valid_days=valid_days)
+    asked = dict(test_days=_asked(test_days), valid_days=_asked(valid_days))
     asked = {name: days for name, days in asked.items() if isinstance(days, Real)}
     found = f'the log spans {span:.1f} days'
     if 'valid_days' in asked and len(asked) < 2:
@@ -1124,3 +1143,16 @@ def protocol_finding(
     if outside >= .0005:
         said.append(f'{outside:.1%} of what visitors went on to was too new or too rare to be asked about.')
     return ' '.join([*said, 'No answer leaks into what models learn from.'])
+
+# %% ../nbs/03_protocol.ipynb #a1c00d01
+def asked_words(
+    asked:int,       # next-item queries of the test window
+    events:int,      # events of the test window
+    context:str,     # see `next_item_queries`
+    min_history:int, # see `next_item_queries`
+)->str:
+    "Which events of the test window are asked for."
+    earlier = 'an earlier event' if min_history == 1 else f'at least {min_history} earlier events'
+    where = ' in the window' if context == 'window' else ''
+    return (f'Of the {events:,} events of the test window {asked:,} are asked for: those on an item of the '
+            f'vocabulary whose visitor has {earlier}{where}.')

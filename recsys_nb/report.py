@@ -11,7 +11,7 @@ __all__ = ['WIDGET', 'DROPPED', 'PARTS', 'CUT_OUT', 'LOADS', 'NUMBER', 'LIMIT', 
 
 # %% ../nbs/84_report.ipynb #47a96d0e
 import ast, base64, hashlib, html, io, re
-from functools import partial
+from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
 from .events import data_line
@@ -394,12 +394,19 @@ def _parts_html(exporter, parts, summary):
             for part, cells in shown.items()}
     return template('parts.html.j2', parts=made, summary=summary)
 
+@lru_cache(maxsize=4) # what compiles templates takes longer than what fills them in
+def _exporter(
+    folder:Path, # that holds our own files' folder
+):
+    "Who makes a notebook's cells HTML."
+    from nbconvert import HTMLExporter
+    return HTMLExporter(template_name='_report', extra_template_basedirs=[str(folder)])
+
 def notebook_body(
     node, # executed notebook, marked by `mark_cells`
 )->tuple: # as `finished`
     "The cells as HTML."
-    from nbconvert import HTMLExporter
-    exporter = HTMLExporter(template_name='_report', extra_template_basedirs=[str(own_files().parent)])
+    exporter = _exporter(own_files().parent)
     parts = arranged(node.cells)
     if parts:
         return finished(_parts_html(exporter, parts, 'Parameters of this run'))
@@ -440,15 +447,21 @@ def shrink(
     return page
 
 # %% ../nbs/84_report.ipynb #8ad8e974
+@lru_cache(maxsize=4)
+def _templates(
+    folder:Path, # that they are in
+):
+    "Our own templates, each compiled once, and again where its file has changed."
+    import jinja2
+    loader = jinja2.FileSystemLoader(folder)
+    return jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True)
+
 def template(
     name:str, # file in nbs/_report
     **values, # what it shows
 )->str:       # HTML
     "One of our own templates, filled in; text is escaped unless it is `Markup`."
-    import jinja2
-    loader = jinja2.FileSystemLoader(own_files())
-    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True)
-    return environment.get_template(name).render(**values)
+    return _templates(own_files()).get_template(name).render(**values)
 
 def own_file(
     name:str, # file in nbs/_report

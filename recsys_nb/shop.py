@@ -16,6 +16,7 @@ __all__ = ['REAL', 'VISITORS_WITH_AT_LEAST', 'HOURS', 'WEEKDAYS', 'TREE_LEVELS',
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from .archives import *
 from .data import *
 import numpy as np, pandas as pd, pyarrow as pa, pyarrow.csv as pacsv
 

@@ -6,8 +6,8 @@
 __all__ = ['NAMED', 'COLOURS', 'SPARE', 'COMMITTED', 'GROUND', 'INK', 'DARK', 'LARGEST_FIGURE', 'FINENESS', 'Model',
            'models_file', 'parse_models', 'models', 'families', 'model_order', 'side_by_side', 'demo_order', 'listed',
            'made_as', 'unfinished_models', 'colour', 'attended', 'committed_findings', 'answer_text', 'show_answer',
-           'banner_text', 'show_banner', 'use_style', 'light_of', 'luminance', 'contrast', 'on_dark', 'turn_dark',
-           'small_png', 'fitting_png', 'figure_html', 'show_figure']
+           'signed', 'banner_text', 'show_banner', 'use_style', 'light_of', 'luminance', 'contrast', 'on_dark',
+           'turn_dark', 'small_png', 'fitting_png', 'figure_html', 'show_figure']
 
 # %% ../nbs/71_show.ipynb #71500004
 import hashlib, html, io, json, os, re, sys, tomllib
@@ -202,6 +202,12 @@ def show_answer(
     text = answer_text(committed_findings(notebook, reports))
     if text:
         display(Markdown(text))
+
+# %% ../nbs/71_show.ipynb #71a00040
+def signed(x:float)->str: # a difference
+    "A difference with three digits; one that rounds to nothing has no sign."
+    text = f'{x:+.3f}'
+    return '0.000' if float(text) == 0 else text
 
 # %% ../nbs/71_show.ipynb #71500047
 def banner_text(

@@ -1,6 +1,8 @@
 """What the tests of the runner share:
 projects to run in, the command, and what must be true of a study folder at any moment."""
 
+import atexit
+import contextlib
 import io
 import json
 import os
@@ -8,8 +10,11 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
+from functools import cache
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -73,15 +78,54 @@ def recsys(project, *arguments, timeout=600, **more):
     return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
 
-def here(folder, *only, study='toy', **more):
-    "The same in this process, which has everything imported: exit status, and what was said."
+@cache
+def door():
+    """Where tests get kernels that have imported what is slow to import: one for this process and all its
+    tests, made when first asked for. None where kernels can't be forked."""
+    from recsys_nb.kernel import kernel_environment
+    from recsys_nb.warm import warm_kernels
+
+    stack = contextlib.ExitStack()
+    atexit.register(stack.close)
+    folder = stack.enter_context(tempfile.TemporaryDirectory())
+    with kernel_environment():
+        found = stack.enter_context(warm_kernels(folder))
+    until = time.monotonic() + 120
+    while found and not found.exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not found or found.exists(), 'nobody gives kernels'
+    return found
+
+
+# what a program begins with whose kernels come from that door
+AT_DOOR = """import contextlib, os
+from pathlib import Path
+from recsys_nb import warm
+door = os.environ['DOOR']
+warm.warm_kernels = lambda *_: contextlib.nullcontext(Path(door) if door else None)
+"""
+TYPED = "from recsys_nb.cli import app; app(prog_name='recsys-nb')"
+
+
+def at_door():
+    "What `recsys` is to be given, so that a study's kernels are forked from those of the tests."
+    return dict(program=(str(BIN / 'python'), '-c', AT_DOOR + TYPED), env=dict(DOOR=str(door() or '')))
+
+
+def here(folder, *only, study='toy', own=False, **more):
+    """The same in this process, which has everything imported: exit status, and what was said.
+    Its kernels come from the door of all tests; `own`: from one that is the run's, as when it is typed."""
     from rich.console import Console
     from recsys_nb.study import run_study
 
+    def shared(_, wanted):
+        return contextlib.nullcontext(door() if wanted or door.cache_info().currsize else None)
+
     told = io.StringIO()
-    code = run_study(
-        study=study, profile='tiny', only=only, root=folder, console=Console(file=told, width=200), **more
-    )
+    with contextlib.nullcontext() if own else patch('recsys_nb.study.warm_kernels', shared):
+        code = run_study(
+            study=study, profile='tiny', only=only, root=folder, console=Console(file=told, width=200), **more
+        )
     return code, told.getvalue()
 
 

@@ -103,7 +103,7 @@ def test_the_recipe(copied):
     assert (added.name, added.notebook) == ('Recipe model', '19_recipe')
     kept = copied / 'reports/toy/results/Recipe model'
 
-    code, said = here(copied, '19_recipe')
+    code, said = here(copied, '19_recipe', own=True)
     assert code == 0 and 'runs: first time' in said, said
     assert '19_recipe defines RecipeModel, which the library does not have' in said, said
     assert 'run make notebooks' in said, said
@@ -112,12 +112,12 @@ def test_the_recipe(copied):
     assert len(str(refused.value).splitlines()) == 1
 
     make_notebooks(copied)
-    code, said = here(copied, '19_recipe')
+    code, said = here(copied, '19_recipe', own=True)
     assert code == 0 and 'runs: changed: the library (recipe)' in said and 'make notebooks' not in said, said
     model = load_model(kept)
     assert model.recommend(histories_from_lists([[3]]), 2)[0][0, 0] == 3
 
-    code, said = here(copied, '19_recipe')
+    code, said = here(copied, '19_recipe', own=True)
     assert code == 0 and 'skipped' in said, said
 
 
@@ -131,7 +131,7 @@ def test_a_model_that_is_not_marked_for_export(copied):
         return source.removeprefix('#| export\n') if 'class Markov' in source else source
 
     write_notebook(copied, forget_to_export)
-    code, said = here(copied, '19_recipe')
+    code, said = here(copied, '19_recipe', own=True)
     assert (
         code == 0 and '19_recipe kept Markov, which no module of the library has: put #| export on' in said
     ), said

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 from studies import (
+    AT_DOOR,
     BIN,
     KILLED,
     ROOT,
     different,
+    door,
     forget_notebook,
     gone,
     nothing_half_written,
@@ -31,14 +33,17 @@ sys.exit(run_study(study='whole', profile='tiny', only=sys.argv[1:], profiles=pr
 
 
 def run(folder, *only, crash=None, temporary=None):
-    "A study of few and quick notebooks."
+    "A study of few and quick notebooks; without a crash, in a kernel that is forked at the tests' door."
     env = dict(
         PYTHONPATH=f'{Path(__file__).parent / "crashes"}:{ROOT}', CRASH=json.dumps(crash) if crash else ''
     )
     if temporary:
         temporary.mkdir(exist_ok=True)
         env['TMPDIR'] = str(temporary)
-    return recsys(folder, *only, program=(str(BIN / 'python'), '-c', DRIVER), env=env)
+    driver = DRIVER
+    if not crash:
+        driver, env = AT_DOOR + DRIVER, env | dict(DOOR=str(door() or ''))
+    return recsys(folder, *only, program=(str(BIN / 'python'), '-c', driver), env=env)
 
 
 def cell(name, words):

@@ -815,7 +815,7 @@ async def hold(server, clients, seconds, visitors, models):
 
 
 @pytest.mark.parametrize(
-    'clients, warm, seconds', [(8, 2, 4), pytest.param(50, 20, 60, marks=pytest.mark.torture)]
+    'clients, warm, seconds', [(8, 2, 2), pytest.param(50, 20, 60, marks=pytest.mark.torture)]
 )
 def test_load(state, process, server, clients, warm, seconds, record):
     import psutil

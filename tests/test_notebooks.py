@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections import defaultdict
 from functools import cache
 from operator import attrgetter
@@ -20,7 +19,7 @@ import pytest
 from recsys_nb.cli import PAGES
 from recsys_nb.kernel import execute, kernel_environment
 from recsys_nb.parameters import read_profiles, resolve_settings, study_notebooks
-from recsys_nb.warm import warm_kernels
+from studies import door
 from shown import complaints, functions_of, makers, points_at_nothing, thrown_away
 
 ROOT = Path(__file__).parent.parent
@@ -30,17 +29,6 @@ BIN = Path(sys.executable).parent
 IDS = attrgetter('stem')
 MEASURES = ('90_benchmarks',)
 SCRIPTS = [name for name in ('tests', '.ci', 'examples', 'setup.py') if (ROOT / name).exists()]
-
-
-@pytest.fixture(scope='module')
-def door(tmp_path_factory):
-    "Where a kernel can be had that has imported what is slow to import."
-    with kernel_environment(), warm_kernels(tmp_path_factory.mktemp('warm')) as found:
-        until = time.monotonic() + 60
-        while found and not found.exists() and time.monotonic() < until:
-            time.sleep(0.05)
-        assert not found or found.exists()
-        yield found
 
 
 @cache
@@ -59,17 +47,18 @@ STORY = [p for p in NUMBERED if p.name < '7']
         *[pytest.param(p, '', id=f'{p.stem}-defaults', marks=pytest.mark.torture) for p in STORY],
     ],
 )
-def test_runs(path, profile, tmp_path, monkeypatch, door):
+def test_runs(path, profile, tmp_path, monkeypatch):
     """Run All, results in a folder of its own. A notebook of the story learns as little as in the profile
     tiny: at its defaults `make outputs` has run it, as its committed outputs say, and `make torture` does."""
     monkeypatch.chdir(path.parent)
     out = {'out': str(tmp_path / 'study')} if 'out' in papermill.inspect_notebook(str(path)) else {}
     values = tiny().get(path.stem, {}) if profile else {}
     values = {name: value for name, value in values.items() if name != 'data'}  # a run gives a folder
-    if path.stem in MEASURES:  # memory of a fork is that of what it was forked from
-        door = None
+    measures = path.stem in MEASURES  # memory of a fork is that of what it was forked from
     with kernel_environment():
-        error, _ = execute(str(path), str(tmp_path / path.name), values | out, limit=300, door=door)
+        error, _ = execute(
+            str(path), str(tmp_path / path.name), values | out, limit=300, door=None if measures else door()
+        )
     assert error == ''
     node = nbformat.read(tmp_path / path.name, 4)
     assert complaints(node) == [] and points_at_nothing(node) == []

@@ -671,6 +671,9 @@ def leads_nowhere(page, path):
     return page.evaluate(lost, hashes) + missing
 
 
+# other figures in the pages of the same notebooks: what keeps from reading is asked of `benchmarks` alone;
+# of these, too, in make torture, unfolded
+TWINS = {'benchmarks-gpu'}
 UNFOLDED = {'12_sasrec', '30_comparison'}  # a model and a question; all others, too, in make torture
 EVERY = [(path, False) for path in PAGES if path.parent.name != 'buyers']
 MORE = [(path, True) for path in PAGES if path.stem not in UNFOLDED or path.parent.name != 'sessions']
@@ -694,7 +697,8 @@ def test_page(path, whole, visit):
         first_screen(page)
     if whole:
         unfold(page)
-    assert barriers(page) == []
+    if whole or path.parent.name not in TWINS:
+        assert barriers(page) == []
     assert leads_nowhere(page, path) == []
 
 

@@ -183,7 +183,11 @@ def beyond(p):
         return tries + ['', '0', '1', 'yes', '2.5', 'nan', 'none']
     tries += ['true', 'none', 'nan', 'x', '[0..1]']
     if p.allowed.words or p.allowed.many:
-        tries += ['0.1', 'true, true'] + [''] * ('' not in p.allowed.words and p.allowed.many != 'any of')
+        tries += ['0.1'] * (not p.allowed.bounded or bool(p.allowed.many)) + ['true, true']
+        tries += [''] * ('' not in p.allowed.words and p.allowed.many != 'any of')
+    if p.allowed.words and p.allowed.bounded:  # days, or a date
+        tries += [str(p.allowed.low), '-1', f'{p.allowed.high + 0.1}', 'inf', '-inf', '0x10', '1,5']
+        tries += ['2015-13-01', '2015-02-30', '2015-9-11', '11.09.2015', '2015-09-11 noon']
     if p.allowed.words:
         return (
             tries
@@ -234,7 +238,8 @@ def ends(p):
             or f'{p.allowed.low}, {p.allowed.high}'
         ]
     if p.allowed.words:
-        return [re.sub(r'\bN\b', '17', w) for w in p.allowed.words]
+        words = [re.sub(r'\bN\b', '17', w).replace('DATE', '2015-09-11') for w in p.allowed.words]
+        return words + ['1e-9', f'{p.allowed.high}', '0001-01-01', '9999-12-31T23:59'] * p.allowed.bounded
 
     def inside(end, outwards, open_):
         return str(math.nextafter(end, -outwards) if open_ else end)

@@ -9,6 +9,7 @@ import time
 
 import pytest
 from studies import (
+    at_door,
     command,
     different,
     gone,
@@ -100,7 +101,7 @@ def test_a_forked_kernel_makes_the_same(alone, tmp_path, monkeypatch):
     "The first kernel waits until kernels can be forked: the others are."
     folder = toys(tmp_path)
     monkeypatch.setenv('TOY', FORKED)
-    code, told = here(folder, *ALL)
+    code, told = here(folder, *ALL, own=True)
     assert code == 0, told
     marks = [path.name.split('.')[1] for path in (folder / 'reports/toy').glob('.*.*')]
     asked = len(entries(folder)) - 1  # the comparison does as always
@@ -144,8 +145,8 @@ def test_each_has_the_time_limit(tmp_path, monkeypatch):
     folder = toys(tmp_path)
     monkeypatch.setenv('TOY', WAIT)
     began = time.monotonic()
-    code, told = here(folder, '10_baselines', '11_als', '12_sasrec', jobs=3, limit=6)
-    assert code == 1 and told.count('ran longer than the time limit of 0:06') == 3, told
+    code, told = here(folder, '10_baselines', '11_als', '12_sasrec', jobs=3, limit=3)
+    assert code == 1 and told.count('ran longer than the time limit of 0:03') == 3, told
     assert time.monotonic() - began < 60
     assert gone(folder)
 
@@ -184,7 +185,7 @@ def test_whatever_ends_the_runner_ends_all_kernels(alone, tmp_path, number):
     else:
         assert process.returncode == 130 and err.startswith('Stopped: '), out + err
         assert [e['status'] for e in found.values()] == ['interrupted', 'interrupted']
-    done = recsys(folder, *ASK)
+    done = recsys(folder, *ASK, **at_door())
     assert done.returncode == 0 and done.stdout.count('it was interrupted') == 2, done.stdout + done.stderr
     same_as_alone(alone, folder)
     left = [path for path in temporary_files(folder / 'reports') if not path.name.startswith('.here')]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from studies import QUICK, project as copy_project
+from studies import QUICK, at_door, project as copy_project
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
@@ -21,16 +21,16 @@ def project(tmp_path_factory):
     return copy_project(tmp_path_factory.mktemp('project'))
 
 
-def recsys(project, *arguments, timeout=600):
+def recsys(project, *arguments, timeout=600, program=(str(BIN / 'recsys-nb'),), env=None):
     "What a command prints and how it ends."
     done = subprocess.run(
-        [str(BIN / 'recsys-nb'), *arguments],
+        [*program, *arguments],
         cwd=project,
         capture_output=True,
         text=True,
         timeout=timeout,
         stdin=subprocess.DEVNULL,
-        env=os.environ | {'PATH': f'{BIN}:{os.environ["PATH"]}', 'COLUMNS': '200'},
+        env=os.environ | {'PATH': f'{BIN}:{os.environ["PATH"]}', 'COLUMNS': '200'} | (env or {}),
     )
     assert 'Traceback' not in done.stdout + done.stderr, done.stdout + done.stderr
     return done
@@ -132,11 +132,12 @@ def forget_in_profiles(project, notebook):
 
 
 def run_twice(project, models, random):
-    "The model notebooks and the comparison, and those that draw random numbers once more with the same seed."
+    """The model notebooks and the comparison, and those that draw random numbers once more, same seed:
+    first in kernels that are forked, then in such that are started."""
     again = [x for n in random for x in ('--only', n)]
     return [
         (
-            recsys(project, 'run', '--study', 'one', *quick(models), '--only', '30_comparison'),
+            recsys(project, 'run', '--study', 'one', *quick(models), '--only', '30_comparison', **at_door()),
             project / 'reports/one',
         ),
         (recsys(project, 'run', '--study', 'two', *quick(models), *again), project / 'reports/two'),
@@ -206,6 +207,7 @@ def a_failing_notebook_leaves_a_row(project, models):
         '30_comparison',
         '-p',
         '12_sasrec.temperature=1e-300',
+        **at_door(),
     )
     assert done.returncode == 1 and '12_sasrec  failed' in done.stdout
     assert '| SASRec | failed |' in (project / 'reports/one/comparison.md').read_text()

@@ -151,6 +151,128 @@ def test_windows_are_said(tmp_path):
         assert n in told
 
 
+SUMMER = days(0, 160)  # from 2015-04-25 22:13:20 on
+ASKED = {  # settings, rows, and what is said before anything runs
+    'nothing': ([], FULL, ['The test window 2015-05-28 to 2015-06-04: 43 events']),
+    'a week': (
+        ['test_days=7', 'valid_days=7'],
+        FULL,
+        ['The test window 2015-05-28 to 2015-06-04: 43 events'],
+    ),
+    'auto': (['test_days=auto'], FULL, ['The test window 2015-05-28 to 2015-06-04: 43 events']),
+    'half a day': (
+        ['test_days=.5'],
+        FULL,
+        ['2015-06-03 to 2015-06-04: 6 events', 'The valid window 2015-05-27 to 2015-06-03: 42'],
+    ),
+    'a date': (
+        ['test_days=2015-09-11'],
+        SUMMER,
+        [
+            'The test window 2015-09-11 to 2015-10-02: 130 events',
+            'The valid window 2015-09-04 to 2015-09-11: 42 events',
+        ],
+    ),
+    'two dates': (
+        ['test_days=2015-09-11', 'valid_days=2015-09-01T12:00'],
+        SUMMER,
+        ['The valid window 2015-09-01 to 2015-09-11: 5'],
+    ),
+    'auto on a short log': (
+        ['min_item_events=1'],
+        days(0, 12),
+        [
+            'The log spans 11.2 days, less than 21 days, so the windows are a tenth of it, 1.1 days long.',
+            'The test window 2015-05-06 to 2015-05-07: 9 events',
+        ],
+    ),
+    'auto on a short log of dates': (
+        ['min_item_events=1'],
+        [row(d - T0 % DAY / DAY, v, 10 + (d + v) % 4) for d in range(1, 13) for v in range(6)],
+        [
+            'The log spans 11 days, less than 21 days, so the windows are a tenth of it, 2 days long.',
+            'The test window 2015-05-06 to 2015-05-07: 12 events',
+            'The valid window 2015-05-04 to 2015-05-06: 12 events',
+        ],
+    ),
+    'auto within an hour': (
+        ['min_item_events=1'],
+        [row(n / 1440, n % 6, 10 + n % 4) for n in range(50)],
+        ['The log spans 49 minutes, less than 21 days, so the windows are a tenth of it, 4.9 minutes long.'],
+    ),
+}
+
+
+@pytest.mark.parametrize('what', ASKED)
+def test_windows_as_asked(place, tmp_path, what):
+    "Windows by their length, by auto and by date."
+    settings, rows, said = ASKED[what]
+    code, told = here(
+        place, '10_baselines', data=str(shop(tmp_path / 'shop', rows)), settings=settings, replace=True
+    )
+    assert code == 0, told
+    for words in said:
+        assert words in ' '.join(told.split()), told
+
+
+def test_a_week_is_what_auto_finds(tmp_path):
+    "Where windows are the same, however they were asked for, what was kept for them is the same."
+    log = read_log(shop(tmp_path / 'shop', FULL))[0]
+    splits = [
+        make_protocols(log, *asked).split for asked in ([], ['auto', 7], [7, 7.0], ['2015-05-29T03:13:20Z'])
+    ]
+    assert [str(s.days) for s in splits] == ['(7, 7)'] * 3 + ['(6, 7)']
+    log.attrs['test_start'] = T0 + 30 * DAY
+    own = make_protocols(log).split
+    assert own.test_start == T0 + 30 * DAY and own.days[0] == own.days[1]
+    assert own.fitted.startswith('The log brings test events of its own: with them, on 2015-05-25 22:13:20')
+    assert make_protocols(log, 7, 7).split.days == (7, 7)
+
+
+REFUSED = {  # -p, and what the one sentence says
+    'test_days=soon': (
+        "10_baselines.test_days must be a number above 0 and at most 3,650, auto "
+        "or a date such as 2015-09-11, not 'soon'"
+    ),
+    'test_days=0': 'test_days must be a number above 0 and at most 3,650, auto or a date',
+    'test_days=nan': "or a date such as 2015-09-11, not 'nan'",
+    'test_days=2015-02-30': "or a date such as 2015-09-11, not '2015-02-30'",
+    'test_days=20150911': "auto or a date such as 2015-09-11, not '20150911'",
+    'valid_days=Auto': "valid_days must be a number above 0 and at most 3,650, auto or a date",
+    'test_days=2019-01-01': (
+        'test_days is 2019-01-01, expected a date after 2015-04-25 22:13:20, when the log begins, '
+        'and not after 2015-06-04 03:13:20 (-p test_days=..., -p valid_days=..., -p min_item_events=...)'
+    ),
+    'test_days=2014-01-01': 'test_days is 2014-01-01, expected a date after 2015-04-25 22:13:20',
+    'valid_days=2015-06-01': (
+        'valid_days is 2015-06-01, expected a date after 2015-04-25 22:13:20, when the log begins, '
+        'and not after 2015-05-28'
+    ),
+    'test_days=400': 'the log spans 39.2 days, expected more than test_days = 400: no event is left to train',
+    'valid_days=35': '32.2 of them before the test window, expected more than valid_days = 35: no event is',
+}
+
+
+@pytest.mark.parametrize('setting', REFUSED)
+def test_no_window(place, tmp_path, setting):
+    with pytest.raises(StudyError) as error:
+        here(place, data=str(shop(tmp_path / 'shop', FULL)), study='nothing', settings=[setting])
+    assert REFUSED[setting] in str(error.value) and len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize('asked', ['auto', '2015-05-30', 'soon'])
+def test_windows_at_the_command_line(place, tmp_path, asked):
+    data = str(shop(tmp_path / 'shop', FULL))
+    run = ('run', '--data', data, '--profile', 'tiny', '--only', '10_baselines', '-p', f'test_days={asked}')
+    done = recsys(place, *run)
+    if asked == 'soon':
+        one_sentence(done, 2, "10_baselines.test_days must be a number above 0", "not 'soon'")
+    else:
+        assert done.returncode == 0, done.stderr
+        begins = {'auto': '2015-05-28', '2015-05-30': '2015-05-30'}[asked]
+        assert f'The test window {begins} to 2015-06-04' in done.stdout + done.stderr
+
+
 def test_names_of_events(tmp_path):
     """What the log calls its events reaches the notebooks, the manifest, the next run and verify;
     and another meaning is another log."""
