@@ -11,6 +11,7 @@ import time
 from contextlib import contextmanager, nullcontext
 from html import escape
 from pathlib import Path
+from .archives import *
 from .data import *
 from .protocol import *
 from .manifest import read_manifest

@@ -13,6 +13,7 @@ __all__ = ['DEPTH', 'OFTEN', 'NAME_LENGTH', 'ITEM_COLUMNS', 'LEFT_OUT', 'DONE', 
 # %% ../nbs/79_demo_answer.ipynb #79d20004
 import time
 from dataclasses import dataclass, replace
+from .archives import *
 from .data import *
 from .protocol import *
 from .demo_data import *

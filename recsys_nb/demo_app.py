@@ -18,6 +18,7 @@ from html import escape
 from threading import Lock, Thread
 from unittest import mock
 from fastcore.basics import patch
+from .archives import *
 from .data import *
 from .demo_data import *
 from .demo_answer import *

@@ -22,6 +22,7 @@ from pathlib import Path
 from threading import Lock, Thread
 from fastcore.basics import patch
 from .baselines import History, Popularity
+from .archives import *
 from .data import *
 from .protocol import *
 from .sources import category_colour, item_facts, item_names, item_titles

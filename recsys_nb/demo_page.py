@@ -10,6 +10,7 @@ __all__ = ['WORDS', 'SHOWN_NAME', 'CSS', 'icon', 'button', 'called', 'labelled',
 
 # %% ../nbs/79_demo_page.ipynb #79d30004
 from html import escape
+from .archives import *
 from .data import *
 from .protocol import *
 from .demo_data import *

@@ -13,6 +13,7 @@ __all__ = ['SMALL', 'DID', 'NAME_WIDTH', 'HISTORY', 'FOUND', 'ALSO_DID', 'read_f
 # %% ../nbs/20_qualitative.ipynb #ed680813
 from dataclasses import dataclass, field
 from pathlib import Path
+from .archives import *
 from .data import *
 from .protocol import *
 from .metrics import *

@@ -14,6 +14,7 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from .archives import *
 from .data import *
 from .shop import REAL_SIZE, simulate_shop
 from .show import light_of
