@@ -29,7 +29,15 @@ from recsys_nb.places import story_paths
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = study_notebooks(ROOT)
 PROFILES = read_profiles(ROOT)
-FREE = {'data', 'out', 'full', 'study', 'peers', 'results'}  # paths
+FREE = {
+    'data',
+    'out',
+    'full',
+    'study',
+    'peers',
+    'results',
+    'visitor',
+}  # paths, and an id as the log writes it
 OURS = [(n, p) for n, nb in NOTEBOOKS.items() for p in nb.parameters.values()]
 
 
