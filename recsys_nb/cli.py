@@ -574,7 +574,8 @@ def inspect(
         echo(f'recsys-nb: {printable(question)}', err=True)
     if look.questions:
         raise typer.Exit(2)
-    echo(look.command)
+    if look.command:
+        echo(look.command)
 
 # %% ../nbs/86_cli.ipynb #b0a00004
 @app.command()

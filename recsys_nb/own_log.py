@@ -54,7 +54,7 @@ def _column_rows(name, called, part, table, reading):
         asked = [role for role, columns in part.asked.items() if column in columns]
         words = [ROLE_WORDS.get(role, role) for role in roles]
         details = [detail for role in roles if (detail := _detail(role, part, reading))]
-        said = ', '.join([*words, *details]) or 'not needed'
+        said = ', '.join([*words, *details]) or ('not known' if reading.questions else 'not needed')
         if asked:
             said = ' or '.join(ROLE_WORDS.get(role, role) for role in asked) + '?'
         elif part.role == 'items' and not roles:
@@ -73,7 +73,8 @@ def _look_at_files(files):
     for name, part in files.reading.parts.items():
         called = path_parts(name)[-1] or files.source.path.name
         why = f': {part.why}' if part.role == 'ignored' and part.why else ''
-        look.files.append((name or called, _FILE_WORDS[part.role] + why))
+        asked = part.role == 'ignored' and files.reading.questions
+        look.files.append((name or called, 'not known' if asked else _FILE_WORDS[part.role] + why))
         if part.role != 'ignored' or len(files.reading.parts) == 1:
             look.columns += _column_rows(name, called, part, files.tables[name], files.reading)
     return look
@@ -116,18 +117,21 @@ def _counts(report, log):
     found += [(what, f'{n:,}') for what, n in table.items() if n and not what.startswith(known)]
     return found
 
-# %% ../nbs/87_own_log.ipynb #0d6a3642
+# %% ../nbs/87_own_log.ipynb #91acdc41
+_NO_STUDY = 'No study fits this log'
+
 def _windows(log, context, least):
     "Sentences on the windows that a study would use."
     from recsys_nb.protocol import next_item_queries, purchase_queries, time_split, window_remarks
     try:
         split = time_split(log, min_item_events=least)
     except ValueError as e:
-        return [f'No study fits this log: {e}.']
+        return [f'{_NO_STUDY}: {e}.']
     valid, test = (next_item_queries(split, w, context) for w in ('valid', 'test'))
     wrong, contents, remarks = window_remarks(split, valid, test, purchase_queries(split))
-    said = [f'No study fits this log: {wrong}.'] if wrong else [f'{s[0].upper()}{s[1:]}.' for s in contents]
-    return said + remarks
+    if wrong:
+        return [*remarks, f'{_NO_STUDY}: {wrong}.']
+    return [f'{s[0].upper()}{s[1:]}.' for s in contents] + remarks
 
 def _command(path, report, options):
     "What runs the study."
@@ -142,7 +146,8 @@ def _ask(files):
     "What must be asked before a log can be read, and the rows that it is asked about."
     look = _look_at_files(files)
     look.questions = files.reading.questions
-    name = max(files.tables, key=lambda name: len(files.reading.parts[name].columns))
+    parts = files.reading.parts
+    name = max(files.tables, key=lambda name: (parts[name].role in ('log', 'ignored'), len(parts[name].columns)))
     sample = files.tables[name].sample.slice(0, 5)
     look.raw = [tuple(sample.column_names), *zip(*(sample[c].to_pylist() for c in sample.column_names))]
     return look
@@ -170,7 +175,8 @@ def look_at_log(
     look.counts = _counts(report, log)
     context = 'window' if report.visitor == 'session' else 'all'
     look.remarks = [*report.notes, *_windows(log, context, 5 if report.test_start is None else 1)]
-    look.command = _command(path, report, options)
+    if not look.remarks[-1].startswith(_NO_STUDY):
+        look.command = _command(path, report, options)
     return look
 
 # %% ../nbs/87_own_log.ipynb #ff7e346d
