@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['FILES', 'PARQUET_LOG', 'LOG_NAMES', 'MAX_BYTES', 'MAX_RATIO', 'ALWAYS_ALLOWED', 'EVENTS', 'LEAVE_OUT', 'LAYOUT',
-           'FIRST_BYTES', 'TWO_LOGS', 'FINGERPRINT_FORMAT', 'DataError', 'data_error', 'shorten', 'Source',
-           'path_parts', 'refuse_damaged', 'read_events', 'with_events', 'split_events', 'looks_like', 'what_to_do',
-           'open_source', 'system_reason', 'Files', 'list_files', 'fingerprint', 'refuse_changes']
+           'FIRST_BYTES', 'TWO_LOGS', 'FINGERPRINT_FORMAT', 'DataError', 'printable', 'data_error', 'shorten',
+           'said_rows', 'Source', 'path_parts', 'refuse_damaged', 'read_events', 'with_events', 'split_events',
+           'looks_like', 'what_to_do', 'open_source', 'system_reason', 'Files', 'list_files', 'fingerprint',
+           'refuse_changes']
 
 # %% ../nbs/70_archives.ipynb #70a00004
 import gzip, hashlib, io, os, re, stat, zipfile
@@ -24,6 +25,15 @@ class DataError(ValueError):
     "Something is wrong with the data: one sentence for the person who brought them."
     column = None # the column and the cell that are wrong, where it is one
     found = None
+
+    def __init__(self, sentence=''):
+        super().__init__(printable(str(sentence)))
+
+def printable(
+    text:str, # from somebody's file
+)->str:
+    "A text on one line, with escapes for what moves a cursor or cannot be seen."
+    return text if text.isprintable() else ''.join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 # %% ../nbs/70_archives.ipynb #b8658f27
 def data_error(
@@ -52,6 +62,14 @@ def shorten(
 )->str:
     "A text, cut off where it is too long for a sentence."
     return text if len(text) <= most else text[:most - 3] + '...'
+
+def said_rows(
+    n:int,        # their number
+    which:str='', # what they have in common
+)->str:           # '1 row was', '2,000 rows without an item were'
+    "So many rows, as a sentence begins."
+    rows, were = ('row', 'was') if n == 1 else ('rows', 'were')
+    return ' '.join(filter(None, (f'{n:,}', rows, which, were)))
 
 # %% ../nbs/70_archives.ipynb #629abf8b
 FILES = ('events.csv', 'item_properties_part1.csv', 'item_properties_part2.csv', 'category_tree.csv')

@@ -17,7 +17,7 @@ import pyarrow as pa, pyarrow.compute as pc
 import recsys_nb
 from .columns import TEXT_UNITS, TIME_UNITS, UNIT_NAMES
 from .columns import event_kinds, id_kind, plain_word, unit_of_times
-from .archives import EVENTS, DataError, data_error, read_events, with_events
+from .archives import EVENTS, DataError, data_error, printable, read_events, shorten, with_events
 
 # %% ../nbs/70_layouts.ipynb #701a0007
 NEEDED = ('visitorid', 'itemid', 'timestamp') # roles without which there is no log
@@ -422,7 +422,7 @@ def _columns_there(tables, names):
     "The columns of files, in words."
     shown = list(dict.fromkeys(column for name in names for column in tables[name].columns))
     more = f' and {len(shown) - 20} more' if len(shown) > 20 else ''
-    return ', '.join(column[:40] for column in shown[:20]) + more
+    return ', '.join(shorten(printable(column)) for column in shown[:20]) + more
 
 def _refuse_unused(typed, used, tables, reading):
     "Refuse what was typed about a column that no file has."
@@ -531,6 +531,15 @@ def _drop_wrong_units(reading, tables):
             pass
 
 # %% ../nbs/70_layouts.ipynb #701a0030
+_NOT_A_LOG = dict(items='what items are', properties='what items are', tree='the tree of categories')
+
+def _no_log_among(reading):
+    "The sentence for files of which none may be a log."
+    name, part = next(iter(reading.parts.items()))
+    why = part.why or f'says {_NOT_A_LOG[part.role]}'
+    return (f'{_called(name)} {why}, expected a log with visitors, items and times: '
+            'give its file, or the folder that holds both')
+
 def _ask_for_columns(reading, tables):
     "Ask for the columns of a log that are not known, or could be two."
     for name in reading.files('log', 'test'):
@@ -541,7 +550,10 @@ def _ask_for_columns(reading, tables):
     if reading.files('log', 'test'):
         return
     known = {name: set(NEEDED) & {*part.columns, *part.asked} for name, part in reading.parts.items()
-             if part.why in ('', _NO_LOG) and part.role != 'items'} or dict.fromkeys(reading.parts, set())
+             if part.why in ('', _NO_LOG) and part.role not in _NOT_A_LOG}
+    if not known:
+        reading.questions.append(_no_log_among(reading))
+        return
     name = max(known, key=lambda name: (len(known[name]), '.' in _base_name(name))) # no README
     missing = [role for role in NEEDED if role not in known[name]]
     twice = [column for column in tables[name].columns if tables[name].columns.count(column) > 1]

@@ -59,11 +59,13 @@ def open_log(
     tables, unread = _look_at_all(files.source(), names)
     if not tables:
         raise next(iter(unread.values()))
-    reading = recognise(tables, options)
+    reading = recognise({name or files.path.name: table for name, table in tables.items()}, options)
+    if '' in tables: # the file alone, by the name that its owner gave it
+        reading.parts = {'': reading.parts[files.path.name]}
     _refuse_lost_parts(reading, unread)
     used = {name: name for name in tables if reading.parts[name].role != 'ignored'}
     source = files.source(used or {name: name for name in tables}, events=options.events, reading=reading)
-    notes = [f'{name} was left out: {error}.' for name, error in unread.items()]
+    notes = [f'{printable(name)} was left out: {error}.' for name, error in unread.items()]
     return LogFiles(source, tables, reading, options, notes)
 
 # %% ../nbs/70_reading.ipynb #14e36375
@@ -72,11 +74,22 @@ def _no_table_in(files):
     why = f'{files.path.name} holds no table, expected a log as CSV, JSON lines or Parquet'
     for name in sorted(files.sizes):
         if re.search(r'\.zip$', name, re.I):
-            return DataError(f'{why}; it holds {shorten(name, 80)}: give that file itself')
+            unpack = 'unpack it and ' if files.path.is_file() else ''
+            return DataError(f'{why}; it holds {shorten(name, 80)}: {unpack}give that file itself')
         if re.search(r'\.(tar|tgz|tar\.\w+|7z|rar|bz2|xz)$', name, re.I):
             return DataError(f'{why}; it holds {shorten(name, 80)}: unpack it and give the folder')
     others = ', '.join(sorted(files.sizes)[:5])
-    return DataError(f'{why}; it holds {shorten(others, 200)}' if others else f'{why}; it is empty')
+    if others:
+        return DataError(f'{why}; it holds {shorten(others, 200)}')
+    return DataError(f'{why}; {_why_empty(files.path)}')
+
+def _why_empty(path):
+    "Why no file was found in a folder or zip."
+    try:
+        empty = path.is_file() or not any(path.iterdir())
+    except OSError as e:
+        return f'what it holds cannot be seen ({system_reason(e)})'
+    return 'it is empty' if empty else 'what lies more than three folders down, or is hidden, is not looked at'
 
 def _look_at_all(source, names):
     "Tables by name, and errors of those that are none."
@@ -357,9 +370,9 @@ def _row_notes(raw):
     "Sentences about rows that were dropped."
     notes = []
     if raw.without_id:
-        notes.append(f'{raw.without_id:,} rows without a visitor or an item were dropped.')
+        notes.append(f'{said_rows(raw.without_id, "without a visitor or an item")} dropped.')
     if raw.low:
-        notes.append(f'{raw.low:,} rows with a lower rating were left out, as asked.')
+        notes.append(f'{said_rows(raw.low, "with a lower rating")} left out, as asked.')
     return notes
 
 def _keep_test_start(raw, files, test_start, last):

@@ -45,6 +45,8 @@ class Table:
 # %% ../nbs/70_tables.ipynb #7b4e769b
 def _encoding_of(start):
     "What a text is written in, by its first bytes."
+    if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return 'utf-32'
     if start.startswith((b'\xff\xfe', b'\xfe\xff')):
         return 'utf-16'
     for zeros, encoding in ((start[1:2000:2], 'utf-16-le'), (start[0:2000:2], 'utf-16-be')):
@@ -73,7 +75,8 @@ class _Utf8(io.RawIOBase):
         if self.decoder:
             block = self.decoder.decode(block, not block).encode()
         if not self.begun:
-            block = block.removeprefix(codecs.BOM_UTF8)
+            while block.startswith(codecs.BOM_UTF8): # a file may be written with two
+                block = block.removeprefix(codecs.BOM_UTF8)
             self.begun = True
         return block
 
@@ -293,6 +296,12 @@ def _table_of(columns, rows):
     return pa.Table.from_arrays(cells, names=columns)
 
 # %% ../nbs/70_tables.ipynb #7bb529d0
+_CONTROLS = re.compile('[\x01-\x08\x0e-\x1a\x1c-\x1f\x7f-\x84\x86-\x9f]')
+
+def _is_binary(text):
+    "Whether so many characters are none that anybody writes that a file is no text."
+    return len(_CONTROLS.findall(text[:4096])) > len(text[:4096]) / 50
+
 _NO_TABLES = {'a tar', 'a web page', 'XML', *FIRST_BYTES.values()} - {'text in UTF-16', 'Parquet'}
 
 def look_at_table(
@@ -310,13 +319,15 @@ def look_at_table(
     if what in _NO_TABLES or what.startswith('a link'):
         raise _no_table(source.full_name(name), what)
     encoding = _encoding_of(start + rest)
-    text = start.decode(encoding, 'replace').removeprefix('\ufeff')
+    text = start.decode(encoding, 'replace').lstrip('\ufeff')
     if not text.strip():
         raise data_error(file, 'a table', 'an empty file')
     if '\0' in text:
         raise data_error(file, 'text', 'a zero byte', text[:text.index('\0')].count('\n') + 1)
+    if _is_binary(text):
+        raise data_error(file, 'text in UTF-8, or Parquet', text[:40], 1)
     if len(start) == SAMPLE_BYTES and not re.search('[\r\n]', text):
-        text = (start + rest).decode(encoding, 'replace').removeprefix('\ufeff')
+        text = (start + rest).decode(encoding, 'replace').lstrip('\ufeff')
     if re.match(r'\s*(\{|\[\s*[\[{\]])', text):
         return _look_at_json(source, name, text, encoding)
     whole = not rest
@@ -330,6 +341,8 @@ def _no_table(file, what):
         return DataError(f'{file} looks like {what}, expected a table: copy that file itself')
     packed = what in ('a tar', 'a bzip2', 'an xz', 'a 7z', 'a rar', 'a zip', 'a gzip', 'a zst')
     advice = 'unpack it and give the folder' if packed else 'save it as one of these'
+    if what == 'a web page':
+        advice = 'download the file itself'
     return DataError(f'{file} looks like {what}, expected a table as CSV, JSON lines or Parquet: {advice}')
 
 # %% ../nbs/70_tables.ipynb #7bb51553
