@@ -19,6 +19,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
 
+from recsys_nb.archives import list_files
 from recsys_nb.data import DataError, fingerprint, open_source, read_categories, read_log
 from test_bad_input import C, E, GOOD, P, flip, study, without, zipped
 from watch import watched
@@ -100,7 +101,11 @@ REST = [(n, GOOD[n]) for n in (P, C)]
 # name, bytes of the zip, and what is promised: a message, or that it loads
 ZIPS = [
     ('empty zip', lambda: zipped({}), f'archive.zip {NONE}; it is empty'),
-    ('no events.csv', lambda: zipped(without(E)(GOOD)), f'item_properties_part1.csv says what items are, {NO_LOG}'),
+    (
+        'no events.csv',
+        lambda: zipped(without(E)(GOOD)),
+        f'item_properties_part1.csv says what items are, {NO_LOG}',
+    ),
     ('truncated', lambda: zipped(GOOD)[:2000], f'archive.zip is no complete zip (*), {COMPLETE}'),
     (
         'the last byte is missing',
@@ -119,9 +124,7 @@ ZIPS = [
     (
         'nested by the name of events.csv',
         lambda: pack((E, zipped(GOOD))),
-        (
-            f'archive.zip: events.csv looks like a zip, {NO_TABLE}: unpack it and give the folder'
-        ),
+        (f'archive.zip: events.csv looks like a zip, {NO_TABLE}: unpack it and give the folder'),
     ),
     ('nested beside events.csv', lambda: pack(*GOOD.items(), ('more.zip', zipped(GOOD))), True),
     (
@@ -402,7 +405,7 @@ def test_zip(tmp_path, record, request, make, promised):
     with watched(tmp_path, cache) as cost:
         if promised is True:
             assert read_log(path, cache)[1].events >= 120
-            if P in open_source(path).members:
+            if holds_properties(path):
                 assert len(read_categories(path, cache).snapshots) == 4
         else:
             with pytest.raises(DataError) as error:
@@ -435,6 +438,10 @@ def test_limits_are_parameters(tmp_path, record):
     with pytest.raises(DataError, match='shop would be .* bytes to read, expected at most 1,000'):
         open_source(folder, most=1000)
     record('archives', 'limits of size and ratio as parameters', cases=4, refused=3, loaded=1)
+
+
+def holds_properties(path):
+    return path.suffix != '.csv' and any(n.endswith(P) for n in list_files(path).sizes)
 
 
 def fifo(path):
@@ -674,17 +681,13 @@ SHAPES = [
         'a gzip of a web page',
         {'events.csv.gz': gzip.compress(b'<html>\n')},
         'events.csv.gz',
-        (
-            f'events.csv.gz looks like a web page, {NO_TABLE}: download the file itself'
-        ),
+        (f'events.csv.gz looks like a web page, {NO_TABLE}: download the file itself'),
     ),
     (
         'a tar.gz',
         {'shop.tar.gz': tar(**{E: GOOD[E]})},
         'shop.tar.gz',
-        (
-            f'shop.tar.gz looks like a tar, {NO_TABLE}: unpack it and give the folder'
-        ),
+        (f'shop.tar.gz looks like a tar, {NO_TABLE}: unpack it and give the folder'),
     ),
     (
         'a tar.gz in a folder',
@@ -738,9 +741,7 @@ SHAPES = [
         'Parquet in seconds',
         {'events.parquet': parquet(timestamp=pa.array(TABLE['timestamp'].to_numpy() // 1000))},
         '',
-        (
-            120
-        ),
+        (120),
     ),
     (
         'Parquet with float ids',
@@ -764,7 +765,7 @@ SHAPES = [
         'Parquet with a negative id',
         {'events.parquet': parquet(itemid=pa.array([10] * 119 + [-7]))},
         '',
-        "events.parquet, row 120, column itemid: found '-7', expected a number that is not negative",
+        (120, 2),
     ),
     (
         'Parquet with an empty id',
@@ -776,7 +777,7 @@ SHAPES = [
         'Parquet with an id over 64 bits',
         {'events.parquet': parquet(itemid=pa.array([2**64 - 1] * 120, pa.uint64()))},
         '',
-        "events.parquet, column itemid: found 'uint64', expected integers of at most 64 bits",
+        (120, 1),
     ),
     (
         'Parquet without items',
@@ -807,7 +808,12 @@ SHAPES = [
     ),
     ('two folders down', {f'a/b/{n}': b for n, b in GOOD.items()}, '', 120),
     ('three folders down', {f'a/b/c/{n}': b for n, b in GOOD.items()}, '', 120),
-    ('four folders down', {f'a/b/c/d/{n}': b for n, b in GOOD.items()}, '', f'shop {NONE}; what lies more than three folders down, or is hidden, is not looked at'),
+    (
+        'four folders down',
+        {f'a/b/c/d/{n}': b for n, b in GOOD.items()},
+        '',
+        f'shop {NONE}; what lies more than three folders down, or is hidden, is not looked at',
+    ),
     ('a backup beside it', {E: GOOD[E], 'old/events.csv': b'x', P: GOOD[P], 'old/' + P: b'x'}, '', 120),
     (
         'two shops',
@@ -888,19 +894,15 @@ SHAPES = [
         {E: b'../plain/events.csv'},
         '',
         (
-            (
             'shop: events.csv looks like a link that was copied as text, to ../plain/events.csv, '
             'expected a table: copy that file itself'
-        )
         ),
     ),
     (
         'the tree itself',
         {C: GOOD[C], E: GOOD[E]},
         C,
-        (
-            f'category_tree.csv says the tree of categories, {NO_LOG}'
-        ),
+        (f'category_tree.csv says the tree of categories, {NO_LOG}'),
     ),
     (
         'a database',
@@ -933,10 +935,14 @@ OTHERS = {  # data sets that everybody has on disk
     "Amazon's reviews": b'user_id,parent_asin,rating,timestamp\nAE1081,B0507,5.0,1433268643430\n',
     "REES46's events": (
         b'event_time,event_type,product_id,category_id,category_code,brand,price,user_id,user_session\n'
+        b'2015-06-02 18:10:43 UTC,view,507,205,home.lamp,acme,12.50,1081,5f-1\n'
     ),
-    "H&M's transactions": b't_dat,customer_id,article_id,price,sales_channel_id\n',
+    "H&M's transactions": (
+        b't_dat,customer_id,article_id,price,sales_channel_id\n2015-06-02,00ab12,0507,0.05,2\n'
+    ),
     "Coveo's events": (
         b'session_id_hash,event_type,product_action,product_skus_hash,server_timestamp_epoch_ms,hashed_url\n'
+        b'00ab12,event_product,detail,cd34,1433268643430,ef56\n'
     ),
 }
 
@@ -951,15 +957,13 @@ def test_shape(tmp_path, record, request, files, given, promised):
     path = shop / given
     for attempt in ('read', 'from the cache'):
         with watched(tmp_path, cache) as cost:
-            if isinstance(promised, int):
+            if not isinstance(promised, str):
                 log, report = read_log(path, cache)
-                assert (len(log), log.itemid.nunique(), log.event.eq('transaction').sum()) == (
-                    promised,
-                    4,
-                    24,
-                ), attempt
+                events, items = promised if isinstance(promised, tuple) else (promised, 4)
+                found = len(log), log.itemid.nunique(), log.event.eq('transaction').sum()
+                assert found == (events, items, 24), attempt
                 assert log.timestamp.astype('int64').tolist()[:2] == [1_430_003_600_000, 1_430_007_200_000]
-                if P in open_source(path).members:
+                if holds_properties(path):
                     assert len(read_categories(path, cache).snapshots) == 4
             else:
                 with pytest.raises(DataError) as error:
@@ -970,7 +974,7 @@ def test_shape(tmp_path, record, request, files, given, promised):
         'archives',
         f'a shape: {request.node.callspec.id}',
         cases=1,
-        loaded=int(isinstance(promised, int)),
+        loaded=int(not isinstance(promised, str)),
         refused=int(isinstance(promised, str)),
         slowest_seconds=round(cost.seconds, 3),
         peak_mb=round(cost.megabytes),
@@ -980,16 +984,14 @@ def test_shape(tmp_path, record, request, files, given, promised):
 @pytest.mark.parametrize('how', ['the file itself', 'in a folder', 'called events.csv', 'as a gzip'])
 @pytest.mark.parametrize('what', OTHERS)
 def test_another_data_set(tmp_path, what, how):
-    "Who brings another data set is told which it looks like."
+    "Another data set is read, whatever it is called."
     shop = tmp_path / 'shop'
     shop.mkdir()
     name = 'events.csv' if how == 'called events.csv' else 'data.csv.gz' if how == 'as a gzip' else 'data.txt'
     (shop / name).write_bytes(gzip.compress(OTHERS[what]) if how == 'as a gzip' else OTHERS[what])
-    with pytest.raises(DataError) as error:
-        read_log(shop if 'folder' in how or 'events' in how else shop / name)
-    assert f'looks like {what}, {LAYOUT}' in str(error.value) and len(str(error.value)) < 400, str(
-        error.value
-    )
+    log, report = read_log(shop if 'folder' in how or 'events' in how else shop / name)
+    assert report.layout and report.layout in what.replace("'s", '') and len(log) == report.rows == 1
+    assert log.timestamp[0].date().isoformat() == ('2015-07-06' if 'OTTO' in what else '2015-06-02')
 
 
 def test_one_fingerprint(tmp_path):

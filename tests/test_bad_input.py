@@ -153,9 +153,7 @@ CASES = [
     (
         'capital letters',
         sub('timestamp', 'Timestamp'),
-        (
-            dict(events=120, visitors=3, items=4, notes=[], roots={3, 8}, test=22, purchases=3)
-        ),
+        (dict(events=120, visitors=3, items=4, notes=[], roots={3, 8}, test=22, purchases=3)),
     ),
     (
         'semicolons',
@@ -228,9 +226,7 @@ CASES = [
     (
         'BOM twice',
         change(lambda b: b'\xef\xbb\xbf' * 2 + b),
-        (
-            dict(events=120, visitors=3, items=4, notes=[], roots={3, 8}, test=22, purchases=3)
-        ),
+        (dict(events=120, visitors=3, items=4, notes=[], roots={3, 8}, test=22, purchases=3)),
     ),
     (
         'BOM and nothing else',
@@ -281,30 +277,24 @@ CASES = [
         'a web page',
         change(lambda b: b'<!DOCTYPE html>\n<html><script>alert(1)</script></html>\n'),
         (
-            (
             'shop: events.csv looks like a web page, '
             'expected a table as CSV, JSON lines or Parquet: download the file itself'
-        )
         ),
     ),
     (
         'JSON',
         change(lambda b: b'[{"timestamp": 1}]'),
         (
-            (
             'events.csv: found the columns timestamp, expected visitorid, itemid among them: '
             'say which column is what with --columns "visitorid=...,itemid=..."'
-        )
         ),
     ),
     (
         'a zip by the name of events.csv',
         lambda files: files | {E: zipped(files)},
         (
-            (
             'shop: events.csv looks like a zip, '
             'expected a table as CSV, JSON lines or Parquet: unpack it and give the folder'
-        )
         ),
     ),
     (
@@ -341,9 +331,7 @@ CASES = [
     (
         'number over 64 bits',
         cell('itemid', '9' * 20),
-        (
-            dict(events=120, visitors=3, items=5, roots={-1, 3, 8}, test=22)
-        ),
+        (dict(events=120, visitors=3, items=5, roots={-1, 3, 8}, test=22)),
     ),
     ('huge id that fits', cell('visitorid', str(2**63 - 1)), dict(events=120, visitors=4)),
     (
@@ -365,9 +353,7 @@ CASES = [
     (
         'seconds',
         each_cell('timestamp', lambda c: c[:-3]),
-        (
-            dict(events=120, visitors=3, items=4, notes=[], roots={3, 8}, test=22, purchases=3)
-        ),
+        (dict(events=120, visitors=3, items=4, notes=[], roots={3, 8}, test=22, purchases=3)),
     ),
     (
         'one row in seconds',
@@ -380,9 +366,7 @@ CASES = [
     (
         'microseconds',
         each_cell('timestamp', lambda c: c + '000'),
-        (
-            dict(events=120, visitors=3, items=4, notes=[], roots={3, 8}, test=22, purchases=3)
-        ),
+        (dict(events=120, visitors=3, items=4, notes=[], roots={3, 8}, test=22, purchases=3)),
     ),
     (
         'too few columns',
@@ -470,16 +454,12 @@ CASES = [
     (
         'two to the 63',
         cell('visitorid', str(2**63)),
-        (
-            dict(events=120, visitors=4, items=4, test=22)
-        ),
+        (dict(events=120, visitors=4, items=4, test=22)),
     ),
     (
         '100,000 digits',
         cell('visitorid', '9' * 100_000),
-        (
-            dict(events=120, visitors=4, items=4, test=22)
-        ),
+        (dict(events=120, visitors=4, items=4, test=22)),
     ),
     (
         'a formula in a number',

@@ -138,7 +138,7 @@ def test_no_permission(record):
             same(shop, folder / 'cache', expected)
         for path, mode, message in (
             (shop / E, 0, 'shop: events.csv cannot be read .Permission denied.'),
-            (shop, 0o700, 'cannot be opened .Permission denied.|holds no events.csv'),
+            (shop, 0o700, 'cannot be opened .Permission denied.|cannot be seen .Permission denied.'),
             (folder, 0o700, 'cannot be opened .Permission denied.'),
         ):
             os.seteuid(0)
