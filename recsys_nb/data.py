@@ -604,8 +604,11 @@ def _is_own_form(source):
 
 def _first_rows_differ(source, name, times):
     "Whether most of the first rows hold times in another unit, or ids that are negative."
-    with pq.ParquetFile(source.file(name)) as file:
-        batch = next(file.iter_batches(1000, columns=['timestamp', 'visitorid', 'itemid']), None)
+    try:
+        with pq.ParquetFile(source.file(name)) as file:
+            batch = next(file.iter_batches(1000, columns=['timestamp', 'visitorid', 'itemid']), None)
+    except (pa.ArrowException, OSError): # the reader says so
+        return False
     if batch is None or not len(batch):
         return False
     ids = [pc.cast(batch[c], pa.int64(), safe=False) for c in ('visitorid', 'itemid')]
@@ -754,16 +757,16 @@ def _log_notes(
     if not baskets:
         notes.append('There is no column transactionid; baskets are not known.')
     if r.duplicates:
-        notes.append(f'{r.duplicates:,} exact duplicate rows were dropped.')
+        notes.append(said_rows(r.duplicates).replace('row', 'exact duplicate row', 1) + ' dropped.')
     if r.unknown_events:
         rows = sum(r.unknown_events.values())
         types = ', '.join(r.unknown_events)
-        notes.append(f'{rows:,} rows with unknown event types were dropped: {types}.')
+        notes.append(f'{said_rows(rows, "with unknown event types")} dropped: {types}.')
     if r.renamed:
         names = ', '.join(f'{name} as {kind}' for name, kind in r.renamed.items())
         notes.append(f'Event types were read under other names: {names}.')
     if r.left_out:
-        notes.append(f'{r.left_out:,} rows were left out, as asked.')
+        notes.append(f'{said_rows(r.left_out)} left out, as asked.')
     if r.unknown_events and not bought:
         notes.append('No row is a transaction; if one of the dropped event types means that, '
                      'say so with --events.')
@@ -772,9 +775,11 @@ def _log_notes(
                      'row of the same visitor; equal rows were kept, rows of one time stay in the order of '
                      'the file, and a history holds only what came before its time.')
     if r.unsorted:
-        notes.append(f'{r.unsorted:,} rows stood before an earlier one; the log was sorted by time.')
+        rows = 'row' if r.unsorted == 1 else 'rows'
+        notes.append(f'{r.unsorted:,} {rows} stood before an earlier one; the log was sorted by time.')
     if r.empty_transactions:
-        notes.append(f'{r.empty_transactions:,} transactions have no transactionid.')
+        have = 'transaction has' if r.empty_transactions == 1 else 'transactions have'
+        notes.append(f'{r.empty_transactions:,} {have} no transactionid.')
     return notes
 
 # %% ../nbs/00_data.ipynb #40c61e5e
@@ -1026,7 +1031,8 @@ def _category_notes(snapshots, parent, twice):
     if orphans:
         notes.append(f'{orphans} parents are not in the tree and count as roots.')
     if twice:
-        notes.append(f'{twice} categories have more than one parent; the last one counts.')
+        have = 'category has' if twice == 1 else 'categories have'
+        notes.append(f'{twice:,} {have} more than one parent; the last one counts.')
     if at_once:
         notes.append(f'{at_once} snapshots give an item another category at the same time; '
                      'the last one counts.')

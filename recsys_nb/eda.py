@@ -111,16 +111,20 @@ def made_up(
     pause:np.ndarray, # from `pauses`
 )->bool:
     "Whether a log's times are made up from the order of events: one pause is more than half of all."
-    common = pd.Series(pause).value_counts(normalize=True).head(1)
-    return bool(np.isfinite(pause).sum() > 100 and common.iloc[0] > .5) # fewer may be alike by accident
+    common = _common_pause(pause)
+    return bool((pause > 0).sum() > 100 and common.iloc[0] > .5) # fewer may be alike by accident
+
+def _common_pause(pause):
+    "The most common pause and its share; none between events of one moment, as in a log of whole seconds or dates."
+    return pd.Series(pause[pause > 0]).value_counts(normalize=True).head(1)
 
 def pause_words(
     pause:np.ndarray, # from `pauses`
 )->str:
     "Whether the times of a log seem real."
-    common = pd.Series(pause).value_counts(normalize=True).head(1)
+    common = _common_pause(pause)
     if not len(common):
-        return 'No visitor has a second event, so there are no pauses to judge by.'
+        return 'No visitor has a second event at another time, so there are no pauses to judge by.'
     share = percent(common.iloc[0])
     if made_up(pause):
         return (f'**{share} of pauses are exactly {common.index[0]:,g} s: the times are made up from the '

@@ -147,7 +147,8 @@ def _ask(files):
     look = _look_at_files(files)
     look.questions = files.reading.questions
     parts = files.reading.parts
-    name = max(files.tables, key=lambda name: (parts[name].role in ('log', 'ignored'), len(parts[name].columns)))
+    known = {name: (part.role in ('log', 'ignored'), len(part.columns)) for name, part in parts.items()}
+    name = max(known, key=known.get)
     sample = files.tables[name].sample.slice(0, 5)
     look.raw = [tuple(sample.column_names), *zip(*(sample[c].to_pylist() for c in sample.column_names))]
     return look
