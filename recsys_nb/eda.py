@@ -115,7 +115,7 @@ def made_up(
     return bool((pause > 0).sum() > 100 and common.iloc[0] > .5) # fewer may be alike by accident
 
 def _common_pause(pause):
-    "The most common pause and its share; none between events of one moment, as in a log of whole seconds or dates."
+    "The most common pause and its share; events of one moment, as in a log of whole seconds, have none."
     return pd.Series(pause[pause > 0]).value_counts(normalize=True).head(1)
 
 def pause_words(
