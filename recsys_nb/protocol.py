@@ -1139,7 +1139,8 @@ def protocol_finding(
     said = [f'{asked:,} questions for the next item out of {items:,}; '
             f'{repeats:.0%} of the answers are items that the visitor had seen before.']
     if buyers:
-        said.append(f'{buyers:,} visitors are asked what they will buy.')
+        who = '1 visitor is' if buyers == 1 else f'{buyers:,} visitors are'
+        said.append(f'{who} asked what they will buy.')
     if outside >= .0005:
         said.append(f'{outside:.1%} of what visitors went on to was too new or too rare to be asked about.')
     return ' '.join([*said, 'No answer leaks into what models learn from.'])
