@@ -666,6 +666,14 @@ def _called(files):
     names = files.reading.files('log', 'test')
     return files.source.file_name(names[0]) if len(names) == 1 else f'{len(names)} files'
 
+def _no_rows_left(report, lowest):
+    "The error for a log of which no row counts."
+    if report.low:
+        expected = 'at least one: give a lower --min-rating'
+        return data_error(report.file, expected, f'no rating from {lowest:g} on')
+    expected = 'at least one row with both: say with --columns which columns they are'
+    return data_error(report.file, expected, 'no row with a visitor and an item')
+
 def _read_pieces(files, key):
     "Everything that the files of a log say: name of the piece -> table, and what is known about it."
     raw = read_rows(files)
@@ -674,11 +682,13 @@ def _read_pieces(files, key):
                        without_id=raw.without_id, low=raw.low, test_start=raw.test_start, fingerprint=key)
     report.rows = len(raw.table) + raw.without_id + raw.low
     if not len(raw.table):
-        raise data_error(report.file, 'at least one event', 'only rows that are to be left out')
+        raise _no_rows_left(report, reading.rating)
     log = _clean_log(raw.table, report, files.options.events, raw.named)
     report.events = len(log)
-    report.notes += raw.notes + _log_notes(report, True, (log.event == 'transaction').any())
+    before = len(files.notes)
     facts = read_item_facts(files, raw)
+    report.notes += raw.notes + files.notes[before:]
+    report.notes += _log_notes(report, True, (log.event == 'transaction').any())
     categories = _text_categories(files, raw, facts)
     known = pd.DataFrame() if facts is None else facts.reset_index().astype({c: 'category' for c in facts})
     return dict(
