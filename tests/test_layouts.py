@@ -97,7 +97,7 @@ def as_written(path, cache=None):
     return [*zip(times, visitors, log.event.astype(str), ids.items_of(log.itemid))], report
 
 
-# One log in many forms: what its files are, which of them is given, and what becomes of a plain row (None: nothing).
+# One log in many forms: what its files are, which of them is given, and what becomes of a plain row.
 def same(t, v, e, i, o):
     return t, str(v), e, str(i)
 
@@ -457,6 +457,12 @@ def test_form(tmp_path, record, request, files, given, change):
 A, B, D = 1_433_268_643_000, 1_433_272_243_250, 1_433_358_643_000  # three times
 CLICKS = [(A, '1', 'view', '7'), (B, '2', 'view', '8'), (D, '2', 'view', '7')]
 GENRES = 'unknown|Action|Adventure|Animation|Childrens|Comedy|Crime'.split('|')
+
+
+def otto(session, aid, ts, kind):
+    return json.dumps(dict(session=session, events=[dict(aid=aid, ts=ts, type=kind)])) + '\n'
+
+
 EXAMPLES = {
     'RetailRocket': (
         {
@@ -501,8 +507,7 @@ EXAMPLES = {
                 f'{B % DAY};{day(B)}\n'
             ),
             'train-purchases.csv': (
-                f'sessionId;userId;timeframe;eventdate;ordernumber;itemId\n2;5;{D % DAY};{day(D)};900'
-                ';7\n'
+                f'sessionId;userId;timeframe;eventdate;ordernumber;itemId\n2;5;{D % DAY};{day(D)};900;7\n'
             ),
             'products.csv': 'itemId;pricelog2;product.name.tokens\n7;10;4875,776,56689\n8;6;4600\n',
             'product-categories.csv': 'itemId;categoryId\n7;1096\n8;37\n',
@@ -521,13 +526,8 @@ EXAMPLES = {
     ),
     'OTTO': (
         {
-            'otto-recsys-train.jsonl': (
-                f'{{"session": 1, "events": [{{"aid": 7, "ts": {A}, "type": "clicks"}}]}}\n'
-            )
-            f'{{"session": 2, "events": [{{"aid": 8, "ts": {B}, "type": "carts"}}]}}\n',
-            'otto-recsys-test.jsonl': (
-                f'{{"session": 3, "events": [{{"aid": 7, "ts": {D}, "type": "orders"}}]}}\n'
-            ),
+            'otto-recsys-train.jsonl': otto(1, 7, A, 'clicks') + otto(2, 8, B, 'carts'),
+            'otto-recsys-test.jsonl': otto(3, 7, D, 'orders'),
         },
         [(A, '1', 'view', '7'), (B, '2', 'addtocart', '8'), (D, '3', 'transaction', '7')],
         None,
@@ -535,16 +535,12 @@ EXAMPLES = {
     ),
     'REES46': (
         {
-            '2015-Jun.csv': (
-                'event_time,event_type,product_id,category_id,category_code,brand,price,user_id'
-                ',user_session\n'
-            )
+            '2015-Jun.csv': 'event_time,event_type,product_id,category_id,category_code,brand,price,user_id'
+            ',user_session\n'
             f'{day(A, "%Y-%m-%d %H:%M:%S UTC")},view,7,2053,home.lamp,acme,12.50,1,5f-1\n'
             f'{day(B, "%Y-%m-%d %H:%M:%S UTC")},remove_from_cart,8,2054,,zinc,3.00,2,5f-2\n',
-            '2015-Jul.csv': (
-                'event_time,event_type,product_id,category_id,category_code,brand,price,user_id'
-                ',user_session\n'
-            )
+            '2015-Jul.csv': 'event_time,event_type,product_id,category_id,category_code,brand,price,user_id'
+            ',user_session\n'
             f'{day(B, "%Y-%m-%d %H:%M:%S UTC")},cart,8,2054,,zinc,3.00,2,5f-2\n'
             f'{day(D, "%Y-%m-%d %H:%M:%S UTC")},purchase,7,2053,home.lamp,acme,11.00,2,5f-3\n',
         },
@@ -701,9 +697,8 @@ EXAMPLES = {
     ),
     'Amazon ratings of 2014': (
         {
-            'ratings_Beauty.csv': (
-                f'A1000000001,B000000007,5.0,{A // 1000}\nA1000000002,B000000008,4.0,{B // 1000}\n'
-                f'A1000000002,B000000007,1.0,{D // 1000}\n'
+            'ratings_Beauty.csv': text(
+                [(f'A100000000{v}', f'B00000000{i}', '5.0', t // 1000) for t, v, _, i in CLICKS], header=()
             )
         },
         [
@@ -716,9 +711,8 @@ EXAMPLES = {
     ),
     'Amazon ratings of 2018': (
         {
-            'Beauty.csv': (
-                f'B000000007,A1000000001,5.0,{A // 1000}\nB000000008,A1000000002,4.0,{B // 1000}\n'
-                f'B000000007,A1000000002,1.0,{D // 1000}\n'
+            'Beauty.csv': text(
+                [(f'B00000000{i}', f'A100000000{v}', '5.0', t // 1000) for t, v, _, i in CLICKS], header=()
             )
         },
         [
@@ -731,9 +725,14 @@ EXAMPLES = {
     ),
     'Taobao': (
         {
-            'UserBehavior.csv': (
-                f'1,7,205,pv,{A // 1000}\n1,8,206,fav,{A // 1000}\n2,8,206,cart,{B // 1000}\n2,7,205'
-                f',buy,{D // 1000}\n'
+            'UserBehavior.csv': text(
+                [
+                    (1, 7, 205, 'pv', A // 1000),
+                    (1, 8, 206, 'fav', A // 1000),
+                    (2, 8, 206, 'cart', B // 1000),
+                    (2, 7, 205, 'buy', D // 1000),
+                ],
+                header=(),
             )
         },
         [(A, '1', 'view', '7'), (B // 1000 * 1000, '2', 'addtocart', '8'), (D, '2', 'transaction', '7')],
@@ -766,14 +765,15 @@ EXAMPLES = {
     ),
     'Coveo': (
         {
-            'browsing_train.csv': (
-                'session_id_hash,event_type,product_action,product_sku_hash,server_timestamp_epoch_ms'
-                ',hashed_url\n'
-            )
-            (
-                f'ab1,event_product,detail,c7,{A},e1\nab1,pageview,,,{A + 1},e2\nab2,event_product,add'
-                f',c8,{B},e3\nab2,event_product,remove,c8,{B + 9},e3\nab2,event_product,purchase,c7,'
-                f'{D},e1\n'
+            'browsing_train.csv': text(
+                [
+                    ('ab1', 'event_product', 'detail', 'c7', A, 'e1'),
+                    ('ab1', 'pageview', '', '', A + 1, 'e2'),
+                    ('ab2', 'event_product', 'add', 'c8', B, 'e3'),
+                    ('ab2', 'event_product', 'remove', 'c8', B + 9, 'e3'),
+                    ('ab2', 'event_product', 'purchase', 'c7', D, 'e1'),
+                ],
+                'session_id_hash event_type product_action product_sku_hash server_timestamp_epoch_ms hashed_url'.split(),
             ),
             'sku_to_content.csv': (
                 'product_sku_hash,description_vector,category_hash,image_vector,price_bucket\nc7'
@@ -825,10 +825,8 @@ WITH_TEST = {'session-rec', 'OTTO', 'RecBole with a split'}
 
 @pytest.mark.parametrize('name', EXAMPLES)
 def test_layout(tmp_path, record, name):
-    (
-        "All files of a layout as it is published: rows, ids, what is said of the items, the test"
-        " file's beginning."
-    )
+    "All files of a layout as it is published: rows, ids, what is said of the items, the test"
+    " file's beginning."
     files, rows, about, paths = EXAMPLES[name]
     path, cache = lay(tmp_path, files), tmp_path / 'cache'
     with watched(tmp_path, cache) as cost:
@@ -956,8 +954,8 @@ HM = 't_dat,customer_id,article_id,price,sales_channel_id\n' + ''.join(
 )
 OTTOS = lines(*(dict(session=i, events=[dict(aid=i % 4, ts=T0 + i, type='clicks')]) for i in range(20)))
 
-# name, content of shop.csv (or the files of a folder, or either and what is typed behind the place and which file is
-# given), and what is promised: the number of events, facts, or the whole sentence (* for any text)
+# name; content of shop.csv, or the files of a folder, or either and what is typed behind the place and which file
+# is given; and what is promised: the number of events, facts, or the whole sentence (* for any text)
 CASES = [
     # separators and cells
     ('semicolons', shop(sep=';'), 20),
