@@ -543,7 +543,7 @@ def _drop_wrong_units(reading, tables):
         except DataError:
             pass
 
-# %% ../nbs/70_layouts.ipynb #701a0030
+# %% ../nbs/70_layouts.ipynb #f0a11ce5
 def _why_no_times(name, table):
     "What is wrong with the column that is called like a time; '' where there is none."
     words = {word for group in read_layouts()[1]['timestamp'] for word in group}
@@ -564,6 +564,7 @@ def _no_log_among(reading):
     return (f'{_called(name)} {why}, expected a log with visitors, items and times: '
             'give its file, or the folder that holds both')
 
+# %% ../nbs/70_layouts.ipynb #701a0030
 def _ask_for_columns(reading, tables):
     "Ask for the columns of a log that are not known, or could be two."
     for name in reading.files('log', 'test'):

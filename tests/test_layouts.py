@@ -773,7 +773,14 @@ EXAMPLES = {
                     ('ab2', 'event_product', 'remove', 'c8', B + 9, 'e3'),
                     ('ab2', 'event_product', 'purchase', 'c7', D, 'e1'),
                 ],
-                'session_id_hash event_type product_action product_sku_hash server_timestamp_epoch_ms hashed_url'.split(),
+                (
+                    'session_id_hash',
+                    'event_type',
+                    'product_action',
+                    'product_sku_hash',
+                    'server_timestamp_epoch_ms',
+                    'hashed_url',
+                ),
             ),
             'sku_to_content.csv': (
                 'product_sku_hash,description_vector,category_hash,image_vector,price_bucket\nc7'
@@ -954,8 +961,8 @@ HM = 't_dat,customer_id,article_id,price,sales_channel_id\n' + ''.join(
 )
 OTTOS = lines(*(dict(session=i, events=[dict(aid=i % 4, ts=T0 + i, type='clicks')]) for i in range(20)))
 
-# name; content of shop.csv, or the files of a folder, or either and what is typed behind the place and which file
-# is given; and what is promised: the number of events, facts, or the whole sentence (* for any text)
+# name; content of shop.csv, or the files of a folder, or either with what is typed behind the place and which
+# file is given; and what is promised: the number of events, facts, or the whole sentence (* for any text)
 CASES = [
     # separators and cells
     ('semicolons', shop(sep=';'), 20),
