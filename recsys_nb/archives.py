@@ -48,7 +48,7 @@ def data_error(
     if line is not None:
         place += f', line {line}'
     if column is not None:
-        place += f', column {column}'
+        place += f', {column}' if re.fullmatch('column [0-9]+', column) else f', column {column}'
     said = '' if found is None else f'found {shorten(found)!r}, '
     error = DataError(f'{place}: {said}expected {expected}')
     error.column = column

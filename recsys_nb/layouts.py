@@ -17,7 +17,8 @@ import pyarrow as pa, pyarrow.compute as pc
 import recsys_nb
 from .columns import TEXT_UNITS, TIME_UNITS, UNIT_NAMES
 from .columns import event_kinds, id_kind, plain_word, unit_of_times
-from .archives import EVENTS, DataError, data_error, printable, read_events, shorten, with_events
+from .archives import (
+    EVENTS, DataError, data_error, path_parts, printable, read_events, shorten, with_events)
 
 # %% ../nbs/70_layouts.ipynb #701a0007
 NEEDED = ('visitorid', 'itemid', 'timestamp') # roles without which there is no log
@@ -281,7 +282,8 @@ def _recbole(name, table):
         if re.fullmatch(file.named, _base_name(name)):
             part.role = 'ignored' if file.kind == 'other' else file.kind
             part.why, part.several = file.why, file.several # its columns may still lack what a log needs
-    if part.role == 'log' and not {*part.columns, *part.asked} >= set(NEEDED):
+    needed = dict(log=set(NEEDED), items={'itemid'}).get(part.role, set())
+    if not {*part.columns, *part.asked} >= needed:
         part.role, part.why = 'ignored', _NO_LOG
     return part
 
@@ -439,6 +441,16 @@ def _leave_out(reading, name, why):
     "Ignore a file, and say why."
     reading.parts[name].role = 'ignored'
     reading.parts[name].why = why
+    reading.notes.append(f'left out: {printable(name)}, which {why}')
+
+def _leave_out_deeper(reading):
+    "Leave out a log of the same name as one in a folder above it: somebody's older copy."
+    logs = {name: path_parts(name) for name in reading.files('log')}
+    for name, (*folders, file) in logs.items():
+        above = [other for other, (*up, same) in logs.items()
+                 if same == file and len(up) < len(folders) and folders[:len(up)] == up]
+        if above:
+            _leave_out(reading, name, f'lies below {printable(above[0])} of the same name')
 
 def _leave_out_copies(reading):
     "Leave out parts of a file that is there as a whole, and the same log in another form."
@@ -454,6 +466,7 @@ def _leave_out_copies(reading):
         stem, dot, form = re.sub(r'(?i)\.(gz|zst)$', '', name).rpartition('.')
         if f'.{form}'.lower() in _SAME_LOG:
             forms.setdefault(stem, []).append((_SAME_LOG.index(f'.{form}'.lower()), name))
+    _leave_out_deeper(reading)
     for first, *others in map(sorted, forms.values()):
         for _, name in others:
             same = reading.parts[name].columns.keys() == reading.parts[first[1]].columns.keys()
@@ -530,7 +543,18 @@ def _drop_wrong_units(reading, tables):
         except DataError:
             pass
 
-# %% ../nbs/70_layouts.ipynb #701a0030
+# %% ../nbs/70_layouts.ipynb #f0a11ce5
+def _why_no_times(name, table):
+    "What is wrong with the column that is called like a time; '' where there is none."
+    words = {word for group in read_layouts()[1]['timestamp'] for word in group}
+    for column in table.columns if table.header else ():
+        if plain_word(_bare(column)) in words and table.columns.count(column) == 1:
+            try:
+                unit_of_times(_sample_of(table, column), _called(name), column)
+            except DataError as e:
+                return str(e)
+    return ''
+
 _NOT_A_LOG = dict(items='what items are', properties='what items are', tree='the tree of categories')
 
 def _no_log_among(reading):
@@ -540,6 +564,7 @@ def _no_log_among(reading):
     return (f'{_called(name)} {why}, expected a log with visitors, items and times: '
             'give its file, or the folder that holds both')
 
+# %% ../nbs/70_layouts.ipynb #701a0030
 def _ask_for_columns(reading, tables):
     "Ask for the columns of a log that are not known, or could be two."
     for name in reading.files('log', 'test'):
@@ -556,9 +581,15 @@ def _ask_for_columns(reading, tables):
         return
     name = max(known, key=lambda name: (len(known[name]), '.' in _base_name(name))) # no README
     missing = [role for role in NEEDED if role not in known[name]]
+    if missing == ['timestamp'] and (why := _why_no_times(name, tables[name])):
+        reading.questions.append(why)
+        return
     twice = [column for column in tables[name].columns if tables[name].columns.count(column) > 1]
     if twice:
         raise data_error(_called(name), 'each column once', f'{twice[0]} twice', 1)
+    if getattr(tables[name], 'width', 0) > len(tables[name].columns):
+        expected = f'a header with {tables[name].width} columns, as the rows below it have: write it so'
+        raise data_error(_called(name), expected, ', '.join(tables[name].columns), 1)
     say = ','.join(f'{role}=...' for role in missing)
     places = '' if tables[name].header else ' (or their numbers, from 1)'
     reading.questions.append(
@@ -617,6 +648,19 @@ def _find_id_kinds(reading, tables, words):
         typed = words.get(role)
         reading.id_kinds[role] = typed or ('numbers' if kinds == {'numbers'} else 'text')
 
+def _say_left_out(reading, tables):
+    "Say which tables are no part of the log, and ask about one that may be: it lacks its header."
+    logs = reading.files('log', 'test')
+    widths = {len(tables[name].columns) for name in logs if tables[name].header}
+    for name in reading.files('ignored') if logs else ():
+        if reading.parts[name].why != _NO_LOG:
+            continue
+        if not tables[name].header and len(tables[name].columns) in widths:
+            reading.questions.append(
+                f'{printable(name)}: found no header, expected that of {_called(logs[0])}: '
+                'write it there, or give a folder without this file')
+        reading.notes.append(f'left out: {printable(name)}, which {_NO_LOG}')
+
 def _find_rest(reading, tables):
     "Columns of each file that have no role."
     for name, part in reading.parts.items():
@@ -655,5 +699,6 @@ def recognise(
         _find_id_kinds(reading, tables, words)
         _say_events(reading, options)
         _say_visitor_and_days(reading, layout, typed)
+        _say_left_out(reading, tables)
     _find_rest(reading, tables)
     return reading

@@ -65,7 +65,8 @@ def open_log(
     _refuse_lost_parts(reading, unread)
     used = {name: name for name in tables if reading.parts[name].role != 'ignored'}
     source = files.source(used or {name: name for name in tables}, events=options.events, reading=reading)
-    notes = [f'{printable(name)} was left out: {error}.' for name, error in unread.items()]
+    notes = [f'Left out: {error}.' for name, error in unread.items()]
+    notes += [note for name in used for note in tables[name].notes]
     return LogFiles(source, tables, reading, options, notes)
 
 # %% ../nbs/70_reading.ipynb #14e36375
@@ -89,7 +90,8 @@ def _why_empty(path):
         empty = path.is_file() or not any(path.iterdir())
     except OSError as e:
         return f'what it holds cannot be seen ({system_reason(e)})'
-    return 'it is empty' if empty else 'what lies more than three folders down, or is hidden, is not looked at'
+    looked = 'what lies more than three folders down, or is hidden, is not looked at'
+    return 'it is empty' if empty else looked
 
 def _look_at_all(source, names):
     "Tables by name, and errors of those that are none."
@@ -149,9 +151,22 @@ def _batch_times(files, name, part, first, batch, keep):
     if wrong.any():
         row = int(wrong.argmax())
         cell = columns[0][row].as_py()
+        at = 0
         expected = _expected_time(part.units[0], str(cell), part.given)
-        raise _refuse_cell(files, name, first + row, part.columns['timestamp'][0], cell, expected)
+        if not to_milliseconds(columns[0].slice(row, 1), part.units[0], part.given)[1][0]:
+            at = _wrong_summand(columns, part.units, row)
+            cell = columns[at][row].as_py()
+            expected = f'{part.units[at]}, a number of at least 0'
+        raise _refuse_cell(files, name, first + row, part.columns['timestamp'][at], cell, expected)
     return times
+
+def _wrong_summand(columns, units, row):
+    "Which of the columns of a sum is wrong in a row, where the first is a time."
+    start = columns[0].slice(row, 1)
+    for at in range(1, len(columns)):
+        if add_times([start, columns[at].slice(row, 1)], (units[0], units[at]))[1][0]:
+            return at
+    return len(columns) - 1
 
 def _batch_ids(files, name, part, first, batch, role, codes):
     "Provisional codes of a batch, int64[n]; a `DataError` at the first word among numbers."
@@ -208,9 +223,10 @@ class _Changes:
         rows = order[~same]
         return items[~same], times[rows], texts.take(pa.array(rows))
 
-    def finish(self):
+    def finish(self, codes=None): # final code of each item, where those taken were provisional
         "All of them: item and time, int64[n], by item and time, and the text."
         items, times = (np.concatenate([part[i] for part in self.parts]) for i in (0, 1))
+        items = items if codes is None else codes[items]
         return self._kept(items, times, pa.concat_arrays([part[2] for part in self.parts]))
 
 # %% ../nbs/70_reading.ipynb #44d9afdc
@@ -311,10 +327,7 @@ def finish(self:_Rows)->RawLog:
     if not ordered:
         del columns['transactionid']
     table = pa.table({name: pa.chunked_array(chunks) for name, chunks in columns.items()})
-    facts = {}
-    for role, changes in self.changes.items():
-        item, times, texts = changes.finish()
-        facts[role] = item_codes[item], times, texts
+    facts = {role: changes.finish(item_codes) for role, changes in self.changes.items()}
     return RawLog(table, visitors, items, without_id=self.without_id, low=self.low, facts=facts)
 
 # %% ../nbs/70_reading.ipynb #08de2e4f
@@ -372,7 +385,7 @@ def _row_notes(raw):
     if raw.without_id:
         notes.append(f'{said_rows(raw.without_id, "without a visitor or an item")} dropped.')
     if raw.low:
-        notes.append(f'{said_rows(raw.low, "with a lower rating")} left out, as asked.')
+        notes.append(f'{said_rows(raw.low, "with a lower rating or none")} left out, as asked.')
     return notes
 
 def _keep_test_start(raw, files, test_start, last):
@@ -407,6 +420,8 @@ def _item_frame(files, name, item_texts, in_log):
             found[re.sub(r':(token|float)(_seq)?$', '', column)] = texts
         frames.append(pd.DataFrame(found, index=pd.Index(codes[known], name='itemid')))
     frame = pd.concat(frames) if frames else pd.DataFrame(index=pd.Index([], name='itemid', dtype='int64'))
+    if frames and not len(frame):
+        files.notes.append(f'{files.source.file_name(name)} knows none of the items of the log.')
     return frame[~frame.index.duplicated(keep='last')]
 
 def _flagged(part, batch):

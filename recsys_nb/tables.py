@@ -35,6 +35,7 @@ class Table:
     quoting: bool = True # whether a cell of a CSV may stand in quotes
     skip: int = 0        # lines of a CSV before its first row
     above: int = 0       # of them, those that are not empty
+    width: int = 0       # cells of most rows of a CSV, which its header may not have
     array: bool = False  # whether JSON is no object a line, but an array of objects
     unnested: str = ''   # of JSON: the column with a list, each member of which is a row
     types: dict = field(default_factory=dict) # of Parquet: column -> its Arrow type
@@ -202,8 +203,8 @@ def _find_separator(lines):
 
 # %% ../nbs/70_tables.ipynb #7b1fef73
 _VALUES = re.compile( # what a cell of data looks like: a number, a time, a hash, an address
-    r'[+-]?\d+([.,]\d+)*([eE][+-]?\d+)?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b.*|(?=.*\d)[0-9a-fA-F]{16,}'
-    r'|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-.*|https?://.*')
+    r'[+-]?\d+([.,]\d+)*([eE][+-]?\d+)?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(\b|T\d).*'
+    r'|(?=.*\d)[0-9a-fA-F]{16,}|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-.*|https?://.*')
 _TYPED = re.compile(r'[^:]+:(token|float)(_seq)?')
 
 def _has_header(
@@ -288,12 +289,19 @@ def _look_at_csv(source, name, text, encoding, whole):
     sample = _table_of(columns, same)
     notes = [] if encoding == 'utf-8' else [f'{source.file_name(name)} was read as {encoding}, not UTF-8.']
     return Table('csv', columns, sample, header, separator, _decimal(same), encoding, quoting, skip, above,
-                 notes=notes)
+                 width=width, notes=notes)
 
 def _table_of(columns, rows):
     "Rows of text as an Arrow table."
-    cells = [pa.array([row[i] for row in rows], pa.string()) for i in range(len(columns))]
+    cells = [_text_array([row[i] for row in rows]) for i in range(len(columns))]
     return pa.Table.from_arrays(cells, names=columns)
+
+def _text_array(cells):
+    "Cells of text for Arrow; half a character, which only JSON can write, becomes a question mark."
+    try:
+        return pa.array(cells, pa.string())
+    except UnicodeEncodeError:
+        return pa.array([cell.encode('utf-8', 'replace').decode() for cell in cells], pa.string())
 
 # %% ../nbs/70_tables.ipynb #7bb529d0
 _CONTROLS = re.compile('[\x01-\x08\x0e-\x1a\x1c-\x1f\x7f-\x84\x86-\x9f]')
@@ -372,20 +380,13 @@ def _check_columns(source, name, table, columns):
             raise data_error(source.file_name(name), 'each column once', f'{shorten(column)} {times} times')
 
 # %% ../nbs/70_tables.ipynb #7bbc84e9
-class _WrongRow:
-    "What Arrow calls with a row of another width, which is then known."
-    row = None
-
-    def __call__(self, row):
-        self.row = row
-        return 'error'
+_WRONG_ROW = re.compile( # Arrow's words for a row of another width
+    r'Row #([0-9]+): Expected [0-9]+ columns, got ([0-9]+): ?(.*)', re.DOTALL)
 
 # %% ../nbs/70_tables.ipynb #7bca3247
 def _csv_batches(source, name, table, columns):
     "The rows of a CSV, batch by batch."
     options = _csv_options(table, columns)
-    wrong = _WrongRow()
-    options['parse_options'].invalid_row_handler = wrong
     lines = _Lines(source, name, table)
     first = 0
     try:
@@ -400,10 +401,11 @@ def _csv_batches(source, name, table, columns):
                 first += len(batch)
     except (pa.ArrowException, UnicodeDecodeError) as e:
         if str(e) != 'Empty CSV file' and not str(e).startswith('Could not skip initial'): # a header alone
-            raise _why_no_rows(source, name, table, wrong.row, str(e)) from None
+            raise _why_no_rows(source, name, table, str(e)) from None
     last = lines.last.rstrip(b'\n').rpartition(b'\n')[2]
     if table.quoting and (first != lines.rows - table.above or b'"' in last): # a quote went on over lines
-        _refuse_open_quote(source, name, table)
+        if error := _open_quote(source, name, table):
+            raise error
 
 # %% ../nbs/70_tables.ipynb #7b9e66f6
 def _trimmed(batch):
@@ -451,16 +453,18 @@ def _columns_in_words(n):
     "So many columns, in words."
     return f'{n:,} column' if n == 1 else f'{n:,} columns'
 
-def _why_no_rows(source, name, table, row, why):
+def _why_no_rows(source, name, table, why):
     "The error for a CSV that Arrow does not read."
     file = source.file_name(name)
-    if table.quoting and (row is None or '\n' in row.text):
-        _refuse_open_quote(source, name, table)
+    row = _WRONG_ROW.search(why)
+    if table.quoting and (row is None or '\n' in row[3] or len(row[3]) > 90): # a long one is cut off
+        if error := _open_quote(source, name, table):
+            return error
     if row is not None:
-        place = row.number - table.skip - 1
+        place = int(row[1]) - table.skip - 1
         line = _line_of_row(source, name, table, place)
         expected = _columns_in_words(len(table.columns))
-        return data_error(file, expected, _columns_in_words(row.actual_columns), line)
+        return data_error(file, expected, _columns_in_words(int(row[2])), line)
     for number, line in _numbered(source, name, table):
         if len(line) > MAX_ROW:
             return data_error(file, f'rows of at most {MAX_ROW:,} bytes', 'a longer one', number)
@@ -471,8 +475,8 @@ def _why_no_rows(source, name, table, row, why):
             return data_error(file, 'text in UTF-8; save it as that', text, number)
     return data_error(file, 'a table', why.splitlines()[0])
 
-def _refuse_open_quote(source, name, table):
-    "Refuse a quoted cell that does not end in its line, where there is one."
+def _open_quote(source, name, table):
+    "The error for a quoted cell that does not end in its line, None where there is none."
     csv.field_size_limit(2 * MAX_ROW)
     for number, line in _numbered(source, name, table):
         if b'"' not in line:
@@ -482,7 +486,8 @@ def _refuse_open_quote(source, name, table):
         next(reader, [])
         if reader.line_num > 1:
             found = 'a quote that does not end'
-            raise data_error(source.file_name(name), 'every row on one line', found, number)
+            return data_error(source.file_name(name), 'every row on one line', found, number)
+    return None
 
 # %% ../nbs/70_tables.ipynb #7ba2f1ee
 _DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
@@ -692,9 +697,8 @@ def _slow_json_batches(source, name, table, columns, first):
         yield first, _text_batch(columns, cells)
 
 def _text_batch(columns, cells):
-    "Columns of text as a batch; half a character, which only JSON can write, becomes a question mark."
-    whole = [[cell.encode('utf-8', 'replace').decode() for cell in column] for column in cells]
-    return pa.RecordBatch.from_arrays([pa.array(column, pa.string()) for column in whole], names=columns)
+    "Columns of text as a batch."
+    return pa.RecordBatch.from_arrays([_text_array(column) for column in cells], names=columns)
 
 # %% ../nbs/70_tables.ipynb #7b045c5a
 PACKED_BYTES = 512 << 20 # that a packed Parquet file may have

@@ -191,7 +191,15 @@ CASES = [
     (
         'UTF-16',
         change(lambda b: b.decode().encode('utf-16')),
-        dict(events=120, visitors=3, items=4, notes=[], roots={3, 8}, test=22, purchases=3),
+        dict(
+            events=120,
+            visitors=3,
+            items=4,
+            notes=['events.csv was read as utf-16, not UTF-8.'],
+            roots={3, 8},
+            test=22,
+            purchases=3,
+        ),
     ),
     (
         'header twice',
@@ -258,12 +266,28 @@ CASES = [
     (
         'UTF-16 without a mark',
         change(lambda b: b.decode().encode('utf-16-le')),
-        dict(events=120, visitors=3, items=4, notes=[], roots={3, 8}, test=22, purchases=3),
+        dict(
+            events=120,
+            visitors=3,
+            items=4,
+            notes=['events.csv was read as utf-16-le, not UTF-8.'],
+            roots={3, 8},
+            test=22,
+            purchases=3,
+        ),
     ),
     (
         'UTF-32',
         change(lambda b: b.decode().encode('utf-32')),
-        dict(events=120, visitors=3, items=4, notes=[], roots={3, 8}, test=22, purchases=3),
+        dict(
+            events=120,
+            visitors=3,
+            items=4,
+            notes=['events.csv was read as utf-32, not UTF-8.'],
+            roots={3, 8},
+            test=22,
+            purchases=3,
+        ),
     ),
     (
         'EBCDIC',
