@@ -240,9 +240,12 @@ _FITS = .5 # share of the first rows that must be times in a unit for it to be t
 def _unit_shares(cells):
     "Unit -> share of these cells that are times in it, best first."
     text = pc.cast(cells, pa.string()) # which numbers like 20150503 may be, too
-    units = [*TIME_UNITS, 'yyyymmdd', *(('iso', 'day-first', 'month-first') if _is_text(cells.type) else ())]
-    wrong = {unit: to_milliseconds(cells if unit in TIME_UNITS else text, unit)[1] for unit in units}
-    shares = {unit: 1 - cells.mean() for unit, cells in wrong.items()}
+    counts = (*TIME_UNITS, 'yyyymmdd')
+    words = ('iso', 'day-first', 'month-first') if _is_text(cells.type) else ()
+    number = _numbers(cells)[1]
+    tried = (() if not number.any() else counts) + (() if number.all() else words)
+    wrong = {unit: to_milliseconds(cells if unit in TIME_UNITS else text, unit)[1] for unit in tried}
+    shares = dict.fromkeys((*counts, *words), 0.) | {unit: 1 - cells.mean() for unit, cells in wrong.items()}
     return dict(sorted(shares.items(), key=lambda pair: -pair[1]))
 
 # %% ../nbs/70_columns.ipynb #70c00027
