@@ -142,6 +142,7 @@ def _command(path, report, options):
         words += ['-p', 'min_item_events=1']
     return shlex.join(map(str, words))
 
+# %% ../nbs/87_own_log.ipynb #80af361f
 def _ask(files):
     "What must be asked before a log can be read, and the rows that it is asked about."
     look = _look_at_files(files)
@@ -180,7 +181,7 @@ def look_at_log(
         look.command = _command(path, report, options)
     return look
 
-# %% ../nbs/87_own_log.ipynb #ff7e346d
+# %% ../nbs/87_own_log.ipynb #98b0b251
 def _write_rows(path, log, ids):
     "Events as a CSV in RetailRocket's columns."
     columns = dict(timestamp=log.timestamp.astype('int64'), visitorid=log.visitorid,
@@ -216,7 +217,7 @@ def copy_log(
         _write_categories(folder, categories, ids)
     return sorted(folder.iterdir())
 
-# %% ../nbs/87_own_log.ipynb #fc274ae3
+# %% ../nbs/87_own_log.ipynb #cb89f069
 def _write_categories(folder, categories, ids):
     "Categories that are numbers, in RetailRocket's two files."
     rows = categories.snapshots

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from recsys_nb.data import _own_source, DataError, EARLIEST, EVENTS, LATEST, read_categories, read_log
+from recsys_nb.data import DataError, EARLIEST, EVENTS, LATEST, own_source, read_categories, read_log
 from test_bad_input import GOOD, HEADER, T0, zipped
 from watch import watched
 
@@ -239,7 +239,7 @@ def check(path, cache, files):
     "Read, compare with the simple reader, read again from the cache; or one sentence."
     for attempt in range(2):
         log, report = read_log(path, cache)
-        own = _own_source(path, cache) is not None  # any other form, the simple reader knows nothing of
+        own = own_source(path, cache) is not None  # any other form, the simple reader knows nothing of
         if files and own and attempt == 0:
             rows, *counts = simple_log(files[FILES[0]])
             mine = zip(log.timestamp.astype('int64'), log.visitorid, log.event.astype(str), log.itemid)

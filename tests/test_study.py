@@ -104,9 +104,8 @@ def test_version(project):
 
 
 def test_bad_data_is_one_sentence(project, tmp_path):
-    (tmp_path / 'events.csv').write_text(
-        'timestamp,visitorid,event,itemid,transactionid\n1430622004384,abc,view,1,\n'
-    )
+    rows = ''.join(f'143062200438{i},{who},view,1,\n' for i, who in enumerate(('abc', 7, 8)))
+    (tmp_path / 'events.csv').write_text(f'timestamp,visitorid,event,itemid,transactionid\n{rows}')
     done = recsys(project, 'run', '--data', str(tmp_path))
     assert (
         done.returncode == 2 and "line 2, column visitorid: found 'abc', expected an integer" in done.stderr
