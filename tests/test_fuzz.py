@@ -207,7 +207,7 @@ def number(text):
 def simple_log(b):
     """The log again, row by row in plain Python:
     rows as (timestamp, visitorid, event, itemid), and what was dropped."""
-    rows = [r for r in csv.reader(io.StringIO(b.decode('utf-8-sig'), newline='')) if r]
+    rows = [r for r in csv.reader(io.StringIO(b.decode('utf-8-sig', 'replace'), newline='')) if r]
     header, rows = rows[0], rows[1:]
     at = [header.index(c) for c in HEADER.split(',') if c in header]
     found = [[r[i] if header[i] in ('event', 'transactionid') else number(r[i]) for i in at] for r in rows]

@@ -3076,6 +3076,91 @@ def test_odd_log(tmp_path, record, request, content, promised):
     )
 
 
+STRANGE = [
+    *(
+        b'',
+        b'"',
+        b'\0',
+        b'\xff',
+        b'NaN',
+        b'-1',
+        b'1e400',
+        b'9' * 30,
+        b'\n',
+        b'\r',
+        b',',
+        b';',
+        b'\t',
+        b'::',
+        b'{',
+        b'[',
+    ),
+    *(
+        b'}',
+        b']',
+        b'null',
+        b'2015-02-30',
+        b'0.5',
+        b' ',
+        b'\xef\xbb\xbf',
+        'é'.encode(),
+        b'\\',
+        b'\x1b[2J',
+        b'x' * 300,
+    ),
+]
+
+
+def mutated(content, rng):
+    "Bytes with one thing changed at random."
+    start = int(rng.integers(len(content) + 1))
+    kind = rng.choice(['insert', 'delete', 'byte', 'cut', 'lines', 'cell', 'gzip'])
+    if kind == 'insert':
+        return content[:start] + STRANGE[rng.integers(len(STRANGE))] + content[start:]
+    if kind in ('delete', 'byte'):
+        new = bytes([rng.integers(256)]) if kind == 'byte' else b''
+        return content[:start] + new + content[start + (1 if new else int(rng.integers(1, 40))) :]
+    if kind == 'cut':
+        return content[:start]
+    if kind == 'gzip':
+        return gzip.compress(content)[: int(rng.choice([-1, -9, 10**6]))]
+    rows = content.split(b'\n')
+    if kind == 'lines':
+        return b'\n'.join(rows[i] for i in rng.integers(len(rows), size=len(rows)))
+    sep = (b',', b'\t', b';', b'::', b'|')[rng.integers(5)]
+    row = int(rng.integers(len(rows)))
+    cells = rows[row].split(sep)
+    cells[rng.integers(len(cells))] = STRANGE[rng.integers(len(STRANGE))]
+    rows[row] = sep.join(cells)
+    return b'\n'.join(rows)
+
+
+@pytest.mark.parametrize('tries', [40, pytest.param(1500, marks=pytest.mark.torture)])
+def test_layouts_changed_at_random(tmp_path, record, tries):
+    "Files of a layout with one to three changes: read, or one sentence."
+    rng, read, slowest = np.random.default_rng(7), 0, 0
+    for attempt in range(tries):
+        files = dict(EXAMPLES[[*EXAMPLES][rng.integers(len(EXAMPLES))]][0])
+        for name in rng.choice([*files], int(rng.integers(1, 4))):
+            content = files[name]
+            files[name] = mutated(content if isinstance(content, bytes) else content.encode(), rng)
+        place = tmp_path / str(attempt)
+        path = lay(place, files)
+        with watched(place, place / 'cache') as cost:
+            try:
+                facts(path, place / 'cache')
+                read += 1
+            except DataError as error:
+                said = str(error)
+                assert said.isprintable() and len(said) < 500 and ('expected' in said or 'say' in said), said
+        slowest = max(slowest, cost.seconds)
+    assert 0 < read < tries
+    what = f'files of other layouts changed at random, {tries} times'
+    record(
+        'bad input', what, cases=tries, loaded=read, refused=tries - read, slowest_seconds=round(slowest, 3)
+    )
+
+
 # Real logs of others, where they lie beside the repository; nothing of them is written into it.
 real = pytest.mark.skipif(
     not OTHERS.is_dir(), reason=f'the real logs are missing: there is no folder {OTHERS}'
