@@ -456,6 +456,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'recsys_nb.data._read_tree': ('data.html#_read_tree', 'recsys_nb/data.py'),
                                 'recsys_nb.data._row_kinds': ('data.html#_row_kinds', 'recsys_nb/data.py'),
                                 'recsys_nb.data._select': ('data.html#_select', 'recsys_nb/data.py'),
+                                'recsys_nb.data._some_pieces': ('data.html#_some_pieces', 'recsys_nb/data.py'),
                                 'recsys_nb.data._sorted_snapshots': ('data.html#_sorted_snapshots', 'recsys_nb/data.py'),
                                 'recsys_nb.data._split_line': ('data.html#_split_line', 'recsys_nb/data.py'),
                                 'recsys_nb.data._text_categories': ('data.html#_text_categories', 'recsys_nb/data.py'),

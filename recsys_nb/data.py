@@ -704,21 +704,25 @@ def _read_pieces(files, key):
         facts=(known, dict(there=facts is not None)), categories=categories)
 
 # %% ../nbs/00_data.ipynb #0a000008
-def _read_piece(path, cache, piece):
-    "One of the pieces of a log in another layout, from the cache where it is there."
+def _some_pieces(path, cache, *names):
+    "Some pieces of a log in another layout, from the cache where they are there."
     files = open_log(path)
     if files.reading.questions:
         raise DataError(files.reading.questions[0])
     with refuse_changes(files.source, *files.source.members):
         key = _log_key(files)
-        kept = _read_cached(Path(cache)/f'{piece}-{key}.parquet', key) if cache else None
-        if kept:
+        kept = [_read_cached(Path(cache)/f'{name}-{key}.parquet', key) for name in names] if cache else [None]
+        if all(kept):
             return kept
         pieces = _read_pieces(files, key)
     for name, (table, about) in pieces.items():
         if cache:
             _keep_cached(table, Path(cache)/f'{name}-{key}.parquet', key, about)
-    return pieces[piece]
+    return [pieces[name] for name in names]
+
+def _read_piece(path, cache, name):
+    "One of the pieces."
+    return _some_pieces(path, cache, name)[0]
 
 # %% ../nbs/00_data.ipynb #0a000009
 def read_log(
@@ -895,11 +899,8 @@ def read_ids(
     "Ids of a log as it writes them. Raises `DataError`."
     if own_source(path, cache) is not None:
         return Ids()
-    found = {}
-    for piece in ('visitors', 'items'):
-        table, about = _read_piece(path, cache, piece)
-        found[piece] = table['text'].astype(str).tolist() if about['there'] else None
-    return Ids(**found)
+    found = _some_pieces(path, cache, 'visitors', 'items')
+    return Ids(*(table['text'].astype(str).tolist() if about['there'] else None for table, about in found))
 
 def read_items(
     path,         # where the log is, as in `read_log`
