@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FILES', 'PARQUET_LOG', 'LOG_NAMES', 'MAX_BYTES', 'MAX_RATIO', 'ALWAYS_ALLOWED', 'EVENTS', 'LEAVE_OUT', 'LAYOUT',
-           'FIRST_BYTES', 'TWO_LOGS', 'FINGERPRINT_FORMAT', 'DataError', 'printable', 'data_error', 'shorten',
+           'FIRST_BYTES', 'TWO_LOGS', 'FINGERPRINT_FORMAT', 'DataError', 'one_line', 'data_error', 'shorten',
            'said_rows', 'Source', 'path_parts', 'refuse_damaged', 'read_events', 'with_events', 'split_events',
            'looks_like', 'what_to_do', 'open_source', 'system_reason', 'Files', 'list_files', 'fingerprint',
            'refuse_changes']
@@ -27,9 +27,9 @@ class DataError(ValueError):
     found = None
 
     def __init__(self, sentence=''):
-        super().__init__(printable(str(sentence)))
+        super().__init__(one_line(str(sentence)))
 
-def printable(
+def one_line(
     text:str, # from somebody's file
 )->str:
     "A text on one line, with escapes for what moves a cursor or cannot be seen."

@@ -18,7 +18,7 @@ import recsys_nb
 from .columns import TEXT_UNITS, TIME_UNITS, UNIT_NAMES
 from .columns import event_kinds, id_kind, plain_word, unit_of_times
 from .archives import (
-    EVENTS, DataError, data_error, path_parts, printable, read_events, shorten, with_events)
+    EVENTS, DataError, data_error, path_parts, one_line, read_events, shorten, with_events)
 
 # %% ../nbs/70_layouts.ipynb #701a0007
 NEEDED = ('visitorid', 'itemid', 'timestamp') # roles without which there is no log
@@ -424,7 +424,7 @@ def _columns_there(tables, names):
     "The columns of files, in words."
     shown = list(dict.fromkeys(column for name in names for column in tables[name].columns))
     more = f' and {len(shown) - 20} more' if len(shown) > 20 else ''
-    return ', '.join(shorten(printable(column)) for column in shown[:20]) + more
+    return ', '.join(shorten(one_line(column)) for column in shown[:20]) + more
 
 def _refuse_unused(typed, used, tables, reading):
     "Refuse what was typed about a column that no file has."
@@ -441,7 +441,7 @@ def _leave_out(reading, name, why):
     "Ignore a file, and say why."
     reading.parts[name].role = 'ignored'
     reading.parts[name].why = why
-    reading.notes.append(f'left out: {printable(name)}, which {why}')
+    reading.notes.append(f'left out: {one_line(name)}, which {why}')
 
 def _leave_out_deeper(reading):
     "Leave out a log of the same name as one in a folder above it: somebody's older copy."
@@ -450,7 +450,7 @@ def _leave_out_deeper(reading):
         above = [other for other, (*up, same) in logs.items()
                  if same == file and len(up) < len(folders) and folders[:len(up)] == up]
         if above:
-            _leave_out(reading, name, f'lies below {printable(above[0])} of the same name')
+            _leave_out(reading, name, f'lies below {one_line(above[0])} of the same name')
 
 def _leave_out_copies(reading):
     "Leave out parts of a file that is there as a whole, and the same log in another form."
@@ -657,9 +657,9 @@ def _say_left_out(reading, tables):
             continue
         if not tables[name].header and len(tables[name].columns) in widths:
             reading.questions.append(
-                f'{printable(name)}: found no header, expected that of {_called(logs[0])}: '
+                f'{one_line(name)}: found no header, expected that of {_called(logs[0])}: '
                 'write it there, or give a folder without this file')
-        reading.notes.append(f'left out: {printable(name)}, which {_NO_LOG}')
+        reading.notes.append(f'left out: {one_line(name)}, which {_NO_LOG}')
 
 def _find_rest(reading, tables):
     "Columns of each file that have no role."
