@@ -959,7 +959,8 @@ def _without_duplicates(log, report):
         return log
     report.duplicates = int(repeated.sum())
     if report.duplicates:
-        report.notes.append(f'{report.duplicates:,} exact duplicate rows were dropped.')
+        rows = 'row was' if report.duplicates == 1 else 'rows were'
+        report.notes.append(f'{report.duplicates:,} exact duplicate {rows} dropped.')
     return once.reset_index(drop=True)
 
 # %% ../nbs/03_protocol.ipynb #46cee53c
@@ -990,7 +991,7 @@ def log_from_frame(
         raise DataError(f'{event} holds only rows that events leaves out')
     left = len(df) - len(kept)
     if left:
-        report.notes.append(f'{left:,} rows were left out, as events says.')
+        report.notes.append(f'{said_rows(left)} left out, as events says.')
     visitors, own_visitors = frame_ids(columns['visitorid'].iloc[kept], visitorid)
     items, own_items = frame_ids(columns['itemid'].iloc[kept], itemid)
     items = pd.Categorical.from_codes(items, categories=pd.Index(np.arange(len(own_items))))
