@@ -111,6 +111,7 @@ def unclear_text(
         return f'The one change of SASRec that was tried can\'t be told from no change{what}.'
     return f'None of {tested} changes of SASRec can be told from no change{what}.'
 
+# %% ../nbs/31_ablation.ipynb #6fd603a2
 def ablation_text(
     t:pd.DataFrame, # see `ablation_table`
     metric='',      # of the differences, in words

@@ -682,6 +682,7 @@ def _no_rows_left(report, lowest):
     expected = 'at least one row with both: say with --columns which columns they are'
     return data_error(report.file, expected, 'no row with a visitor and an item')
 
+# %% ../nbs/00_data.ipynb #098e7809
 def _read_pieces(files, key):
     "Everything that the files of a log say: name of the piece -> table, and what is known about it."
     raw = read_rows(files)

@@ -559,6 +559,7 @@ def typed_shopper(
     unknown = state.ids.visitors is not None and visitor >= len(state.ids.visitors)
     return replace(found, typed=plain_text(text)) if unknown else found, ''
 
+# %% ../nbs/79_demo_data.ipynb #dcb97666
 def next_visitor(
     state:DemoState,
     shopper:Shopper, # who is left

@@ -484,6 +484,7 @@ def taken_over(
     before = sum(start < (manifest['started'] or '') for start in began)
     return f'{before} of {counted(len(began), "notebook")}, from earlier runs' if before else ''
 
+# %% ../nbs/89_overview.ipynb #af8322f8
 def facts(
     manifest:dict, # a study's
 )->dict:           # what is said -> text, without what would be empty

@@ -37,6 +37,7 @@ class FirstLook:
     raw: list = field(default_factory=list)     # first rows as they stand in the file, if one asks
     command: str = ''                           # that runs the study
 
+# %% ../nbs/87_own_log.ipynb #1f3c9f41
 def _detail(role, part, reading):
     "What is known about a column beside its role."
     if role == 'timestamp':

@@ -158,6 +158,7 @@ def model_names(
     "The models of the project; `StudyError` where their file can't be read."
     return tuple(m['name'] for m in _read_toml(folder/'models.toml')['model'])
 
+# %% ../nbs/80_parameters.ipynb #88e4d256
 def read_allowed(
     comment:str,      # of a parameter
     folder:Path=None, # of the notebooks, for a comment that speaks of `models`

@@ -93,6 +93,7 @@ def _why_empty(path):
     looked = 'what lies more than three folders down, or is hidden, is not looked at'
     return 'it is empty' if empty else looked
 
+# %% ../nbs/70_reading.ipynb #85fccb7e
 def _look_at_all(source, names):
     "Tables by name, and errors of those that are none."
     tables = {}

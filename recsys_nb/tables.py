@@ -146,6 +146,7 @@ def checked(self:_Lines, block:bytes)->bytes:
     self.last = block or self.last
     return self.with_units(block)
 
+# %% ../nbs/70_tables.ipynb #1906a747
 @patch
 def with_units(self:_Lines, block:bytes)->bytes:
     "The block with separators of one byte; whether there are spaces around cells is kept in mind."
@@ -291,6 +292,7 @@ def _look_at_csv(source, name, text, encoding, whole):
     return Table('csv', columns, sample, header, separator, _decimal(same), encoding, quoting, skip, above,
                  width=width, notes=notes)
 
+# %% ../nbs/70_tables.ipynb #9e1265b4
 def _table_of(columns, rows):
     "Rows of text as an Arrow table."
     cells = [_text_array([row[i] for row in rows]) for i in range(len(columns))]
@@ -312,6 +314,7 @@ def _is_binary(text):
 
 _NO_TABLES = {'a tar', 'a web page', 'XML', *FIRST_BYTES.values()} - {'text in UTF-16', 'Parquet'}
 
+# %% ../nbs/70_tables.ipynb #022ac57e
 def look_at_table(
     source:Source, # where the file is
     name:str,      # one of its `members`
