@@ -538,12 +538,13 @@ def paired_text(
     if not len(ratio):
         return ''
     least = ratio.idxmin()
-    more = '' if len(ratio) == 1 else ', and no less for any other model'
+    more = '' if len(ratio) == 1 else ', at least as much for every other model'
     unsurer = ratio.index[paired.error[ratio.index] >= t.visitors[ratio.index]]
-    surer = 'no surer' if len(unsurer) == len(ratio) else 'surer'
+    moved = 'no less' if len(unsurer) == len(ratio) else 'less'
     but = f' (not for {listed(unsurer)})' if 0 < len(unsurer) < len(ratio) else ''
-    return (f' The difference to the best other model, which decides the order, is {surer} as far as '
-            f'visitors go{but}: its error is {ratio[least]:.1f} times the spread of seeds for {least}{more}.')
+    return (' The order rests on the difference to the best other model, and other visitors move that '
+            f'{moved} than the number itself{but}: {ratio[least]:.1f} times the spread of seeds for '
+            f'{least}{more}.')
 
 # %% ../nbs/34_certainty.ipynb #bd40af2c
 def seeds_finding(

@@ -401,8 +401,9 @@ def flattery_text(
     if times < 1.1:
         return (f'No leak flatters {first}, which is honestly first, by more than a tenth: most by '
                 f'"{leaky}", {metric}@{k} {after:.3f} in place of {before:.3f}.')
+    other = '' if leaky == FUTURE else ' (the leak and the events that it asks about, together)'
     return (f'With the leak "{leaky}", {first} would show {metric}@{k} {after:.3f} in place of {before:.3f}, '
-            f'{times:.2f} times as much.')
+            f'{times:.2f} times as much{other}.')
 
 def turned_text(
     orders:pd.DataFrame, # see `leak_orders`
