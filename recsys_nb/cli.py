@@ -16,7 +16,8 @@ from pathlib import Path
 from .parameters import Allowed, StudyError, did_you_mean, in_words, read_profiles, study_notebooks
 from .manifest import Study, cores, printable, read_manifest
 from .kernel import kernel_environment
-from .study import check_system, echo, project_root, run_study, show_anything, terminal
+from .study import check_system, echo, import_without_grammar, project_root, run_study, show_anything
+from .study import terminal
 from .report import export_notebook
 from .events import data_line, data_source, jobs_side_by_side, placed, source_of
 from .places import counted, find_root, from_here, scrub, story_paths
@@ -156,6 +157,7 @@ def common(
 def main():
     "Entry point of the command."
     show_anything()
+    import_without_grammar()
     try:
         check_system()
     except StudyError as e:

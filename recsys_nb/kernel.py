@@ -136,10 +136,14 @@ def _run_cells(manager, execution):
         how['preexec_fn'] = lambda: end_with(parent) # with the thread that waits for it
     def note_cell(cell, cell_index):
         execution.cell = cell_index + 1
+    written = -1 # second of that clock
     def save(nb=None, **kwargs):
+        nonlocal written
         if nb is not None:
             manager.nb = nb
-        _write_as_it_is(manager)
+        if time.monotonic() - written >= 1:
+            _write_as_it_is(manager)
+            written = time.monotonic()
     manager.save = save
     execution.client = PapermillNotebookClient(
         manager, kernel_name='python3', startup_timeout=120, timeout=None,

@@ -7,7 +7,7 @@ __all__ = ['NAMED', 'COLOURS', 'SPARE', 'COMMITTED', 'GROUND', 'INK', 'DARK', 'L
            'models_file', 'parse_models', 'models', 'families', 'model_order', 'side_by_side', 'demo_order', 'listed',
            'made_as', 'unfinished_models', 'colour', 'attended', 'committed_findings', 'answer_text', 'show_answer',
            'signed', 'banner_text', 'show_banner', 'use_style', 'light_of', 'luminance', 'contrast', 'on_dark',
-           'turn_dark', 'small_png', 'fitting_png', 'figure_html', 'show_figure']
+           'turn_dark', 'around', 'small_png', 'fitting_png', 'figure_html', 'show_figure']
 
 # %% ../nbs/71_show.ipynb #71500004
 import hashlib, html, io, json, os, re, sys, tomllib
@@ -370,16 +370,25 @@ DARK = 'application/vnd.recsys-nb.dark+png' # a figure on a dark ground, beside 
 LARGEST_FIGURE = 60_000 # bytes of a PNG, a page has several of them
 FINENESS = (200, 150, 120) # dots per inch, the first that makes it small enough; a page shows 100 of them
 
+def around(
+    fig, # matplotlib figure
+):       # matplotlib's Bbox, in inches
+    "The box around all that a figure shows; to find it takes as long as to draw the figure."
+    from matplotlib import rcParams
+    fig.draw_without_rendering()
+    return fig.get_tightbbox().padded(rcParams['savefig.pad_inches'])
+
 def small_png(
     fig,         # matplotlib figure
     colours=256, # at most
     dpi=None,    # dots per inch; None: as matplotlib is told
+    box='tight', # what to draw of it, see `around`
 )->str:          # base64
     "A figure as a small PNG."
     from PIL import Image
     drawn = io.BytesIO()
     small = io.BytesIO()
-    fig.savefig(drawn, format='png', bbox_inches='tight', dpi=dpi)
+    fig.savefig(drawn, format='png', bbox_inches=box, dpi=dpi, pil_kwargs=dict(compress_level=0))
     picture = Image.open(drawn).convert('RGB')
     # of few colours, a median cut would drop those of thin lines
     few = picture.quantize(colours, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
@@ -387,11 +396,12 @@ def small_png(
     return b64encode(small.getvalue()).decode()
 
 def fitting_png(
-    fig,  # matplotlib figure
-)->tuple: # base64; dots per inch
+    fig,         # matplotlib figure
+    box='tight', # what to draw of it, see `around`
+)->tuple:        # base64; dots per inch
     "A figure as a PNG of at most `LARGEST_FIGURE` bytes, or as near as `FINENESS` goes."
     for dpi in FINENESS:
-        image = small_png(fig, dpi=dpi)
+        image = small_png(fig, dpi=dpi, box=box)
         if len(image) * 3 // 4 <= LARGEST_FIGURE:
             break
     return image, dpi
@@ -414,9 +424,10 @@ def show_figure(
     "Show a figure with alternative text, and close it; a page of a report has it on a dark ground, too."
     import matplotlib.pyplot as plt
     from IPython.display import display
-    image, dpi = fitting_png(fig)
+    box = around(fig)
+    image, dpi = fitting_png(fig, box)
     turn_dark(fig)
-    dark = small_png(fig, 128, dpi) # of the same size
+    dark = small_png(fig, 128, dpi, box) # of the same size
     plt.close(fig)
     shown = {
         'text/plain': alt,

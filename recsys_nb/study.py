@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['MARKS', 'LOOK_ALIKE', 'EXPORT', 'EARLY', 'SYSTEMS', 'WORTH', 'shown_rows', 'board', 'show_state', 'watching',
-           'progress', 'look_alike', 'show_anything', 'echo', 'terminal', 'files_since', 'writes_of', 'noted_writes',
-           'written_by', 'owned_files', 'written_since', 'remove_within', 'remove_owned', 'remove_gone',
-           'check_results', 'save_study', 'pages_of', 'Work', 'start_notebook', 'end_notebook', 'publish', 'interrupt',
-           'lacking_in_library', 'models_without_module', 'skipped_text', 'changed_text', 'ended_text', 'start_or_skip',
-           'in_order', 'next_notebook', 'start_more', 'check_system', 'lock_study', 'alive', 'remove_leftovers',
-           'temporary_place', 'project_root', 'seeds', 'command_line', 'finish_report', 'say_how_it_ended',
-           'new_manifest', 'data_of', 'study_environment', 'look_at_all', 'prepare', 'run_all', 'kernels_for',
-           'run_and_report', 'run_study']
+           'progress', 'look_alike', 'show_anything', 'echo', 'terminal', 'import_without_grammar', 'files_since',
+           'writes_of', 'noted_writes', 'written_by', 'owned_files', 'written_since', 'remove_within', 'remove_owned',
+           'remove_gone', 'check_results', 'save_study', 'pages_of', 'Work', 'start_notebook', 'end_notebook',
+           'publish', 'interrupt', 'lacking_in_library', 'models_without_module', 'skipped_text', 'changed_text',
+           'ended_text', 'start_or_skip', 'in_order', 'next_notebook', 'start_more', 'check_system', 'lock_study',
+           'alive', 'remove_leftovers', 'temporary_place', 'project_root', 'seeds', 'command_line', 'finish_report',
+           'say_how_it_ended', 'new_manifest', 'data_of', 'study_environment', 'look_at_all', 'prepare', 'run_all',
+           'kernels_for', 'run_and_report', 'run_study']
 
 # %% ../nbs/83_study.ipynb #6af85ca1
 import codecs, contextlib, json, os, re, shlex, shutil, sys, tempfile, time
@@ -157,6 +157,11 @@ def echo(
 def terminal()->Console: # rich's
     "Where to say how it goes; lines of a log file are not cut."
     return Console() if sys.stdout and sys.stdout.isatty() else Console(width=200)
+
+# %% ../nbs/83_study.ipynb #83a00072
+def import_without_grammar():
+    "Let jsonschema be imported without a grammar that nothing here asks for. For a process of our own alone."
+    sys.modules.setdefault('rfc3987_syntax', None) # so that importing it fails, which jsonschema allows for
 
 # %% ../nbs/83_study.ipynb #79f51f79
 def files_since(

@@ -7,8 +7,12 @@ import signal
 
 import pytest
 
+from recsys_nb.study import import_without_grammar
+
 for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS'):
     os.environ.setdefault(name, '1')
+
+import_without_grammar()
 
 with contextlib.suppress(ValueError):
     signal.signal(
