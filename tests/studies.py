@@ -104,7 +104,11 @@ from recsys_nb import warm
 door = os.environ['DOOR']
 warm.warm_kernels = lambda *_: contextlib.nullcontext(Path(door) if door else None)
 """
-TYPED = "from recsys_nb.cli import app; app(prog_name='recsys-nb')"
+TYPED = """
+from recsys_nb.cli import app, import_without_grammar
+import_without_grammar()
+app(prog_name='recsys-nb')
+"""
 
 
 def at_door():
