@@ -59,9 +59,11 @@ def open_log(
     tables, unread = _look_at_all(files.source(), names)
     if not tables:
         raise next(iter(unread.values()))
-    reading = recognise({name or files.path.name: table for name, table in tables.items()}, options)
+    called = {name or files.path.name: table for name, table in tables.items()}
+    reading = recognise(called, options)
     if '' in tables: # the file alone, by the name that its owner gave it
         reading.parts = {'': reading.parts[files.path.name]}
+    tables = {name: called[name or files.path.name] for name in tables}
     _refuse_lost_parts(reading, unread)
     used = {name: name for name in tables if reading.parts[name].role != 'ignored'}
     source = files.source(used or {name: name for name in tables}, events=options.events, reading=reading)

@@ -959,6 +959,27 @@ ITEMS = 'item_id:token\tmovie_title:token_seq\n0\tLamp\n1\tSoap\n'
 HM = 't_dat,customer_id,article_id,price,sales_channel_id\n' + ''.join(
     f'{day(T0 + i * DAY)},c{i % 3},0{i % 4},0.05,2\n' for i in range(20)
 )
+
+
+def basket(i, **more):
+    "A row as Google Analytics writes it: two items in a list."
+    return (
+        dict(
+            user_pseudo_id=f'{i % 3}.5',
+            event_timestamp=(T0 + i * HOUR) * 1000,
+            event_name='view',
+            items=[dict(item_id=f'i{i % 4}', price=3), dict(item_id=f'i{(i + 1) % 4}')],
+        )
+        | more
+    )
+
+
+BASKETS = lines(
+    basket(0, items=[]),
+    basket(1, items=[dict(item_id='only')]),
+    basket(2, items=None),
+    *map(basket, range(3, 13)),
+)
 OTTOS = lines(*(dict(session=i, events=[dict(aid=i % 4, ts=T0 + i, type='clicks')]) for i in range(20)))
 
 # name; content of shop.csv, or the files of a folder, or either with what is typed behind the place and which
@@ -2328,6 +2349,106 @@ CASES = [
             'a.jsonl, line 1, column sku: found \'s0\', expected an integer, as in the first rows'
             ' (for ids of any kind: --columns "itemid=sku:text")'
         ),
+    ),
+    (
+        'JSON with lists of items, each an event',
+        ({'a.jsonl': BASKETS}, '', 'a.jsonl'),
+        dict(events=21, items=['i0', 'i1', 'i2', 'i3', 'only'], without_id=2, kinds=[21, 0, 0]),
+    ),
+    (
+        'JSON with lists of items, typed',
+        (
+            {'a.jsonl': BASKETS.replace('item_id', 'what')},
+            '?columns=itemid=items.what',
+            'a.jsonl',
+        ),
+        dict(events=21, items=['i0', 'i1', 'i2', 'i3', 'only'], without_id=2),
+    ),
+    (
+        'JSON with two lists',
+        ({'a.jsonl': lines(*(basket(i, event_params=[dict(key='page', value=i)]) for i in range(10)))}, ''),
+        dict(events=20, items=['i0', 'i1', 'i2', 'i3'], without_id=0),
+    ),
+    (
+        'JSON with lists of items within an object',
+        (
+            {
+                'a.jsonl': lines(
+                    *(dict(user=i, ts=T0 + i, cart=dict(n=1, lines=[dict(sku=7)])) for i in range(9))
+                )
+            },
+            '?columns=itemid=cart.lines.sku',
+        ),
+        dict(events=9, items=['7']),
+    ),
+    (
+        'JSON with lists of items, typed as an id',
+        ({'a.jsonl': BASKETS}, '?columns=itemid=items', 'a.jsonl'),
+        (
+            "--columns: found 'items', expected one value a row as itemid, and it holds lists or objects:"
+            ' name what is in them, items.item_id, items.price'
+        ),
+    ),
+    (
+        'JSON with lists of texts, typed as an id',
+        (
+            {'a.jsonl': lines(*(event(i, tags=['a', 'b']) for i in range(9)))},
+            '?columns=itemid=tags',
+            'a.jsonl',
+        ),
+        "--columns: found 'tags', expected one value a row as itemid, and it holds lists or objects",
+    ),
+    (
+        'a column of JSON, typed as an id',
+        (shop(sep=';', sku=lambda i: '[{""id"": 5}]'.join('""')), '?columns=itemid=sku'),
+        "--columns: found 'sku', expected one value a row as itemid, and it holds lists or objects",
+    ),
+    (
+        'ids in braces',
+        shop(sku=lambda i: f'{{{i % 5}F9A}}'),
+        dict(events=20, items=[f'{{{i}F9A}}' for i in range(5)]),
+    ),
+    (
+        'JSON with an object for the item',
+        (
+            {
+                'a.jsonl': lines(
+                    *(
+                        dict(user_uuid=f'u{i}', ts=T0 + i, item=dict(title='Lamp', id=f's{i % 2}'))
+                        for i in range(9)
+                    )
+                )
+            },
+            '',
+        ),
+        dict(events=9, items=['s0', 's1'], titles=['Lamp', 'Lamp']),
+    ),
+    (
+        'JSON with an object for the item, typed as an id',
+        (
+            {'a.jsonl': lines(*(dict(user=i, ts=T0 + i, item=dict(name='a', nr=5)) for i in range(9)))},
+            '?columns=itemid=item',
+        ),
+        "--columns: found 'item', expected as itemid one of the columns user, ts, item.name, item.nr",
+    ),
+    (
+        'JSON with a list of which no field is usual',
+        ({'a.jsonl': lines(*(dict(user=i, ts=T0 + i, rows=[dict(nr=5)], tags=['a']) for i in range(9)))}, ''),
+        (
+            'a.jsonl: found the columns user, ts, rows.nr, tags, expected itemid among them:'
+            ' say which column is what with --columns "itemid=..."'
+        ),
+    ),
+    (
+        'JSON items with lists of pictures',
+        (
+            {
+                'events.jsonl': lines(*(event(i) for i in range(9))),
+                'items.jsonl': lines(dict(sku='s1', title='Lamp', images=[dict(large='a'), dict(large='b')])),
+            },
+            '',
+        ),
+        dict(events=9, titles=['Lamp']),
     ),
     (
         'JSON with half a letter',
