@@ -443,6 +443,7 @@ class Reading:
     visitor: str = 'visitor'  # or 'session': what a visitor is
     parts: dict = field(default_factory=dict)    # file -> `Part`
     id_kinds: dict = field(default_factory=dict) # visitorid and itemid -> 'text' or 'numbers', for `IdCodes`
+    typed_ids: tuple = ()     # of these two, those whose kind was typed
     rating: float = None      # the lowest rating that counts; None for all
     questions: list = field(default_factory=list) # sentences that say what to type
     notes: list = field(default_factory=list)     # sentences that say what was decided
@@ -684,6 +685,7 @@ def _find_id_kinds(reading, tables, words):
             if column and len(tables[name].sample):
                 kinds.add(id_kind(tables[name].sample[column]))
         typed = words.get(role)
+        reading.typed_ids += (role,) if typed else ()
         reading.id_kinds[role] = typed or ('numbers' if kinds == {'numbers'} else 'text')
 
 def _say_left_out(reading, tables):
@@ -707,7 +709,7 @@ def _find_rest(reading, tables):
 
 # %% ../nbs/70_layouts.ipynb #701a0034
 def recognise(
-    tables:dict,               # file -> table: columns, header, sample, types; one with a list may be replaced
+    tables:dict,               # file -> table: columns, header, sample, types; one with lists may change
     options:Options=Options(), # what was typed
 )->Reading:
     "What each file of a log is, and its columns. Raises `DataError` where what was typed cannot be."

@@ -335,11 +335,13 @@ def look_at_table(
     encoding = _encoding_of(start + rest)
     text = start.decode(encoding, 'replace').lstrip('\ufeff')
     if not text.strip():
-        raise data_error(file, 'a table', 'an empty file')
+        raise data_error(file, 'a table as CSV, JSON lines or Parquet', 'an empty file')
+    if '\0' in text and len(_CONTROLS.findall(text[:4096])) + text[:4096].count('\0') > 8:
+        raise _no_table(source.full_name(name), '')
     if '\0' in text:
         raise data_error(file, 'text', 'a zero byte', text[:text.index('\0')].count('\n') + 1)
     if _is_binary(text):
-        raise data_error(file, 'text in UTF-8, or Parquet', text[:40], 1)
+        raise _no_table(source.full_name(name), '')
     if len(start) == SAMPLE_BYTES and not re.search('[\r\n]', text):
         text = (start + rest).decode(encoding, 'replace').lstrip('\ufeff')
     if re.match(r'\s*(\{|\[\s*[\[{\]])', text):
@@ -353,6 +355,9 @@ def _no_table(file, what):
     "The error for a file that is something else."
     if what.startswith('a link'):
         return DataError(f'{file} looks like {what}, expected a table: copy that file itself')
+    if what in ('', 'a picture', 'sound or a picture', 'sound', 'a film', 'a program', 'a PDF'):
+        looks = f'it looks like {what}' if what else 'it is no text'
+        return DataError(f'{file} is no table: {looks}, expected a table as CSV, JSON lines or Parquet')
     packed = what in ('a tar', 'a bzip2', 'an xz', 'a 7z', 'a rar', 'a zip', 'a gzip', 'a zst')
     advice = 'unpack it and give the folder' if packed else 'save it as one of these'
     if what == 'a web page':
@@ -459,6 +464,14 @@ def _columns_in_words(n):
     "So many columns, in words."
     return f'{n:,} column' if n == 1 else f'{n:,} columns'
 
+def _remedy(table, cells):
+    "What to do about a row of so many cells, for the end of a sentence."
+    where = 'as the header has' if table.header else 'as the other rows have'
+    if cells > len(table.columns) and table.quoting and table.separator:
+        mark = {'\t': 'tab', ',': 'comma', ';': 'semicolon', '|': 'bar'}[table.separator]
+        return f', {where}: put cells that hold a {mark} in quotes'
+    return f', {where}: complete this row, or leave it out' if cells < len(table.columns) else ''
+
 def _why_no_rows(source, name, table, why):
     "The error for a CSV that Arrow does not read."
     file = source.file_name(name)
@@ -469,7 +482,7 @@ def _why_no_rows(source, name, table, why):
     if row is not None:
         place = int(row[1]) - table.skip - 1
         line = _line_of_row(source, name, table, place)
-        expected = _columns_in_words(len(table.columns))
+        expected = _columns_in_words(len(table.columns)) + _remedy(table, int(row[2]))
         return data_error(file, expected, _columns_in_words(int(row[2])), line)
     for number, line in _numbered(source, name, table):
         if len(line) > MAX_ROW:
@@ -816,7 +829,8 @@ def _parquet_batches(source, name, table, columns):
     for column in columns:
         if pa.types.is_nested(table.types[column]):
             found = shorten(str(table.types[column]))
-            raise data_error(source.file_name(name), 'a column of plain values', found, column=column)
+            expected = 'a column of plain values: write what is in it as columns, with a row for each member'
+            raise data_error(source.file_name(name), expected, found, column=column)
     first = 0
     with _refuse_bad_parquet(source, name), _open_parquet(source, name) as file:
         for batch in file.iter_batches(2 * BATCH_ROWS, columns=columns):

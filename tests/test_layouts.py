@@ -1014,7 +1014,10 @@ CASES = [
     (
         'half with commas, half with semicolons',
         shop() + shop(sep=';').split('\n', 1)[1],
-        "shop.csv, line 22: found '1 column', expected 4 columns",
+        (
+            "shop.csv, line 22: found '1 column', expected 4 columns, as the header has: complete"
+            " this row, or leave it out"
+        ),
     ),
     (
         'as Excel writes it in Germany',
@@ -1085,7 +1088,10 @@ CASES = [
     (
         'UTF-8 that breaks off',
         shop().encode() + b'u1,\xc3',
-        "shop.csv, line 22: found '2 columns', expected 4 columns",
+        (
+            "shop.csv, line 22: found '2 columns', expected 4 columns, as the header has: complete"
+            " this row, or leave it out"
+        ),
     ),
     (
         'a stray byte that is no UTF-8',
@@ -1133,12 +1139,18 @@ CASES = [
     (
         'a row with a cell too few',
         line(5, lambda s: s.rsplit(',', 1)[0]),
-        "shop.csv, line 6: found '3 columns', expected 4 columns",
+        (
+            "shop.csv, line 6: found '3 columns', expected 4 columns, as the header has: complete"
+            " this row, or leave it out"
+        ),
     ),
     (
         'a row with a cell too many',
         line(5, lambda s: s + ',1'),
-        "shop.csv, line 6: found '5 columns', expected 4 columns",
+        (
+            "shop.csv, line 6: found '5 columns', expected 4 columns, as the header has: put cells"
+            " that hold a comma in quotes"
+        ),
     ),
     (
         'a row that is cut off',
@@ -1171,12 +1183,12 @@ CASES = [
     (
         'nothing',
         '',
-        "shop.csv, line 1: found 'an empty file', expected a header with timestamp, visitorid, event, itemid",
+        "shop.csv: found 'an empty file', expected a table as CSV, JSON lines or Parquet",
     ),
     (
         'a mark alone',
         '\ufeff',
-        "shop.csv, line 1: found 'an empty file', expected a header with timestamp, visitorid, event, itemid",
+        "shop.csv: found 'an empty file', expected a table as CSV, JSON lines or Parquet",
     ),
     ('a header alone', 'user,sku,when,action\n', "shop.csv: found 'no row', expected at least one event"),
     (
@@ -1347,7 +1359,7 @@ CASES = [
         shop(when=at(7, T0 // 1000, lambda i: T0 + i * HOUR)),
         (
             "shop.csv, line 9, column when: found '1433268643', expected milliseconds since 1970,"
-            " years 1990 to 2100; this looks like seconds"
+            " years 1990 to 2100; this looks like seconds: bring all rows to one unit first"
         ),
     ),
     (
@@ -1355,16 +1367,15 @@ CASES = [
         shop(when=at(7, T0, lambda i: T0 // 1000 + i)),
         (
             "shop.csv, line 9, column when: found '1433268643430', expected seconds since 1970, years"
-            " 1990 to 2100; this looks like milliseconds"
+            " 1990 to 2100; this looks like milliseconds: bring all rows to one unit first"
         ),
     ),
     (
         'half in seconds, half in milliseconds',
         shop(when=lambda i: T0 // 1000 if i % 2 else T0),
         (
-            'shop.csv, column when: found \'1433268643430\', expected one reading, this is a time in'
-            ' seconds and in milliseconds: say --columns "timestamp=when:seconds" or'
-            ' "timestamp=when:milliseconds"'
+            "shop.csv, column when: found '1433268643 and 1433268643430', expected one unit; the first"
+            ' looks like seconds, the second like milliseconds: bring all rows to one unit first'
         ),
     ),
     (
@@ -1372,7 +1383,7 @@ CASES = [
         shop(when=at(7, T0 // 1000, lambda i: iso(T0))),
         (
             "shop.csv, line 9, column when: found '1433268643', expected a time as in the first rows"
-            " (iso), years 1990 to 2100; this looks like seconds"
+            " (iso), years 1990 to 2100; this looks like seconds: bring all rows to one unit first"
         ),
     ),
     (
@@ -1464,7 +1475,8 @@ CASES = [
         (times(str), '?columns=timestamp=when:seconds'),
         (
             "shop.csv, line 2, column when: found '1433268643430', expected seconds since 1970, years"
-            " 1970 to 2262; this looks like milliseconds"
+            " 1970 to 2262; this looks like milliseconds: say --columns"
+            " \"timestamp=when:milliseconds\", or bring all rows to one unit first"
         ),
     ),
     (
@@ -1606,8 +1618,33 @@ CASES = [
     (
         'a stray word among numbers',
         numbers(sku=at(7, 'abc', lambda i: i % 5)),
+        dict(
+            events=20,
+            visitors=['1', '2', '3', '4'],
+            items=['0', '1', '2', '3', '4', 'abc'],
+            said=[
+                'Ids in the column sku are read as text, as they are written: most are whole numbers,'
+                " 'abc' (shop.csv, line 9) is the first that is none."
+            ],
+        ),
+    ),
+    (
+        'stock codes, most of them numbers',
+        numbers(3000, sku=lambda i: '85123A' if i % 1500 == 1499 else 22730 + i % 5),
+        dict(
+            events=3000,
+            items=['22730', '22731', '22732', '22733', '22734', '85123A'],
+            said=[
+                'Ids in the column sku are read as text, as they are written: most are whole numbers,'
+                " '85123A' (shop.csv, line 1501) is the first that is none."
+            ],
+        ),
+    ),
+    (
+        'a stray word among numbers, typed as numbers',
+        (numbers(sku=at(7, 'abc', lambda i: i % 5)), '?columns=itemid=sku:numbers'),
         (
-            'shop.csv, line 9, column sku: found \'abc\', expected an integer, as in the first rows'
+            'shop.csv, line 9, column sku: found \'abc\', expected an integer, as typed'
             ' (for ids of any kind: --columns "itemid=sku:text")'
         ),
     ),
@@ -2056,28 +2093,45 @@ CASES = [
     (
         'Excel',
         ({'a.xlsx': zipped({'[Content_Types].xml': 'x', 'xl/workbook.xml': 'x'})}, '', 'a.xlsx'),
-        'a.xlsx is an Office file, expected a table as text: save it as CSV',
+        "a.xlsx is in a spreadsheet's own form, which is not read, expected a table as text: save it as CSV",
     ),
     (
         'old Excel',
         ({'a.xls': b'\xd0\xcf\x11\xe0' + b'\0' * 600}, '', 'a.xls'),
+        "a.xls is in a spreadsheet's own form, which is not read, expected a table as text: save it as CSV",
+    ),
+    (
+        'Excel, broken',
+        ({'a.xlsx': b'PK\3\4 and no more'}, '', 'a.xlsx'),
+        "a.xlsx is in a spreadsheet's own form, which is not read, expected a table as text: save it as CSV",
+    ),
+    (
+        'old Excel by another name',
+        ({'a.csv': b'\xd0\xcf\x11\xe0' + b'\0' * 600}, '', 'a.csv'),
         (
-            'a.xls looks like an old Excel file, expected a table as CSV, JSON lines or Parquet: save'
+            'a.csv looks like an old Excel file, expected a table as CSV, JSON lines or Parquet: save'
             ' it as one of these'
         ),
     ),
     (
+        'a picture by its own name',
+        ({'a.png': b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR'}, '', 'a.png'),
+        'a.png is no table: it looks like a picture, expected a table as CSV, JSON lines or Parquet',
+    ),
+    (
+        'bytes of any kind',
+        ({'a.bin': np.random.default_rng(1).integers(0, 256, 5000).astype(np.uint8).tobytes()}, '', 'a.bin'),
+        'a.bin is no table: it is no text, expected a table as CSV, JSON lines or Parquet',
+    ),
+    (
         'a picture',
         ({'a.csv': b'\x89PNG\r\n\x1a\n' + bytes(range(256)) * 9}, '', 'a.csv'),
-        "a.csv, line 3: found 'a zero byte', expected text",
+        'a.csv is no table: it looks like a picture, expected a table as CSV, JSON lines or Parquet',
     ),
     (
         'noise',
         ({'a.csv': np.random.default_rng(1).integers(1, 256, 5000).astype(np.uint8).tobytes()}, '', 'a.csv'),
-        (
-            "a.csv, line 1: found 'yƒÁó\\t%Òò@PÞlFÔBi¥�\\x16\\x08ÝÁÖŠÑUtÊ N tú#bgç4�C', expected text"
-            " in UTF-8, or Parquet"
-        ),
+        ('a.csv is no table: it is no text, expected a table as CSV, JSON lines or Parquet'),
     ),
     (
         'a web page',
@@ -2096,12 +2150,18 @@ CASES = [
     (
         'Parquet with lists for items',
         {'a.parquet': frame(sku=[['s1']] * 20)},
-        "a.parquet, column sku: found 'list<element: string>', expected a column of plain values",
+        (
+            "a.parquet, column sku: found 'list<element: string>', expected a column of plain"
+            " values: write what is in it as columns, with a row for each member"
+        ),
     ),
     (
         'Parquet with records for events',
         {'a.parquet': frame(action=[{'kind': 'view'}] * 20)},
-        "a.parquet, column action: found 'struct<kind: string>', expected a column of plain values",
+        (
+            "a.parquet, column action: found 'struct<kind: string>', expected a column of plain"
+            " values: write what is in it as columns, with a row for each member"
+        ),
     ),
     ('Parquet with lists that nobody asks for', {'a.parquet': frame(tags=[['a', 'b']] * 20)}, 20),
     (
@@ -2345,9 +2405,13 @@ CASES = [
             '',
             'a.jsonl',
         ),
-        (
-            'a.jsonl, line 1, column sku: found \'s0\', expected an integer, as in the first rows'
-            ' (for ids of any kind: --columns "itemid=sku:text")'
+        dict(
+            events=20,
+            items=['0', '1', '2', '3', '4', 's0', 's1', 's2', 's3', 's4'],
+            said=[
+                'Ids in the column sku are read as text, as they are written: most are whole numbers,'
+                " 's0' (a.jsonl, line 1) is the first that is none."
+            ],
         ),
     ),
     (
@@ -2563,11 +2627,18 @@ CASES = [
             last='2015-06-11T05:10:43.459Z',
         ),
     ),
-    ('parts, one empty', {'p1.csv': HALF, 'p2.csv': ''}, "p2.csv: found 'an empty file', expected a table"),
+    (
+        'parts, one empty',
+        {'p1.csv': HALF, 'p2.csv': ''},
+        "p2.csv: found 'an empty file', expected a table as CSV, JSON lines or Parquet",
+    ),
     (
         'parts, one cut in the middle of a row',
         {'p1.csv': HALF, 'p2.csv': REST[:-20]},
-        "p2.csv, line 31: found '2 columns', expected 5 columns",
+        (
+            "p2.csv, line 31: found '2 columns', expected 5 columns, as the header has: complete"
+            " this row, or leave it out"
+        ),
     ),
     (
         'parts, one a gzip that ends early',
@@ -2735,7 +2806,7 @@ CASES = [
             items=['0', '1', '2', '3'],
             first='2015-06-02T18:10:43.430Z',
             last='2015-06-02T18:11:02.430Z',
-            said=["Left out: a.item: found 'an empty file', expected a table."],
+            said=["Left out: a.item: found 'an empty file', expected a table as CSV, JSON lines or Parquet."],
         ),
     ),
     (
@@ -2766,7 +2837,10 @@ CASES = [
             items=['0', '1', '2', '3'],
             first='2015-06-02T18:10:43.430Z',
             last='2015-06-02T18:11:02.430Z',
-            said=["Left out: a.item, line 1: found 'a zero byte', expected text."],
+            said=[
+                'Left out: shop: a.item is no table: it looks like a picture,'
+                ' expected a table as CSV, JSON lines or Parquet.'
+            ],
         ),
     ),
     (
@@ -2860,7 +2934,10 @@ CASES = [
     (
         'RecBole, a row short',
         {'a.inter': INTER + '1\t2\n'},
-        "a.inter, line 22: found '2 columns', expected 3 columns",
+        (
+            "a.inter, line 22: found '2 columns', expected 3 columns, as the header has: complete"
+            " this row, or leave it out"
+        ),
     ),
     (
         'session-rec, two slices',
@@ -2908,13 +2985,16 @@ CASES = [
         {'yoochoose-clicks.dat': CLICKED + f'1,{T0 // 1000},2,0\n'},
         (
             "yoochoose-clicks.dat, line 21, column 2: found '1433268643', expected a time as in the"
-            " first rows (iso), years 1990 to 2100; this looks like seconds"
+            " first rows (iso), years 1990 to 2100; this looks like seconds: bring all rows to one unit first"
         ),
     ),
     (
         'YooChoose, a row without its category',
         {'yoochoose-clicks.dat': CLICKED + f'1,{iso(T0)},2\n'},
-        "yoochoose-clicks.dat, line 21: found '3 columns', expected 4 columns",
+        (
+            "yoochoose-clicks.dat, line 21: found '3 columns', expected 4 columns, as the other"
+            " rows have: complete this row, or leave it out"
+        ),
     ),
     (
         'YooChoose with a header',
@@ -3031,7 +3111,10 @@ CASES = [
     (
         'REES46, a name with a comma',
         {'a.csv': REES.replace('acme', 'a,b', 1)},
-        "a.csv, line 2: found '10 columns', expected 9 columns",
+        (
+            "a.csv, line 2: found '10 columns', expected 9 columns, as the header has: put cells"
+            " that hold a comma in quotes"
+        ),
     ),
     (
         'MovieLens with a rating that is a word',
@@ -3152,7 +3235,11 @@ def facts(path, cache):
         kinds=[sum(row[2] == kind for row in rows) for kind in ('view', 'addtocart', 'transaction')],
         first=iso(rows[0][0]),
         last=iso(rows[-1][0]),
-        said=[n for n in report.notes if re.match('Left out|.*(was read as|knows none|days alone)', n)],
+        said=[
+            n
+            for n in report.notes
+            if re.match('Left out|.*(was read as|are read as text|knows none|days alone)', n)
+        ],
         titles=None if known is None or 'title' not in known else [t for t in known.title if t],
         categories=None if categories is None else len(set(categories.snapshots.categoryid)),
     )
