@@ -2508,11 +2508,35 @@ CASES = [
         (
             {
                 'events.jsonl': lines(*(event(i) for i in range(9))),
-                'items.jsonl': lines(dict(sku='s1', title='Lamp', images=[dict(large='a'), dict(large='b')])),
+                'items.jsonl': lines(
+                    dict(
+                        sku='s1',
+                        title='Lamp',
+                        images=[dict(thumb='t', large='https://a', hi_res=None), dict(large='b')],
+                    )
+                ),
             },
             '',
         ),
-        dict(events=9, titles=['Lamp']),
+        dict(events=9, titles=['Lamp'], images=['https://a']),
+    ),
+    (
+        'pictures as text, each another way',
+        {
+            'events.csv': shop(),
+            'items.csv': text(
+                [
+                    ('s0', '[{"large": "https://l/0.jpg", "hi_res": "https://h/0.jpg"}]'),
+                    ('s1', "[{'large': 'https://l/1.jpg', 'hi_res': None}]"),
+                    ('s2', 'https://a/2.jpg|https://b/2.jpg'),
+                    ('s3', 'https://a/3.jpg'),
+                    ('s4', '[]'),
+                ],
+                ('sku', 'image'),
+                ';',
+            ),
+        },
+        dict(images=['https://h/0.jpg', 'https://l/1.jpg', 'https://a/2.jpg', 'https://a/3.jpg']),
     ),
     (
         'JSON with half a letter',
@@ -3109,6 +3133,44 @@ CASES = [
         ),
     ),
     (
+        'REES46 with what is taken out of a cart',
+        {'a.csv': REES.replace(',view,', ',remove_from_cart,', 2)},
+        dict(
+            events=18,
+            left_out=2,
+            said=[
+                '2 rows of the type remove_from_cart were left out, as the layout of REES46 says:'
+                ' it is no view, cart or purchase.'
+            ],
+        ),
+    ),
+    (
+        'REES46 with what is taken out of a cart, as typed',
+        ({'a.csv': REES.replace(',view,', ',remove_from_cart,', 2)}, '?events=remove_from_cart=none'),
+        dict(events=18, left_out=2, said=['2 rows were left out, as asked.']),
+    ),
+    (
+        'REES46 in two months, the later first by name',
+        {'2019-Nov.csv': REES.replace('2015-06', '2015-07'), '2019-Oct.csv': REES},
+        dict(events=40, unsorted=0),
+    ),
+    (
+        'REES46 in two months, one row out of order in each',
+        {
+            f'2019-{month}.csv': line(5, lambda s: s.replace(s[8:10], '01', 1), content)
+            for month, content in (('Nov', REES.replace('2015-06', '2015-07')), ('Oct', REES))
+        },
+        dict(events=40, unsorted=2),
+    ),
+    (
+        'session-rec, whose test file is first by name',
+        {
+            'a_test.txt': f'SessionId\tItemId\tTime\n9\t1\t{(T0 + DAY) // 1000}\n',
+            'a_train.txt': f'SessionId\tItemId\tTime\n1\t1\t{T0 // 1000}\n',
+        },
+        dict(events=2, unsorted=0, test_start=(T0 + DAY) // 1000 * 1000),
+    ),
+    (
         'REES46, a name with a comma',
         {'a.csv': REES.replace('acme', 'a,b', 1)},
         (
@@ -3238,8 +3300,9 @@ def facts(path, cache):
         said=[
             n
             for n in report.notes
-            if re.match('Left out|.*(was read as|are read as text|knows none|days alone)', n)
+            if re.match('Left out|.*(was read as|are read as text|knows none|days alone|left out, as)', n)
         ],
+        images=None if known is None or 'image' not in known else [t for t in known.image if t],
         titles=None if known is None or 'title' not in known else [t for t in known.title if t],
         categories=None if categories is None else len(set(categories.snapshots.categoryid)),
     )
