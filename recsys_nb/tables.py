@@ -505,7 +505,8 @@ def _open_quote(source, name, table):
         next(reader, [])
         if reader.line_num > 1:
             found = 'a quote that does not end'
-            return data_error(source.file_name(name), 'every row on one line', found, number)
+            expected = 'every row on one line: close the quote there, or take the line break out of the cell'
+            return data_error(source.file_name(name), expected, found, number)
     return None
 
 # %% ../nbs/70_tables.ipynb #7ba2f1ee

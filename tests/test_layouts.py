@@ -1039,12 +1039,18 @@ CASES = [
     (
         'a line break in quotes',
         shop(sku=at(3, '"red\nlamp"', lambda i: f's{i}')),
-        "shop.csv, line 5: found 'a quote that does not end', expected every row on one line",
+        (
+            "shop.csv, line 5: found 'a quote that does not end', expected every row on one line:"
+            ' close the quote there, or take the line break out of the cell'
+        ),
     ),
     (
         'a quote that never ends',
         shop(sku=at(3, '"red', lambda i: f's{i}')),
-        "shop.csv, line 5: found 'a quote that does not end', expected every row on one line",
+        (
+            "shop.csv, line 5: found 'a quote that does not end', expected every row on one line:"
+            ' close the quote there, or take the line break out of the cell'
+        ),
     ),
     (
         'a quote in the middle of an id',
