@@ -298,6 +298,9 @@ FIRST_BYTES = { # first bytes -> what such a file is
     b'SQLite format 3': 'an SQLite database', b'%PDF': 'a PDF', b'ARROW1': 'an Arrow file',
     b'FEA1': 'an old Feather file', b'\x89HDF': 'HDF5', b'\x93NUMPY': 'a numpy array', b'\x80\4': 'a pickle',
     b'\x80\5': 'a pickle', b'\xd0\xcf\x11\xe0': 'an old Excel file',
+    b'\x89PNG': 'a picture', b'\xff\xd8\xff': 'a picture', b'GIF8': 'a picture',
+    b'RIFF': 'sound or a picture', b'\0\0\0\x18ftyp': 'a film', b'\x7fELF': 'a program', b'ID3': 'sound',
+    b'OggS': 'sound',
     b'\xff\xfe': 'text in UTF-16', b'\xfe\xff': 'text in UTF-16'}
 
 # %% ../nbs/70_archives.ipynb #00000006
@@ -614,6 +617,8 @@ def list_files(
     try:
         if path.is_dir():
             sizes = _all_sizes(path)
+        elif path.is_file() and path.suffix.lower() in _EXCEL and _first_bytes(path, 4) != b'PAR1':
+            raise DataError(f'{path.name} is {_OFFICE}')
         elif _is_zip(path):
             sizes = {name: size for name, size in _zip_sizes(path, _TABLES).items() if not _hidden(name)}
         else:
@@ -626,11 +631,14 @@ def list_files(
         raise DataError(f'{shorten(str(path), 200)!r} cannot be opened ({system_reason(e)}), '
                         'expected a file, a folder or a zip with a log') from None
     if '[Content_Types].xml' in sizes:
-        raise DataError(f'{path.name} is an Office file, expected a table as text: save it as CSV')
+        raise DataError(f'{path.name} is {_OFFICE}')
     if len(sizes) > _MAX_FILES:
         raise DataError(f'{path.name} holds {len(sizes):,} files, expected at most {_MAX_FILES:,}: '
                         'give the folder of the log alone')
     return Files(path, sizes)
+
+_EXCEL = ('.xlsx', '.xlsm', '.xlsb', '.xls', '.ods') # how files of spreadsheets end
+_OFFICE = "in a spreadsheet's own form, which is not read, expected a table as text: save it as CSV"
 
 def _hidden(name):
     "Whether a path inside a zip is what a Mac or an editor leaves behind."

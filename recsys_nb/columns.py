@@ -248,6 +248,16 @@ def _unit_shares(cells):
     shares = dict.fromkeys((*counts, *words), 0.) | {unit: 1 - cells.mean() for unit, cells in wrong.items()}
     return dict(sorted(shares.items(), key=lambda pair: -pair[1]))
 
+# %% ../nbs/70_columns.ipynb #70c00126
+def _refuse_mixed(cells, best, second, file, column):
+    "Refuse times of which one half is in one unit and one half in another."
+    text = pc.cast(cells, pa.string())
+    one, two = (~to_milliseconds(cells if unit in TIME_UNITS else text, unit)[1] for unit in (best, second))
+    if not (one & two).any():
+        first, other = (cells[int(fits.argmax())].as_py() for fits in (one, two))
+        raise data_error(file, f'one unit; the first looks like {best}, the second like {second}: '
+                         'bring all rows to one unit first', f'{first} and {other}', column=column)
+
 # %% ../nbs/70_columns.ipynb #70c00027
 def unit_of_times(
     sample,                  # first cells of a column, see `to_milliseconds`
@@ -273,6 +283,7 @@ def unit_of_times(
     if share < _FITS:
         raise data_error(file, ask, first, column=column)
     if share == other:
+        _refuse_mixed(cells, best, second, file, column)
         raise data_error(file, f'one reading, this is a time in {best} and in {second}: '
                          f'say --columns "timestamp={column}:{best}" or "timestamp={column}:{second}"',
                          first, column=column)

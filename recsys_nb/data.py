@@ -51,6 +51,7 @@ class LogReport:
     unknown_events: dict = field(default_factory=dict) # event type we don't know -> rows, dropped
     words: dict = field(default_factory=dict) # event type as the log writes it -> rows
     left_out: int = 0           # rows of events that are to be left out
+    left_out_by_layout: dict = field(default_factory=dict) # event -> rows: what nobody typed
     renamed: dict = field(default_factory=dict) # event type as the log calls it -> as we do
     tied: int = 0               # rows kept that share their time with another row of the same visitor
     coarse: bool = False        # whether that is the rule, so that equal rows are no duplicates
@@ -482,6 +483,8 @@ def _row_kinds(table, report, typed, named):
         if word not in (kind, '') and kind in EVENTS:
             report.renamed[_printable(word)] = kind
     report.left_out = int(sum(n for word, n in zip(words, counts) if kinds.get(word) == LEAVE_OUT))
+    report.left_out_by_layout = {_printable(word): int(n) for word, n in zip(words, counts)
+                                 if n and kinds.get(word) == LEAVE_OUT and word not in dict(typed)}
     unknown = np.array([word not in kinds for word in words], bool)
     unknown_words = [word for word in words if word not in kinds]
     report.unknown_events = _count_unknown(unknown_words, counts[unknown])
@@ -491,18 +494,21 @@ def _row_kinds(table, report, typed, named):
     return np.array([number.get(kinds.get(word), -1) for word in words], np.int8)[event]
 
 # %% ../nbs/00_data.ipynb #6a3b0c0f
-def _clean_log(table, report, typed=(), named=()):
-    "Log from the raw table; what was odd goes into the report. Events are called as `typed` or `named`."
+def _clean_log(table, report, typed=(), named=(), starts=()):
+    """Log from the raw table, whose files begin at the rows `starts`; what was odd goes into the report.
+    Events are called as `typed` or `named`."""
     columns = {c: table[c].to_numpy() for c in ('timestamp', 'visitorid', 'itemid')}
     columns['event'] = _row_kinds(table, report, typed, named)
     if 'transactionid' in table.column_names:
         columns['basket'], baskets = _text_codes(table['transactionid'])
     if report.unknown_events or report.left_out:
-        columns = _select(columns, columns['event'] >= 0)
+        keep = columns['event'] >= 0
+        starts = [int(keep[:row].sum()) for row in starts]
+        columns = _select(columns, keep)
     if not len(columns['event']):
         kinds = ', '.join(EVENTS)
         raise data_error(report.file, f'events of the types {kinds}', 'only rows that are to be left out')
-    report.unsorted = int((columns['timestamp'][1:] < columns['timestamp'][:-1]).sum())
+    report.unsorted = _count_unsorted(columns['timestamp'], starts)
     columns = _select(columns, _order_without_duplicates(columns, report))
     report.tied = len(_equal_neighbours(columns['timestamp'], columns['visitorid']))
     if 'basket' in columns and '' in baskets:
@@ -517,6 +523,14 @@ def _select(columns, rows):
     "Some rows of all columns."
     return {name: column[rows] for name, column in columns.items()}
 
+# %% ../nbs/00_data.ipynb #6a3b0c10
+def _count_unsorted(times, starts):
+    "How many rows are earlier than the row before them in their own file."
+    early = times[1:] < times[:-1]
+    between = [row - 1 for row in starts if 0 < row < len(times)]
+    early[between] = False
+    return int(early.sum())
+
 def _order_without_duplicates(columns, report):
     "Rows in order of time, duplicates left out where times are fine enough to know them."
     order = _time_order(columns['timestamp'], columns['visitorid'])
@@ -529,7 +543,7 @@ def _order_without_duplicates(columns, report):
     return order[~drop]
 
 # %% ../nbs/00_data.ipynb #af9fa6eb
-PARSER_VERSION = 1 # of a cached log: raise when the same bytes are read as something else
+PARSER_VERSION = 2 # of a cached log: raise when the same bytes are read as something else
 
 def _read_own_log(source, cache):
     "A log in RetailRocket's own form, and its `LogReport`."
@@ -590,6 +604,8 @@ def _is_own_form(source):
             start = f.read(HEADER_BYTES)
     except DataError: # the reader says the same again
         return True
+    if not start.strip(b'\xef\xbb\xbf \t\r\n') and not _has_own_name(source, name):
+        return False
     if name == FILES[0]:
         return start[:2] not in (b'\xff\xfe', b'\xfe\xff') and _is_own_table(start)
     try:
@@ -601,6 +617,10 @@ def _is_own_form(source):
     whole = all(pa.types.is_integer(kinds.get(c, pa.null())) for c in ('visitorid', 'itemid'))
     timed = times is not None and (pa.types.is_integer(times) or pa.types.is_temporal(times))
     return whole and timed and 'event' in kinds and not _first_rows_differ(source, name, times)
+
+def _has_own_name(source, name):
+    "Whether a log is called as RetailRocket's is."
+    return source.file_name(name).lower() in LOG_NAMES
 
 def _first_rows_differ(source, name, times):
     "Whether most of the first rows hold times in another unit, or ids that are negative."
@@ -692,7 +712,7 @@ def _read_pieces(files, key):
     report.rows = len(raw.table) + raw.without_id + raw.low
     if not len(raw.table):
         raise _no_rows_left(report, reading.rating)
-    log = _clean_log(raw.table, report, files.options.events, raw.named)
+    log = _clean_log(raw.table, report, files.options.events, raw.named, raw.starts)
     report.events = len(log)
     before = len(files.notes)
     facts = read_item_facts(files, raw)
@@ -780,8 +800,13 @@ def _log_notes(
     if r.renamed:
         names = ', '.join(f'{name} as {kind}' for name, kind in r.renamed.items())
         notes.append(f'Event types were read under other names: {names}.')
-    if r.left_out:
-        notes.append(f'{said_rows(r.left_out)} left out, as asked.')
+    own = sum(r.left_out_by_layout.values())
+    if r.left_out > own:
+        notes.append(f'{said_rows(r.left_out - own)} left out, as asked.')
+    if own:
+        names = ', '.join(r.left_out_by_layout)
+        notes.append(f'{said_rows(own, f"of the type {names}")} left out, as the layout of {r.layout} says: '
+                     'it is no view, cart or purchase.')
     if r.unknown_events and not bought:
         notes.append('No row is a transaction; if one of the dropped event types means that, '
                      'say so with --events.')

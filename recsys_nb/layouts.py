@@ -289,6 +289,16 @@ def _recbole(name, table):
 
 # %% ../nbs/70_layouts.ipynb #701a0020
 _NO_LOG = 'has no visitor, item and time'
+_SINGLE = (*NEEDED, 'event', 'rating') # roles of columns that have one value a row
+
+def _holds_lists(table, column):
+    "Whether lists or objects stand in a column, also as text."
+    if column in getattr(table, 'lists', {}):
+        return True
+    cells = pc.fill_null(table.sample[column], '')
+    as_text = pc.match_substring_regex(cells, r'^\[\s*[{"\'0-9].*\]$|^\{\s*["\'].*\}$')
+    filled = pc.sum(pc.not_equal(cells, '')).as_py() or 0
+    return bool(filled) and pc.sum(as_text).as_py() * 2 > filled
 
 def _says_events(table, column):
     "Whether plain words for events stand in a column."
@@ -321,6 +331,8 @@ def _by_names(table):
     for role in ROLES:
         for rank, group in enumerate(names.get(role, ())):
             hits = [column for column in free if plain_word(_bare(column)) in group]
+            if role in _SINGLE:
+                hits = [column for column in hits if not _holds_lists(table, column)]
             if role == 'event' and rank:
                 hits = [column for column in hits if _says_events(table, column)]
             if role == 'timestamp' and len(table.sample):
@@ -373,6 +385,28 @@ def _typed_column(table, role, text):
         raise data_error('--columns', f'{expected} behind the colon of {role}', word)
     return ((column,), (word,)) if name else ((), (word,))
 
+# %% ../nbs/70_layouts.ipynb #701a0126
+def _no_single(table, role, column):
+    "The error for a column of lists, typed as what has one value a row."
+    inner = getattr(table, 'lists', {}).get(column)
+    expected = f'one value a row as {role}, and it holds lists or objects'
+    if inner:
+        expected += f': name what is in them, {", ".join(map(one_line, inner[:10]))}'
+    return data_error('--columns', expected, column)
+
+def _with_rows(name, table, typed):
+    "The table, or one of those with a row for each member of a list: what fits what was typed, then a log."
+    if not getattr(table, 'nested', None):
+        return table
+
+    def fit(one):
+        part = _published(name, one) or _by_names(one)
+        named = [role for role, text in typed.items() if _typed_column(one, role, text)]
+        known = {*part.columns, *part.asked, *named}
+        return len(named), known >= set(NEEDED), part.role == 'items'
+
+    return max((table, *table.nested.values()), key=fit)
+
 # %% ../nbs/70_layouts.ipynb #701a0027
 def _with_typed(part, table, typed):
     "Put what was typed into a `Part`; the roles that this table has a column for, and what kind ids are."
@@ -381,6 +415,8 @@ def _with_typed(part, table, typed):
     taken = {}
     for role, (columns, _) in found.items():
         for column in columns:
+            if role in _SINGLE and _holds_lists(table, column):
+                raise _no_single(table, role, column)
             if taken.setdefault(column, role) != role:
                 raise data_error('--columns', f'{column} once', f'it as {taken[column]} and as {role}')
     for role in [role for role, columns in part.columns.items() if taken.keys() & set(columns)]:
@@ -407,6 +443,7 @@ class Reading:
     visitor: str = 'visitor'  # or 'session': what a visitor is
     parts: dict = field(default_factory=dict)    # file -> `Part`
     id_kinds: dict = field(default_factory=dict) # visitorid and itemid -> 'text' or 'numbers', for `IdCodes`
+    typed_ids: tuple = ()     # of these two, those whose kind was typed
     rating: float = None      # the lowest rating that counts; None for all
     questions: list = field(default_factory=list) # sentences that say what to type
     notes: list = field(default_factory=list)     # sentences that say what was decided
@@ -422,7 +459,9 @@ def _called(name):
 
 def _columns_there(tables, names):
     "The columns of files, in words."
-    shown = list(dict.fromkeys(column for name in names for column in tables[name].columns))
+    shown = [inner for name in names for column in tables[name].columns
+             for inner in getattr(tables[name], 'lists', {}).get(column) or [column]]
+    shown = list(dict.fromkeys(shown))
     more = f' and {len(shown) - 20} more' if len(shown) > 20 else ''
     return ', '.join(shorten(one_line(column)) for column in shown[:20]) + more
 
@@ -646,6 +685,7 @@ def _find_id_kinds(reading, tables, words):
             if column and len(tables[name].sample):
                 kinds.add(id_kind(tables[name].sample[column]))
         typed = words.get(role)
+        reading.typed_ids += (role,) if typed else ()
         reading.id_kinds[role] = typed or ('numbers' if kinds == {'numbers'} else 'text')
 
 def _say_left_out(reading, tables):
@@ -669,7 +709,7 @@ def _find_rest(reading, tables):
 
 # %% ../nbs/70_layouts.ipynb #701a0034
 def recognise(
-    tables:dict,               # file -> table: columns, header, sample of text, types
+    tables:dict,               # file -> table: columns, header, sample, types; one with lists may change
     options:Options=Options(), # what was typed
 )->Reading:
     "What each file of a log is, and its columns. Raises `DataError` where what was typed cannot be."
@@ -678,7 +718,8 @@ def recognise(
     reading = Reading(rating=options.rating)
     typed = dict(options.columns)
     words = {}
-    for name, table in tables.items():
+    for name in tables:
+        tables[name] = table = _with_rows(name, tables[name], typed)
         part = _published(name, table) or _by_names(table)
         found = _with_typed(part, table, typed)
         words |= found

@@ -10,7 +10,7 @@ __all__ = ['SAMPLE_BYTES', 'SAMPLE_ROWS', 'MAX_COLUMNS', 'MAX_ROW', 'SEPARATORS'
 import codecs, csv, io, json, re
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fastcore.basics import patch
 from .archives import *
 import numpy as np, pyarrow as pa, pyarrow.compute as pc, pyarrow.csv as pacsv
@@ -38,6 +38,9 @@ class Table:
     width: int = 0       # cells of most rows of a CSV, which its header may not have
     array: bool = False  # whether JSON is no object a line, but an array of objects
     unnested: str = ''   # of JSON: the column with a list, each member of which is a row
+    empty: bool = False  # whether an object whose list is empty is a row, too
+    lists: dict = field(default_factory=dict)  # of JSON: column with a list -> columns of what is in it
+    nested: dict = field(default_factory=dict) # such a column -> the `Table` with a row for each member
     types: dict = field(default_factory=dict) # of Parquet: column -> its Arrow type
     fast: dict = field(default_factory=dict)  # of JSON: column -> the type that Arrow can read it as
     rows: int = None     # where the file says it
@@ -332,11 +335,13 @@ def look_at_table(
     encoding = _encoding_of(start + rest)
     text = start.decode(encoding, 'replace').lstrip('\ufeff')
     if not text.strip():
-        raise data_error(file, 'a table', 'an empty file')
+        raise data_error(file, 'a table as CSV, JSON lines or Parquet', 'an empty file')
+    if '\0' in text and len(_CONTROLS.findall(text[:4096])) + text[:4096].count('\0') > 8:
+        raise _no_table(source.full_name(name), '')
     if '\0' in text:
         raise data_error(file, 'text', 'a zero byte', text[:text.index('\0')].count('\n') + 1)
     if _is_binary(text):
-        raise data_error(file, 'text in UTF-8, or Parquet', text[:40], 1)
+        raise _no_table(source.full_name(name), '')
     if len(start) == SAMPLE_BYTES and not re.search('[\r\n]', text):
         text = (start + rest).decode(encoding, 'replace').lstrip('\ufeff')
     if re.match(r'\s*(\{|\[\s*[\[{\]])', text):
@@ -350,6 +355,9 @@ def _no_table(file, what):
     "The error for a file that is something else."
     if what.startswith('a link'):
         return DataError(f'{file} looks like {what}, expected a table: copy that file itself')
+    if what in ('', 'a picture', 'sound or a picture', 'sound', 'a film', 'a program', 'a PDF'):
+        looks = f'it looks like {what}' if what else 'it is no text'
+        return DataError(f'{file} is no table: {looks}, expected a table as CSV, JSON lines or Parquet')
     packed = what in ('a tar', 'a bzip2', 'an xz', 'a 7z', 'a rar', 'a zip', 'a gzip', 'a zst')
     advice = 'unpack it and give the folder' if packed else 'save it as one of these'
     if what == 'a web page':
@@ -456,6 +464,14 @@ def _columns_in_words(n):
     "So many columns, in words."
     return f'{n:,} column' if n == 1 else f'{n:,} columns'
 
+def _remedy(table, cells):
+    "What to do about a row of so many cells, for the end of a sentence."
+    where = 'as the header has' if table.header else 'as the other rows have'
+    if cells > len(table.columns) and table.quoting and table.separator:
+        mark = {'\t': 'tab', ',': 'comma', ';': 'semicolon', '|': 'bar'}[table.separator]
+        return f', {where}: put cells that hold a {mark} in quotes'
+    return f', {where}: complete this row, or leave it out' if cells < len(table.columns) else ''
+
 def _why_no_rows(source, name, table, why):
     "The error for a CSV that Arrow does not read."
     file = source.file_name(name)
@@ -466,7 +482,7 @@ def _why_no_rows(source, name, table, why):
     if row is not None:
         place = int(row[1]) - table.skip - 1
         line = _line_of_row(source, name, table, place)
-        expected = _columns_in_words(len(table.columns))
+        expected = _columns_in_words(len(table.columns)) + _remedy(table, int(row[2]))
         return data_error(file, expected, _columns_in_words(int(row[2])), line)
     for number, line in _numbered(source, name, table):
         if len(line) > MAX_ROW:
@@ -489,7 +505,8 @@ def _open_quote(source, name, table):
         next(reader, [])
         if reader.line_num > 1:
             found = 'a quote that does not end'
-            return data_error(source.file_name(name), 'every row on one line', found, number)
+            expected = 'every row on one line: close the quote there, or take the line break out of the cell'
+            return data_error(source.file_name(name), expected, found, number)
     return None
 
 # %% ../nbs/70_tables.ipynb #7ba2f1ee
@@ -569,13 +586,25 @@ def _as_text(value):
         return '|'.join(filter(None, map(_as_text, value)))
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
-def _rows_of(found, unnested):
-    "The rows of an object: itself, or the members of one of its lists."
+# %% ../nbs/70_tables.ipynb #7b61c7a4
+def _list_at(found, key):
+    "The list at a key of an object, which may lie in an object within it; None where there is none."
+    if not isinstance(found, dict):
+        return None
+    if key in found or '.' not in key:
+        members = found.get(key)
+        return members if isinstance(members, list) else None
+    head, _, rest = key.partition('.')
+    return _list_at(found.get(head), rest)
+
+def _rows_of(found, unnested, empty=False):
+    "The rows of an object: itself, or the members of one of its lists; of an empty one none, or one without."
     if not unnested:
         return [_flat(found)]
-    outer = _flat({key: value for key, value in found.items() if key != unnested})
-    inner = found.get(unnested) or []
-    return [outer | _flat(member, f'{unnested}.') for member in inner if isinstance(member, dict)]
+    inner = [member for member in _list_at(found, unnested) or () if isinstance(member, dict)]
+    outer = {key: value for key, value in found.items() if key != unnested}
+    outer = {key: text for key, text in _flat(outer).items() if key != unnested}
+    return [outer | _flat(member, f'{unnested}.') for member in inner] or [outer] * empty
 
 # %% ../nbs/70_tables.ipynb #7beb8f4b
 def _find_unnested(objects):
@@ -587,13 +616,28 @@ def _find_unnested(objects):
         members = [member for some in lists for member in some]
         if not members or not all(isinstance(member, dict) for member in members):
             continue
-        others = [value for k, value in objects[0].items() if k != key]
-        alone = not any(isinstance(value, (list, dict)) for value in others)
         timed = any(re.search('time|date|^ts$', k, re.I) for k in members[0])
         full = sum(map(bool, lists)) * 2 > len(lists)
-        if full and (alone or timed):
+        if full and timed:
             return key
     return ''
+
+# %% ../nbs/70_tables.ipynb #7beb8f4c
+def _find_lists(objects, prefix=''):
+    "Column with a list -> keys of the objects in it, in some objects."
+    lists = {}
+    for found in objects:
+        for key, value in found.items():
+            if isinstance(value, list):
+                members = [_flat(member) for member in value if isinstance(member, dict)]
+                inner = {prefix + key: dict.fromkeys(name for member in members for name in member)}
+            elif isinstance(value, dict):
+                inner = _find_lists([value], f'{prefix}{key}.')
+            else:
+                continue
+            for name, keys in inner.items():
+                lists.setdefault(name, {}).update(keys)
+    return lists
 
 # %% ../nbs/70_tables.ipynb #7b5a14e5
 def _look_at_json(source, name, text, encoding):
@@ -611,24 +655,34 @@ def _look_at_json(source, name, text, encoding):
             break
     if not objects:
         raise data_error(source.file_name(name), 'a table', 'no object')
+    lists = _find_lists(objects)
     table.unnested = _find_unnested(objects)
+    table.lists = {key: [f'{key}.{name}' for name in names]
+                   for key, names in lists.items() if key != table.unnested}
+    table.nested = {key: replace(table, unnested=key, empty=True, lists={})
+                    for key, names in table.lists.items() if names}
+    for one in (table, *table.nested.values()):
+        _fill_json(one, objects)
+        _refuse_many(source, name, len(one.columns))
+    return table
+
+def _fill_json(table, objects):
+    "Give a table its columns and its sample, from the first objects of its file."
     rows = []
     for found in objects:
-        rows += _rows_of(found, table.unnested)
+        rows += _rows_of(found, table.unnested, table.empty)
     table.columns = [*dict.fromkeys(key for row in rows for key in row)]
-    _refuse_many(source, name, len(table.columns))
     cells = [[row.get(c, '') for c in table.columns] for row in rows[:SAMPLE_ROWS]]
     table.sample = _table_of(table.columns, cells)
-    if not table.array and encoding == 'utf-8':
+    if not table.array and table.encoding == 'utf-8':
         table.fast = _fast_types(objects, table.unnested)
-    return table
 
 # %% ../nbs/70_tables.ipynb #7bdc715e
 def _fast_types(objects, unnested):
     "Column -> int64 or text, of the columns that hold nothing else here and lie no deeper than the list."
     kinds = {}
     for found in objects:
-        members = found.get(unnested) or [] if unnested else []
+        members = [member for member in found.get(unnested) or () if isinstance(member, dict)]
         for part, prefix in ((found, ''), *((member, f'{unnested}.') for member in members)):
             for key, value in part.items():
                 if value is not None and (prefix or key != unnested):
@@ -651,10 +705,18 @@ def _fast_columns(table, columns, batch):
     "The columns of a batch as text, a row for each member of the list where there is one."
     if not table.unnested:
         return [_as_strings(batch[c]) for c in columns]
-    members = batch[table.unnested].flatten()
+    lists = batch[table.unnested]
+    members = lists.flatten()
     if members.null_count:
         raise pa.ArrowInvalid('a list with nothing in it')
-    parents = pc.list_parent_indices(batch[table.unnested])
+    parents = pc.list_parent_indices(lists)
+    if table.empty: # objects with an empty list go between the others
+        none = np.flatnonzero(pc.fill_null(pc.list_value_length(lists), 0).to_numpy() == 0)
+        parents = np.r_[parents.to_numpy(), none]
+        order = np.argsort(parents, kind='stable')
+        places = pa.array(np.r_[np.arange(len(members)), np.full(len(none), -1)][order])
+        members = members.take(pc.if_else(pc.less(places, 0), None, places))
+        parents = pa.array(parents[order])
     inner = f'{table.unnested}.'
     return [_as_strings(pc.struct_field(members, c.removeprefix(inner)) if c.startswith(inner)
                         else batch[c].take(parents)) for c in columns]
@@ -687,7 +749,7 @@ def _slow_json_batches(source, name, table, columns, first):
     left = first
     cells = [[] for _ in columns]
     for _, found in _json_objects(source, name, table):
-        rows = _rows_of(found, table.unnested)
+        rows = _rows_of(found, table.unnested, table.empty)
         rows, left = rows[left:], max(left - len(rows), 0)
         for row in rows:
             for column, key in zip(cells, columns):
@@ -768,7 +830,8 @@ def _parquet_batches(source, name, table, columns):
     for column in columns:
         if pa.types.is_nested(table.types[column]):
             found = shorten(str(table.types[column]))
-            raise data_error(source.file_name(name), 'a column of plain values', found, column=column)
+            expected = 'a column of plain values: write what is in it as columns, with a row for each member'
+            raise data_error(source.file_name(name), expected, found, column=column)
     first = 0
     with _refuse_bad_parquet(source, name), _open_parquet(source, name) as file:
         for batch in file.iter_batches(2 * BATCH_ROWS, columns=columns):
@@ -804,7 +867,7 @@ def place_of_row(
     if table.kind == 'csv':
         return f'{file}, line {_line_of_row(source, name, table, row)}'
     for number, found in _json_objects(source, name, table):
-        row -= len(_rows_of(found, table.unnested))
+        row -= len(_rows_of(found, table.unnested, table.empty))
         if row < 0:
             break
     return f'{file}, {"object" if table.array else "line"} {number}'

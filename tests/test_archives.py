@@ -503,7 +503,11 @@ FOLDERS = [
     ),
     ('a link to itself', ring, 'shop: events.csv is a link to nothing, expected a file'),
     ('a folder', lambda p: p.mkdir(), f'category_tree.csv says the tree of categories, {NO_LOG}'),
-    ('an endless file', endless, "events.csv, line 1: found 'a zero byte', expected text"),
+    (
+        'an endless file',
+        endless,
+        'shop: events.csv is no table: it is no text, expected a table as CSV, JSON lines or Parquet',
+    ),
     ('a link to a file elsewhere', linked, True),
     ('a file in a folder of its name', below, True),
     ('capital letters', in_capitals, True),
@@ -914,7 +918,7 @@ SHAPES = [
         'an empty file',
         {'shop.csv': b''},
         'shop.csv',
-        "shop.csv, line 1: found 'an empty file', expected a header with timestamp, visitorid, event, itemid",
+        "shop.csv: found 'an empty file', expected a table as CSV, JSON lines or Parquet",
     ),
     (
         'a wrong cell of a file by another name',

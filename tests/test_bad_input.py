@@ -324,7 +324,7 @@ CASES = [
     (
         'only NUL bytes',
         change(lambda b: b'\0' * 200_000),
-        "events.csv, line 1: found 'a zero byte', expected text",
+        'shop: events.csv is no table: it is no text, expected a table as CSV, JSON lines or Parquet',
     ),
     # cells
     (

@@ -959,6 +959,27 @@ ITEMS = 'item_id:token\tmovie_title:token_seq\n0\tLamp\n1\tSoap\n'
 HM = 't_dat,customer_id,article_id,price,sales_channel_id\n' + ''.join(
     f'{day(T0 + i * DAY)},c{i % 3},0{i % 4},0.05,2\n' for i in range(20)
 )
+
+
+def basket(i, **more):
+    "A row as Google Analytics writes it: two items in a list."
+    return (
+        dict(
+            user_pseudo_id=f'{i % 3}.5',
+            event_timestamp=(T0 + i * HOUR) * 1000,
+            event_name='view',
+            items=[dict(item_id=f'i{i % 4}', price=3), dict(item_id=f'i{(i + 1) % 4}')],
+        )
+        | more
+    )
+
+
+BASKETS = lines(
+    basket(0, items=[]),
+    basket(1, items=[dict(item_id='only')]),
+    basket(2, items=None),
+    *map(basket, range(3, 13)),
+)
 OTTOS = lines(*(dict(session=i, events=[dict(aid=i % 4, ts=T0 + i, type='clicks')]) for i in range(20)))
 
 # name; content of shop.csv, or the files of a folder, or either with what is typed behind the place and which
@@ -993,7 +1014,10 @@ CASES = [
     (
         'half with commas, half with semicolons',
         shop() + shop(sep=';').split('\n', 1)[1],
-        "shop.csv, line 22: found '1 column', expected 4 columns",
+        (
+            "shop.csv, line 22: found '1 column', expected 4 columns, as the header has: complete"
+            " this row, or leave it out"
+        ),
     ),
     (
         'as Excel writes it in Germany',
@@ -1015,12 +1039,18 @@ CASES = [
     (
         'a line break in quotes',
         shop(sku=at(3, '"red\nlamp"', lambda i: f's{i}')),
-        "shop.csv, line 5: found 'a quote that does not end', expected every row on one line",
+        (
+            "shop.csv, line 5: found 'a quote that does not end', expected every row on one line:"
+            ' close the quote there, or take the line break out of the cell'
+        ),
     ),
     (
         'a quote that never ends',
         shop(sku=at(3, '"red', lambda i: f's{i}')),
-        "shop.csv, line 5: found 'a quote that does not end', expected every row on one line",
+        (
+            "shop.csv, line 5: found 'a quote that does not end', expected every row on one line:"
+            ' close the quote there, or take the line break out of the cell'
+        ),
     ),
     (
         'a quote in the middle of an id',
@@ -1064,7 +1094,10 @@ CASES = [
     (
         'UTF-8 that breaks off',
         shop().encode() + b'u1,\xc3',
-        "shop.csv, line 22: found '2 columns', expected 4 columns",
+        (
+            "shop.csv, line 22: found '2 columns', expected 4 columns, as the header has: complete"
+            " this row, or leave it out"
+        ),
     ),
     (
         'a stray byte that is no UTF-8',
@@ -1112,12 +1145,18 @@ CASES = [
     (
         'a row with a cell too few',
         line(5, lambda s: s.rsplit(',', 1)[0]),
-        "shop.csv, line 6: found '3 columns', expected 4 columns",
+        (
+            "shop.csv, line 6: found '3 columns', expected 4 columns, as the header has: complete"
+            " this row, or leave it out"
+        ),
     ),
     (
         'a row with a cell too many',
         line(5, lambda s: s + ',1'),
-        "shop.csv, line 6: found '5 columns', expected 4 columns",
+        (
+            "shop.csv, line 6: found '5 columns', expected 4 columns, as the header has: put cells"
+            " that hold a comma in quotes"
+        ),
     ),
     (
         'a row that is cut off',
@@ -1150,12 +1189,12 @@ CASES = [
     (
         'nothing',
         '',
-        "shop.csv, line 1: found 'an empty file', expected a header with timestamp, visitorid, event, itemid",
+        "shop.csv: found 'an empty file', expected a table as CSV, JSON lines or Parquet",
     ),
     (
         'a mark alone',
         '\ufeff',
-        "shop.csv, line 1: found 'an empty file', expected a header with timestamp, visitorid, event, itemid",
+        "shop.csv: found 'an empty file', expected a table as CSV, JSON lines or Parquet",
     ),
     ('a header alone', 'user,sku,when,action\n', "shop.csv: found 'no row', expected at least one event"),
     (
@@ -1326,7 +1365,7 @@ CASES = [
         shop(when=at(7, T0 // 1000, lambda i: T0 + i * HOUR)),
         (
             "shop.csv, line 9, column when: found '1433268643', expected milliseconds since 1970,"
-            " years 1990 to 2100; this looks like seconds"
+            " years 1990 to 2100; this looks like seconds: bring all rows to one unit first"
         ),
     ),
     (
@@ -1334,16 +1373,15 @@ CASES = [
         shop(when=at(7, T0, lambda i: T0 // 1000 + i)),
         (
             "shop.csv, line 9, column when: found '1433268643430', expected seconds since 1970, years"
-            " 1990 to 2100; this looks like milliseconds"
+            " 1990 to 2100; this looks like milliseconds: bring all rows to one unit first"
         ),
     ),
     (
         'half in seconds, half in milliseconds',
         shop(when=lambda i: T0 // 1000 if i % 2 else T0),
         (
-            'shop.csv, column when: found \'1433268643430\', expected one reading, this is a time in'
-            ' seconds and in milliseconds: say --columns "timestamp=when:seconds" or'
-            ' "timestamp=when:milliseconds"'
+            "shop.csv, column when: found '1433268643 and 1433268643430', expected one unit; the first"
+            ' looks like seconds, the second like milliseconds: bring all rows to one unit first'
         ),
     ),
     (
@@ -1351,7 +1389,7 @@ CASES = [
         shop(when=at(7, T0 // 1000, lambda i: iso(T0))),
         (
             "shop.csv, line 9, column when: found '1433268643', expected a time as in the first rows"
-            " (iso), years 1990 to 2100; this looks like seconds"
+            " (iso), years 1990 to 2100; this looks like seconds: bring all rows to one unit first"
         ),
     ),
     (
@@ -1443,7 +1481,8 @@ CASES = [
         (times(str), '?columns=timestamp=when:seconds'),
         (
             "shop.csv, line 2, column when: found '1433268643430', expected seconds since 1970, years"
-            " 1970 to 2262; this looks like milliseconds"
+            " 1970 to 2262; this looks like milliseconds: say --columns"
+            " \"timestamp=when:milliseconds\", or bring all rows to one unit first"
         ),
     ),
     (
@@ -1585,8 +1624,33 @@ CASES = [
     (
         'a stray word among numbers',
         numbers(sku=at(7, 'abc', lambda i: i % 5)),
+        dict(
+            events=20,
+            visitors=['1', '2', '3', '4'],
+            items=['0', '1', '2', '3', '4', 'abc'],
+            said=[
+                'Ids in the column sku are read as text, as they are written: most are whole numbers,'
+                " 'abc' (shop.csv, line 9) is the first that is none."
+            ],
+        ),
+    ),
+    (
+        'stock codes, most of them numbers',
+        numbers(3000, sku=lambda i: '85123A' if i % 1500 == 1499 else 22730 + i % 5),
+        dict(
+            events=3000,
+            items=['22730', '22731', '22732', '22733', '22734', '85123A'],
+            said=[
+                'Ids in the column sku are read as text, as they are written: most are whole numbers,'
+                " '85123A' (shop.csv, line 1501) is the first that is none."
+            ],
+        ),
+    ),
+    (
+        'a stray word among numbers, typed as numbers',
+        (numbers(sku=at(7, 'abc', lambda i: i % 5)), '?columns=itemid=sku:numbers'),
         (
-            'shop.csv, line 9, column sku: found \'abc\', expected an integer, as in the first rows'
+            'shop.csv, line 9, column sku: found \'abc\', expected an integer, as typed'
             ' (for ids of any kind: --columns "itemid=sku:text")'
         ),
     ),
@@ -2035,28 +2099,45 @@ CASES = [
     (
         'Excel',
         ({'a.xlsx': zipped({'[Content_Types].xml': 'x', 'xl/workbook.xml': 'x'})}, '', 'a.xlsx'),
-        'a.xlsx is an Office file, expected a table as text: save it as CSV',
+        "a.xlsx is in a spreadsheet's own form, which is not read, expected a table as text: save it as CSV",
     ),
     (
         'old Excel',
         ({'a.xls': b'\xd0\xcf\x11\xe0' + b'\0' * 600}, '', 'a.xls'),
+        "a.xls is in a spreadsheet's own form, which is not read, expected a table as text: save it as CSV",
+    ),
+    (
+        'Excel, broken',
+        ({'a.xlsx': b'PK\3\4 and no more'}, '', 'a.xlsx'),
+        "a.xlsx is in a spreadsheet's own form, which is not read, expected a table as text: save it as CSV",
+    ),
+    (
+        'old Excel by another name',
+        ({'a.csv': b'\xd0\xcf\x11\xe0' + b'\0' * 600}, '', 'a.csv'),
         (
-            'a.xls looks like an old Excel file, expected a table as CSV, JSON lines or Parquet: save'
+            'a.csv looks like an old Excel file, expected a table as CSV, JSON lines or Parquet: save'
             ' it as one of these'
         ),
     ),
     (
+        'a picture by its own name',
+        ({'a.png': b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR'}, '', 'a.png'),
+        'a.png is no table: it looks like a picture, expected a table as CSV, JSON lines or Parquet',
+    ),
+    (
+        'bytes of any kind',
+        ({'a.bin': np.random.default_rng(1).integers(0, 256, 5000).astype(np.uint8).tobytes()}, '', 'a.bin'),
+        'a.bin is no table: it is no text, expected a table as CSV, JSON lines or Parquet',
+    ),
+    (
         'a picture',
         ({'a.csv': b'\x89PNG\r\n\x1a\n' + bytes(range(256)) * 9}, '', 'a.csv'),
-        "a.csv, line 3: found 'a zero byte', expected text",
+        'a.csv is no table: it looks like a picture, expected a table as CSV, JSON lines or Parquet',
     ),
     (
         'noise',
         ({'a.csv': np.random.default_rng(1).integers(1, 256, 5000).astype(np.uint8).tobytes()}, '', 'a.csv'),
-        (
-            "a.csv, line 1: found 'yƒÁó\\t%Òò@PÞlFÔBi¥�\\x16\\x08ÝÁÖŠÑUtÊ N tú#bgç4�C', expected text"
-            " in UTF-8, or Parquet"
-        ),
+        ('a.csv is no table: it is no text, expected a table as CSV, JSON lines or Parquet'),
     ),
     (
         'a web page',
@@ -2075,12 +2156,18 @@ CASES = [
     (
         'Parquet with lists for items',
         {'a.parquet': frame(sku=[['s1']] * 20)},
-        "a.parquet, column sku: found 'list<element: string>', expected a column of plain values",
+        (
+            "a.parquet, column sku: found 'list<element: string>', expected a column of plain"
+            " values: write what is in it as columns, with a row for each member"
+        ),
     ),
     (
         'Parquet with records for events',
         {'a.parquet': frame(action=[{'kind': 'view'}] * 20)},
-        "a.parquet, column action: found 'struct<kind: string>', expected a column of plain values",
+        (
+            "a.parquet, column action: found 'struct<kind: string>', expected a column of plain"
+            " values: write what is in it as columns, with a row for each member"
+        ),
     ),
     ('Parquet with lists that nobody asks for', {'a.parquet': frame(tags=[['a', 'b']] * 20)}, 20),
     (
@@ -2324,10 +2411,138 @@ CASES = [
             '',
             'a.jsonl',
         ),
-        (
-            'a.jsonl, line 1, column sku: found \'s0\', expected an integer, as in the first rows'
-            ' (for ids of any kind: --columns "itemid=sku:text")'
+        dict(
+            events=20,
+            items=['0', '1', '2', '3', '4', 's0', 's1', 's2', 's3', 's4'],
+            said=[
+                'Ids in the column sku are read as text, as they are written: most are whole numbers,'
+                " 's0' (a.jsonl, line 1) is the first that is none."
+            ],
         ),
+    ),
+    (
+        'JSON with lists of items, each an event',
+        ({'a.jsonl': BASKETS}, '', 'a.jsonl'),
+        dict(events=21, items=['i0', 'i1', 'i2', 'i3', 'only'], without_id=2, kinds=[21, 0, 0]),
+    ),
+    (
+        'JSON with lists of items, typed',
+        (
+            {'a.jsonl': BASKETS.replace('item_id', 'what')},
+            '?columns=itemid=items.what',
+            'a.jsonl',
+        ),
+        dict(events=21, items=['i0', 'i1', 'i2', 'i3', 'only'], without_id=2),
+    ),
+    (
+        'JSON with two lists',
+        ({'a.jsonl': lines(*(basket(i, event_params=[dict(key='page', value=i)]) for i in range(10)))}, ''),
+        dict(events=20, items=['i0', 'i1', 'i2', 'i3'], without_id=0),
+    ),
+    (
+        'JSON with lists of items within an object',
+        (
+            {
+                'a.jsonl': lines(
+                    *(dict(user=i, ts=T0 + i, cart=dict(n=1, lines=[dict(sku=7)])) for i in range(9))
+                )
+            },
+            '?columns=itemid=cart.lines.sku',
+        ),
+        dict(events=9, items=['7']),
+    ),
+    (
+        'JSON with lists of items, typed as an id',
+        ({'a.jsonl': BASKETS}, '?columns=itemid=items', 'a.jsonl'),
+        (
+            "--columns: found 'items', expected one value a row as itemid, and it holds lists or objects:"
+            ' name what is in them, items.item_id, items.price'
+        ),
+    ),
+    (
+        'JSON with lists of texts, typed as an id',
+        (
+            {'a.jsonl': lines(*(event(i, tags=['a', 'b']) for i in range(9)))},
+            '?columns=itemid=tags',
+            'a.jsonl',
+        ),
+        "--columns: found 'tags', expected one value a row as itemid, and it holds lists or objects",
+    ),
+    (
+        'a column of JSON, typed as an id',
+        (shop(sep=';', sku=lambda i: '[{""id"": 5}]'.join('""')), '?columns=itemid=sku'),
+        "--columns: found 'sku', expected one value a row as itemid, and it holds lists or objects",
+    ),
+    (
+        'ids in braces',
+        shop(sku=lambda i: f'{{{i % 5}F9A}}'),
+        dict(events=20, items=[f'{{{i}F9A}}' for i in range(5)]),
+    ),
+    (
+        'JSON with an object for the item',
+        (
+            {
+                'a.jsonl': lines(
+                    *(
+                        dict(user_uuid=f'u{i}', ts=T0 + i, item=dict(title='Lamp', id=f's{i % 2}'))
+                        for i in range(9)
+                    )
+                )
+            },
+            '',
+        ),
+        dict(events=9, items=['s0', 's1'], titles=['Lamp', 'Lamp']),
+    ),
+    (
+        'JSON with an object for the item, typed as an id',
+        (
+            {'a.jsonl': lines(*(dict(user=i, ts=T0 + i, item=dict(name='a', nr=5)) for i in range(9)))},
+            '?columns=itemid=item',
+        ),
+        "--columns: found 'item', expected as itemid one of the columns user, ts, item.name, item.nr",
+    ),
+    (
+        'JSON with a list of which no field is usual',
+        ({'a.jsonl': lines(*(dict(user=i, ts=T0 + i, rows=[dict(nr=5)], tags=['a']) for i in range(9)))}, ''),
+        (
+            'a.jsonl: found the columns user, ts, rows.nr, tags, expected itemid among them:'
+            ' say which column is what with --columns "itemid=..."'
+        ),
+    ),
+    (
+        'JSON items with lists of pictures',
+        (
+            {
+                'events.jsonl': lines(*(event(i) for i in range(9))),
+                'items.jsonl': lines(
+                    dict(
+                        sku='s1',
+                        title='Lamp',
+                        images=[dict(thumb='t', large='https://a', hi_res=None), dict(large='b')],
+                    )
+                ),
+            },
+            '',
+        ),
+        dict(events=9, titles=['Lamp'], images=['https://a']),
+    ),
+    (
+        'pictures as text, each another way',
+        {
+            'events.csv': shop(),
+            'items.csv': text(
+                [
+                    ('s0', '[{"large": "https://l/0.jpg", "hi_res": "https://h/0.jpg"}]'),
+                    ('s1', "[{'large': 'https://l/1.jpg', 'hi_res': None}]"),
+                    ('s2', 'https://a/2.jpg|https://b/2.jpg'),
+                    ('s3', 'https://a/3.jpg'),
+                    ('s4', '[]'),
+                ],
+                ('sku', 'image'),
+                ';',
+            ),
+        },
+        dict(images=['https://h/0.jpg', 'https://l/1.jpg', 'https://a/2.jpg', 'https://a/3.jpg']),
     ),
     (
         'JSON with half a letter',
@@ -2442,11 +2657,18 @@ CASES = [
             last='2015-06-11T05:10:43.459Z',
         ),
     ),
-    ('parts, one empty', {'p1.csv': HALF, 'p2.csv': ''}, "p2.csv: found 'an empty file', expected a table"),
+    (
+        'parts, one empty',
+        {'p1.csv': HALF, 'p2.csv': ''},
+        "p2.csv: found 'an empty file', expected a table as CSV, JSON lines or Parquet",
+    ),
     (
         'parts, one cut in the middle of a row',
         {'p1.csv': HALF, 'p2.csv': REST[:-20]},
-        "p2.csv, line 31: found '2 columns', expected 5 columns",
+        (
+            "p2.csv, line 31: found '2 columns', expected 5 columns, as the header has: complete"
+            " this row, or leave it out"
+        ),
     ),
     (
         'parts, one a gzip that ends early',
@@ -2614,7 +2836,7 @@ CASES = [
             items=['0', '1', '2', '3'],
             first='2015-06-02T18:10:43.430Z',
             last='2015-06-02T18:11:02.430Z',
-            said=["Left out: a.item: found 'an empty file', expected a table."],
+            said=["Left out: a.item: found 'an empty file', expected a table as CSV, JSON lines or Parquet."],
         ),
     ),
     (
@@ -2645,7 +2867,10 @@ CASES = [
             items=['0', '1', '2', '3'],
             first='2015-06-02T18:10:43.430Z',
             last='2015-06-02T18:11:02.430Z',
-            said=["Left out: a.item, line 1: found 'a zero byte', expected text."],
+            said=[
+                'Left out: shop: a.item is no table: it looks like a picture,'
+                ' expected a table as CSV, JSON lines or Parquet.'
+            ],
         ),
     ),
     (
@@ -2739,7 +2964,10 @@ CASES = [
     (
         'RecBole, a row short',
         {'a.inter': INTER + '1\t2\n'},
-        "a.inter, line 22: found '2 columns', expected 3 columns",
+        (
+            "a.inter, line 22: found '2 columns', expected 3 columns, as the header has: complete"
+            " this row, or leave it out"
+        ),
     ),
     (
         'session-rec, two slices',
@@ -2787,13 +3015,16 @@ CASES = [
         {'yoochoose-clicks.dat': CLICKED + f'1,{T0 // 1000},2,0\n'},
         (
             "yoochoose-clicks.dat, line 21, column 2: found '1433268643', expected a time as in the"
-            " first rows (iso), years 1990 to 2100; this looks like seconds"
+            " first rows (iso), years 1990 to 2100; this looks like seconds: bring all rows to one unit first"
         ),
     ),
     (
         'YooChoose, a row without its category',
         {'yoochoose-clicks.dat': CLICKED + f'1,{iso(T0)},2\n'},
-        "yoochoose-clicks.dat, line 21: found '3 columns', expected 4 columns",
+        (
+            "yoochoose-clicks.dat, line 21: found '3 columns', expected 4 columns, as the other"
+            " rows have: complete this row, or leave it out"
+        ),
     ),
     (
         'YooChoose with a header',
@@ -2908,9 +3139,50 @@ CASES = [
         ),
     ),
     (
+        'REES46 with what is taken out of a cart',
+        {'a.csv': REES.replace(',view,', ',remove_from_cart,', 2)},
+        dict(
+            events=18,
+            left_out=2,
+            said=[
+                '2 rows of the type remove_from_cart were left out, as the layout of REES46 says:'
+                ' it is no view, cart or purchase.'
+            ],
+        ),
+    ),
+    (
+        'REES46 with what is taken out of a cart, as typed',
+        ({'a.csv': REES.replace(',view,', ',remove_from_cart,', 2)}, '?events=remove_from_cart=none'),
+        dict(events=18, left_out=2, said=['2 rows were left out, as asked.']),
+    ),
+    (
+        'REES46 in two months, the later first by name',
+        {'2019-Nov.csv': REES.replace('2015-06', '2015-07'), '2019-Oct.csv': REES},
+        dict(events=40, unsorted=0),
+    ),
+    (
+        'REES46 in two months, one row out of order in each',
+        {
+            f'2019-{month}.csv': line(5, lambda s: s.replace(s[8:10], '01', 1), content)
+            for month, content in (('Nov', REES.replace('2015-06', '2015-07')), ('Oct', REES))
+        },
+        dict(events=40, unsorted=2),
+    ),
+    (
+        'session-rec, whose test file is first by name',
+        {
+            'a_test.txt': f'SessionId\tItemId\tTime\n9\t1\t{(T0 + DAY) // 1000}\n',
+            'a_train.txt': f'SessionId\tItemId\tTime\n1\t1\t{T0 // 1000}\n',
+        },
+        dict(events=2, unsorted=0, test_start=(T0 + DAY) // 1000 * 1000),
+    ),
+    (
         'REES46, a name with a comma',
         {'a.csv': REES.replace('acme', 'a,b', 1)},
-        "a.csv, line 2: found '10 columns', expected 9 columns",
+        (
+            "a.csv, line 2: found '10 columns', expected 9 columns, as the header has: put cells"
+            " that hold a comma in quotes"
+        ),
     ),
     (
         'MovieLens with a rating that is a word',
@@ -3031,7 +3303,12 @@ def facts(path, cache):
         kinds=[sum(row[2] == kind for row in rows) for kind in ('view', 'addtocart', 'transaction')],
         first=iso(rows[0][0]),
         last=iso(rows[-1][0]),
-        said=[n for n in report.notes if re.match('Left out|.*(was read as|knows none|days alone)', n)],
+        said=[
+            n
+            for n in report.notes
+            if re.match('Left out|.*(was read as|are read as text|knows none|days alone|left out, as)', n)
+        ],
+        images=None if known is None or 'image' not in known else [t for t in known.image if t],
         titles=None if known is None or 'title' not in known else [t for t in known.title if t],
         categories=None if categories is None else len(set(categories.snapshots.categoryid)),
     )
