@@ -8,7 +8,7 @@ __all__ = ['NEEDED', 'ROLES', 'ID_KINDS', 'FILE_KINDS', 'Options', 'read_columns
            'recognise']
 
 # %% ../nbs/70_layouts.ipynb #701a0004
-import re, tomllib
+import difflib, re, tomllib
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -43,7 +43,9 @@ def read_columns(
         if not equals or not column:
             raise data_error('--columns', 'role=column', part)
         if role not in ROLES:
-            raise data_error('--columns', f'one of the roles {", ".join(ROLES)}', role)
+            close = difflib.get_close_matches(role, ROLES, n=1)
+            meant = f'; did you mean {close[0]}?' if close else ''
+            raise data_error('--columns', f'one of the roles {", ".join(ROLES)}{meant}', role)
         if found.setdefault(role, column) != column:
             raise data_error('--columns', f'one column as {role}', f'{found[role]} and {column}')
     return tuple(found.items())
