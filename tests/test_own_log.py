@@ -75,6 +75,7 @@ def test_a_copy_is_the_same_log(log, tmp_path):
     'words, sentence',
     [
         (('--columns', 'visitor=kunde'), 'expected one of the roles visitorid'),
+        (('--columns', 'visitor=kunde'), 'did you mean visitorid?'),
         (('--columns', 'visitorid=nobody'), "found 'nobody'"),
         (('--columns', 'visitorid=kunde,itemid=kunde'), 'kunde once'),
         (('--min-rating', '4', '--columns', 'visitorid=kunde'), 'expected a log with a column of ratings'),
