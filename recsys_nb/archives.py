@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['FILES', 'PARQUET_LOG', 'LOG_NAMES', 'MAX_BYTES', 'MAX_RATIO', 'ALWAYS_ALLOWED', 'EVENTS', 'LEAVE_OUT', 'LAYOUT',
            'FIRST_BYTES', 'TWO_LOGS', 'FINGERPRINT_FORMAT', 'DataError', 'one_line', 'data_error', 'shorten',
-           'said_rows', 'Source', 'path_parts', 'refuse_damaged', 'read_events', 'with_events', 'split_events',
-           'looks_like', 'what_to_do', 'open_source', 'system_reason', 'Files', 'list_files', 'fingerprint',
-           'refuse_changes']
+           'said_rows', 'Source', 'path_parts', 'refuse_damaged', 'read_events', 'quote_name', 'with_events',
+           'split_events', 'looks_like', 'what_to_do', 'open_source', 'system_reason', 'Files', 'list_files',
+           'fingerprint', 'refuse_changes']
 
 # %% ../nbs/70_archives.ipynb #70a00004
 import gzip, hashlib, io, os, re, stat, zipfile
@@ -274,12 +274,19 @@ def read_events(
 _EVENTS_MARK = '?events=' # between a place and what its log calls its events
 
 # %% ../nbs/70_archives.ipynb #00da7a11
+def quote_name(
+    name:str, # of an event or a column
+    safe='',  # of ASCII, beside letters, digits and _.-~, what may stand as it is
+)->str:
+    "A name for a list with commas; letters of any alphabet stay readable."
+    return ''.join(c if ord(c) > 127 and c.isprintable() else quote(c, safe=safe) for c in name)
+
 def with_events(
     data:str,        # a folder, zip or file
     events:tuple=(), # from `read_events`
 )->str:
     "A place, and what its log calls its events, in one text."
-    names = ','.join(f"{quote(name, safe=' ')}={kind}" for name, kind in sorted(events))
+    names = ','.join(f"{quote_name(name, ' ')}={kind}" for name, kind in sorted(events))
     return f'{data}{_EVENTS_MARK}{names}' if names else str(data)
 
 # %% ../nbs/70_archives.ipynb #00da7a12

@@ -13,13 +13,14 @@ __all__ = ['app', 'COMPARED', 'HANDLE', 'DOWNLOAD', 'ROWS_UNASKED', 'PAGES', 're
 # %% ../nbs/86_cli.ipynb #8600004a
 import contextlib, os, re, shlex, shutil, signal, subprocess, sys, tempfile, time, webbrowser
 from pathlib import Path
-from .parameters import Allowed, StudyError, did_you_mean, in_words, read_profiles, study_notebooks
+from .parameters import Allowed, StudyError, did_you_mean, in_words, read_profiles
+from .parameters import read_settings, resolve_settings, study_notebooks
 from .manifest import Study, cores, printable, read_manifest
 from .kernel import kernel_environment
 from .study import check_system, echo, import_without_grammar, project_root, run_study, show_anything
 from .study import terminal
 from .report import export_notebook
-from .events import data_line, data_source, jobs_side_by_side, placed, source_of
+from .events import WINDOWS, data_line, data_source, jobs_side_by_side, placed, source_of
 from .places import counted, find_root, from_here, scrub, story_paths
 from .overview import write_index
 import typer
@@ -537,7 +538,8 @@ def show_look(
         head, *rows = look.raw
         console.print(_as_table('First rows as they stand in the file', map(printable, head), rows))
     if look.rows:
-        console.print(_as_table('First rows as read', ('Time (UTC)', 'Visitor', 'Event', 'Item'), look.rows))
+        head = ('Time (UTC)', 'Visitor', 'Event', 'Item')
+        console.print(_as_table('First events by time', head, look.rows))
         console.print(_as_table('What is in it', ('What', 'How many'), look.counts))
     for sentence in look.remarks:
         console.print(printable(sentence), markup=False, highlight=False, soft_wrap=True)
@@ -554,21 +556,31 @@ def _cache(root):
     "Where logs that were read are kept."
     return root/'data'/'cache'
 
+def _window_settings(root, parameters):
+    "Those settings that say what a study's windows hold: name -> value. `StudyError` for what can't be set."
+    values = resolve_settings(study_notebooks(root), 'default', parameters, profiles=read_profiles(root))
+    typed = {name for *_, name, _ in read_settings(parameters)}
+    return {name: values['10_baselines'][name] for name in WINDOWS if name in typed}
+
 @app.command()
 def inspect(
     file: str = _LOG,
     events: str = _EVENTS,
     columns: str = _COLUMNS,
     min_rating: str = _MIN_RATING,
+    parameter: list[str] = _PARAMETER,
 ):
-    """Show what a log would be read as, before anything runs. What its columns are taken for, the first rows,
-    what is dropped, the windows, and the command that runs a study. Of two possible readings it asks."""
+    """Show what a log would be read as, before anything runs. What its columns are taken for, the first
+    events, what is dropped, the windows, and the command that runs a study. Of two possible readings it asks,
+    and ends with 2; where no study is possible it says so, and ends with 1."""
     root = project_root()
+    settings = _window_settings(root, parameter)
     with kernel_environment():
         from recsys_nb.own_log import look_at_log
         typed = placed(file, events, columns, min_rating)
+        options = _typed_options(events, columns, min_rating)
         try:
-            look = look_at_log(typed, _cache(root), _typed_options(events, columns, min_rating))
+            look = look_at_log(typed, _cache(root), options, parameter, settings)
         except ValueError as e:
             raise StudyError(str(e)) from None
     show_look(look, terminal())
@@ -576,8 +588,9 @@ def inspect(
         echo(f'recsys-nb: {printable(question)}', err=True)
     if look.questions:
         raise typer.Exit(2)
-    if look.command:
-        echo(look.command)
+    if not look.command:
+        raise typer.Exit(1)
+    echo(look.command)
 
 # %% ../nbs/86_cli.ipynb #b0a00004
 @app.command()

@@ -14,7 +14,6 @@ from collections import Counter
 from dataclasses import dataclass, field, asdict
 from functools import cached_property
 from pathlib import Path
-from urllib.parse import quote
 from .archives import *
 from .columns import EVENT_WORDS, event_kinds, plain_word
 from .layouts import split_options
@@ -445,7 +444,7 @@ def _events_option(unknown):
     guesses = dict(_GUESSES)
     for kind, aliases in EVENT_WORDS.items():
         guesses |= dict.fromkeys(aliases, kind)
-    parts = [f"{quote(name, safe=' /')}={guesses.get(plain_word(name), '...')}" for name in known[:3]]
+    parts = [f"{quote_name(name, ' /')}={guesses.get(plain_word(name), '...')}" for name in known[:3]]
     return ','.join(parts) or 'NAME=...'
 
 # %% ../nbs/00_data.ipynb #00b9b583
@@ -477,7 +476,7 @@ def _row_kinds(table, report, typed, named):
     strange = [name for name, _ in typed if name not in there]
     if strange:
         found = ', '.join(map(_printable, there[:20]))
-        raise data_error(report.file, f'events as in --events: {shorten(strange[0])!r}', found)
+        raise data_error(report.file, f'the event {shorten(strange[0])!r} that --events names', found)
     kinds = event_kinds(there, dict(named) | dict(typed))
     for word, kind in kinds.items():
         if word not in (kind, '') and kind in EVENTS:

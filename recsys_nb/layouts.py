@@ -8,17 +8,17 @@ __all__ = ['NEEDED', 'ROLES', 'ID_KINDS', 'FILE_KINDS', 'Options', 'read_columns
            'recognise']
 
 # %% ../nbs/70_layouts.ipynb #701a0004
-import re, tomllib
+import difflib, re, tomllib
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 import pyarrow as pa, pyarrow.compute as pc
 import recsys_nb
 from .columns import TEXT_UNITS, TIME_UNITS, UNIT_NAMES
 from .columns import event_kinds, id_kind, plain_word, unit_of_times
 from .archives import (
-    EVENTS, DataError, data_error, path_parts, one_line, read_events, shorten, with_events)
+    EVENTS, DataError, data_error, path_parts, one_line, quote_name, read_events, shorten, with_events)
 
 # %% ../nbs/70_layouts.ipynb #701a0007
 NEEDED = ('visitorid', 'itemid', 'timestamp') # roles without which there is no log
@@ -43,7 +43,9 @@ def read_columns(
         if not equals or not column:
             raise data_error('--columns', 'role=column', part)
         if role not in ROLES:
-            raise data_error('--columns', f'one of the roles {", ".join(ROLES)}', role)
+            close = difflib.get_close_matches(role, ROLES, n=1)
+            meant = f'; did you mean {close[0]}?' if close else ''
+            raise data_error('--columns', f'one of the roles {", ".join(ROLES)}{meant}', role)
         if found.setdefault(role, column) != column:
             raise data_error('--columns', f'one column as {role}', f'{found[role]} and {column}')
     return tuple(found.items())
@@ -56,7 +58,7 @@ def with_options(
     options:Options=Options(),
 )->str:
     "A place, and what was typed about it, in one text."
-    columns = ','.join(f"{role}={quote(column, safe=' :+')}" for role, column in sorted(options.columns))
+    columns = ','.join(f"{role}={quote_name(column, ' :+')}" for role, column in sorted(options.columns))
     parts = dict(columns=columns, events=with_events('', options.events).partition('=')[2])
     if options.rating is not None:
         parts['rating'] = f'{options.rating:g}'
@@ -418,7 +420,10 @@ def _with_typed(part, table, typed):
             if role in _SINGLE and _holds_lists(table, column):
                 raise _no_single(table, role, column)
             if taken.setdefault(column, role) != role:
-                raise data_error('--columns', f'{column} once', f'it as {taken[column]} and as {role}')
+                called = shorten(one_line(column))
+                first, second = sorted((taken[column], role), key=ROLES.index)
+                raise DataError(f'--columns: {called} stands for {first} and for {second}, '
+                                'a column can be one of them')
     for role in [role for role, columns in part.columns.items() if taken.keys() & set(columns)]:
         del part.columns[role]
     part.asked = {role: columns for role, columns in part.asked.items() if role not in found}
@@ -471,7 +476,10 @@ def _refuse_unused(typed, used, tables, reading):
         if role not in used:
             names = reading.files('log') or list(tables)
             there = _columns_there(tables, names)
-            raise data_error('--columns', f'as {role} one of the columns {there}', text)
+            columns = [column for name in names for column in tables[name].columns]
+            close = difflib.get_close_matches(text, columns, n=1)
+            meant = f'; did you mean {shorten(one_line(close[0]))}?' if close else ''
+            raise data_error('--columns', f'as {role} one of the columns {there}{meant}', text)
 
 # %% ../nbs/70_layouts.ipynb #701a002b
 _SAME_LOG = ('.csv', '.tsv', '.txt', '.dat', '.jsonl', '.json', '.parquet') # of two forms, the first
@@ -630,10 +638,15 @@ def _ask_for_columns(reading, tables):
         expected = f'a header with {tables[name].width} columns, as the rows below it have: write it so'
         raise data_error(_called(name), expected, ', '.join(tables[name].columns), 1)
     say = ','.join(f'{role}=...' for role in missing)
+    part = reading.parts[name]
+    no_event = not {'event', 'rating'} & {*part.columns, *part.asked}
+    events = ('; event=... names the column that says what happened, without one every row is a view'
+              if no_event and len(tables[name].columns) > len(NEEDED) else '')
     places = '' if tables[name].header else ' (or their numbers, from 1)'
     reading.questions.append(
         f'{_called(name)}: found the columns {_columns_there(tables, [name])}, '
-        f'expected {", ".join(missing)} among them: say which column is what{places} with --columns "{say}"')
+        f'expected {", ".join(missing)} among them: '
+        f'say which column is what{places} with --columns "{say}"{events}')
 
 # %% ../nbs/70_layouts.ipynb #701a0031
 def _say_events(reading, options):

@@ -12,6 +12,7 @@ from pathlib import Path
 from .archives import *
 from .data import own_source, read_categories, read_ids, read_items, read_log
 from .files import write_text
+from .events import as_typed, look_at_windows, no_study, settings_that_help
 from .layouts import split_options
 from .reading import open_log
 import pandas as pd, pyarrow as pa, pyarrow.csv as pacsv
@@ -119,28 +120,42 @@ def _counts(report, log):
     return found
 
 # %% ../nbs/87_own_log.ipynb #91acdc41
-_NO_STUDY = 'No study fits this log'
+_NO_STUDY = 'No study of this log is possible'
+_WHY = dict( # why a setting is proposed that nobody typed
+    context='of a session, what happens within a window is asked and known, as papers on sessions do it',
+    min_item_events='who split this log has chosen its items, so that none is left out for few events')
 
-def _windows(log, context, least):
-    "Sentences on the windows that a study would use."
-    from recsys_nb.protocol import next_item_queries, purchase_queries, time_split, window_remarks
-    try:
-        split = time_split(log, min_item_events=least)
-    except ValueError as e:
-        return [f'{_NO_STUDY}: {e}.']
-    valid, test = (next_item_queries(split, w, context) for w in ('valid', 'test'))
-    wrong, contents, remarks = window_remarks(split, valid, test, purchase_queries(split))
+def _proposed(report):
+    "Settings that a study of such a log should have: name -> value."
+    found = dict(context='window') if report.visitor == 'session' else {}
+    if report.test_start is not None:
+        found['min_item_events'] = 1
+    return found
+
+def _add_windows(look, log, report, typed):
+    "Say what the windows of a study would hold; what to set beside what was typed, None if no study fits."
+    chosen = {name: value for name, value in _proposed(report).items() if name not in typed}
+    settings = dict(test_days='auto', valid_days='auto', min_item_events=5, context='all', min_history=1)
+    settings |= chosen | typed
+    wrong, contents, remarks = look_at_windows(log, settings)
     if wrong:
-        return [*remarks, f'{_NO_STUDY}: {wrong}.']
-    return [f'{s[0].upper()}{s[1:]}.' for s in contents] + remarks
+        change = settings_that_help(log, settings)
+        why = no_study(wrong, change)
+        look.remarks.append(f'{why[0].upper()}{why[1:]}.' if change else f'{_NO_STUDY}: {wrong}.')
+        if not change:
+            return None
+        *_, contents, remarks = look_at_windows(log, settings | change)
+        chosen |= change
+    look.remarks += [f'{s[0].upper()}{s[1:]}.' for s in contents] + remarks
+    kept = [name for name, value in chosen.items() if _proposed(report).get(name) == value]
+    look.remarks += [f'{as_typed({name: chosen[name]})}: {_WHY[name]}.' for name in kept]
+    return chosen
 
-def _command(path, report, options):
+def _command(path, options, parameters, chosen):
     "What runs the study."
     words = ['recsys-nb', 'run', '--data', split_options(path)[0], *options]
-    if report.visitor == 'session':
-        words += ['-p', 'context=window']
-    if report.test_start is not None: # who split it has chosen its items
-        words += ['-p', 'min_item_events=1']
+    for typed in (*parameters, *(f'{name}={value}' for name, value in chosen.items())):
+        words += ['-p', typed]
     return shlex.join(map(str, words))
 
 # %% ../nbs/87_own_log.ipynb #80af361f
@@ -159,6 +174,8 @@ def look_at_log(
     path,       # a log in any layout, see `with_options`
     cache=None, # folder for what was read, or None
     options=(), # words of the command line that say how it is to be read
+    parameters=(), # settings of a study, as typed
+    settings=None, # those of them that are `WINDOWS`: name -> value; None: none
 )->FirstLook:
     "What a log would be read as; what must be asked is in `questions`. Raises `DataError` where it can't be."
     source = own_source(path, cache)
@@ -176,10 +193,10 @@ def look_at_log(
         time = row.timestamp.isoformat(sep=' ', timespec='milliseconds')[:23]
         look.rows.append((time, ids.visitor(row.visitorid), row.event, ids.item(row.itemid)))
     look.counts = _counts(report, log)
-    context = 'window' if report.visitor == 'session' else 'all'
-    look.remarks = [*report.notes, *_windows(log, context, 5 if report.test_start is None else 1)]
-    if not look.remarks[-1].startswith(_NO_STUDY):
-        look.command = _command(path, report, options)
+    look.remarks = [*report.notes]
+    chosen = _add_windows(look, log, report, settings or {})
+    if chosen is not None:
+        look.command = _command(path, options, parameters, chosen)
     return look
 
 # %% ../nbs/87_own_log.ipynb #98b0b251

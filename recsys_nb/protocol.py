@@ -437,7 +437,7 @@ def fitted_words(
     times = milliseconds(log.timestamp)
     own = _own_start(log, times)
     if auto[0] and own is not None:
-        said = f'The log brings test events of its own: with them, on {_date_of(own)}, the test window begins'
+        said = f"With the log's own test events, on {_date_of(own)}, the test window begins"
         if not auto[1]:
             return f'{said}.'
         before = own - fit_windows(log)[1]
@@ -488,10 +488,10 @@ def time_split(
         raise DataError(_nothing_before(split, test_days, valid_days))
     if not len(vocabulary):
         raise DataError(f'no item has {min_item_events} events before the test window, '
-                        'expected at least one: lower min_item_events')
+                        'expected at least one (min_item_events)')
     if not len(split.train):
         raise DataError('no event before the validation window is on an item of the vocabulary, '
-                        'expected at least one: lower min_item_events')
+                        'expected at least one (min_item_events)')
     return split
 
 # %% ../nbs/03_protocol.ipynb #1c7cf33d

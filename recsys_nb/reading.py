@@ -447,7 +447,7 @@ def _keep_test_start(raw, files, test_start, last):
     tests = ', '.join(map(files.source.file_name, files.reading.files('test')))
     if test_start > last:
         raw.test_start = test_start
-        raw.notes.append(f'The log comes with a test window of its own: {tests}.')
+        raw.notes.append(f'The log brings test events of its own: {tests}.')
     else:
         raw.notes.append(f'{tests} begins before the other events end, so that it is no test window: '
                          'its rows count as the others, and windows are cut by time.')

@@ -847,7 +847,7 @@ CASES = [
     (
         'every item is rare',
         only(*(f'{T0 + i * DAY},1,view,{i},' for i in range(40))),
-        'no item has 5 events before the test window, expected at least one: lower min_item_events',
+        'no item has 5 events before the test window, expected at least one (min_item_events)',
     ),
     (
         'a lone event years later',

@@ -1801,7 +1801,7 @@ CASES = [
     (
         'an event that is not there',
         (shop(), '?events=click=view'),
-        "shop.csv: found 'view, purchase', expected events as in --events: 'click'",
+        "shop.csv: found 'view, purchase', expected the event 'click' that --events names",
     ),
     (
         'a kind nobody knows',

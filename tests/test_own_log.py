@@ -1,6 +1,7 @@
 """A log of one's own at the command line: shown, asked about, copied."""
 
 import re
+import shlex
 
 import pytest
 from typer.testing import CliRunner
@@ -77,7 +78,11 @@ def test_a_copy_is_the_same_log(log, tmp_path):
         (('--columns', 'visitor=kunde'), 'expected one of the roles visitorid'),
         (('--columns', 'visitor=kunde'), 'did you mean visitorid?'),
         (('--columns', 'visitorid=nobody'), "found 'nobody'"),
-        (('--columns', 'visitorid=kunde,itemid=kunde'), 'kunde once'),
+        (('--columns', 'visitorid=kunden'), 'did you mean kunde?'),
+        (
+            ('--columns', 'visitorid=kunde,itemid=kunde'),
+            'kunde stands for visitorid and for itemid, a column can be one of them',
+        ),
         (('--min-rating', '4', '--columns', 'visitorid=kunde'), 'expected a log with a column of ratings'),
         (('--events', 'look=see'), "found 'look=see'"),
     ],
@@ -86,3 +91,58 @@ def test_what_cannot_be_is_one_sentence(log, words, sentence):
     done = typed('inspect', log, *words)
     assert done.exit_code == 2 and sentence in ' '.join(done.output.split()), done.output
     assert 'Traceback' not in done.output
+
+
+def test_inspect_says_what_a_study_needs(log):
+    "Its last line keeps what was typed; where another setting makes a study possible, it says which."
+    (log / 'few.csv').write_text(
+        'user,item,time\n' + ''.join(f'u{i % 3},i{i % 40},{1_700_000_000 + 40_000 * i}\n' for i in range(100))
+    )
+    done = typed('inspect', log / 'few.csv')
+    assert done.exit_code == 0, done.output
+    assert 'with -p min_item_events=2 a study is possible' in done.output
+    assert shlex.split(done.output.splitlines()[-1])[-2:] == ['-p', 'min_item_events=2']
+    done = typed('inspect', log / 'few.csv', '-p', 'min_item_events=1', '-p', 'trials=2')
+    assert done.exit_code == 0 and 'a study is possible' not in done.output
+    assert shlex.split(done.output.splitlines()[-1])[4:] == ['-p', 'min_item_events=1', '-p', 'trials=2']
+    done = typed('inspect', log / 'few.csv', '-p', 'trails=2')
+    assert done.exit_code == 2 and 'did you mean trials?' in done.output
+    (log / 'three.csv').write_text(
+        'user,item,time\n' + 'u1,i1,1700000000\nu1,i2,1700000060\nu2,i1,1700000090\n'
+    )
+    done = typed('inspect', log / 'three.csv')
+    assert done.exit_code == 1 and 'No study of this log is possible' in done.output
+    assert 'recsys-nb run' not in done.output
+
+
+def test_run_says_what_a_study_needs(log):
+    (log / 'few.csv').write_text(
+        'user,item,time\n' + ''.join(f'u{i % 3},i{i % 40},{1_700_000_000 + 40_000 * i}\n' for i in range(100))
+    )
+    done = typed('run', '--data', log / 'few.csv', '--study', 'few')
+    assert done.exit_code == 2
+    assert 'with -p min_item_events=2 a study is possible' in ' '.join(done.output.split())
+
+
+def test_what_is_proposed_can_be_pasted(log):
+    "Names in any alphabet are readable, and what is printed is read as what it says."
+    rows = [
+        f'u{i % 7};i{i % 5};{1_700_000_000 + 40_000 * i};{"заказ, новый" if i % 9 == 0 else "просмотр"}'
+        for i in range(90)
+    ]
+    (log / 'events.txt').write_text('user;item;time;event\n' + '\n'.join(rows) + '\n')
+    done = typed('inspect', log / 'events.txt')
+    said = ' '.join(done.output.split())
+    assert done.exit_code == 2 and '%D0' not in said
+    proposed = re.search('--events "(.*?)"', said)[1].replace('...', 'view')
+    assert 'просмотр=view' in proposed and 'заказ%2C новый=view' in proposed
+    done = typed('inspect', log / 'events.txt', '--events', proposed)
+    assert done.exit_code == 0, done.output
+    line = shlex.split(done.output.splitlines()[-1])
+    assert line[line.index('--events') + 1] == proposed
+
+
+def test_an_event_column_is_named_among_those_to_give(log):
+    (log / 'odd.csv').write_text('a,b,c,d\nx,y,z,look\n')
+    done = typed('inspect', log / 'odd.csv')
+    assert done.exit_code == 2 and 'event=... names the column that says what happened' in done.output

@@ -225,7 +225,7 @@ def test_a_week_is_what_auto_finds(tmp_path):
     log.attrs['test_start'] = T0 + 30 * DAY
     own = make_protocols(log).split
     assert own.test_start == T0 + 30 * DAY and own.days[0] == own.days[1]
-    assert own.fitted.startswith('The log brings test events of its own: with them, on 2015-05-25 22:13:20')
+    assert own.fitted.startswith("With the log's own test events, on 2015-05-25 22:13:20")
     assert make_protocols(log, 7, 7).split.days == (7, 7)
 
 
@@ -241,7 +241,7 @@ REFUSED = {  # -p, and what the one sentence says
     'valid_days=Auto': "valid_days must be a number above 0 and at most 3,650, auto or a date",
     'test_days=2019-01-01': (
         'test_days is 2019-01-01, expected a date after 2015-04-25 22:13:20, when the log begins, '
-        'and not after 2015-06-04 03:13:20 (-p test_days=..., -p valid_days=..., -p min_item_events=...)'
+        'and not after 2015-06-04 03:13:20; with -p test_days='
     ),
     'test_days=2014-01-01': 'test_days is 2014-01-01, expected a date after 2015-04-25 22:13:20',
     'valid_days=2015-06-01': (
@@ -312,7 +312,7 @@ MISNAMED = {  # --events, and what the one sentence names
     'schau': "found 'schau'",
     '=view': "found '=view'",
     'schau=view,schau=none': "expected one kind for 'schau'",
-    'schau=view,kaufen=transaction': "expected events as in --events: 'kaufen'",
+    'schau=view,kaufen=transaction': "expected the event 'kaufen' that --events names",
 }
 
 
