@@ -423,7 +423,7 @@ def _with_typed(part, table, typed):
                 called = shorten(one_line(column))
                 first, second = sorted((taken[column], role), key=ROLES.index)
                 raise DataError(f'--columns: {called} stands for {first} and for {second}, '
-                                'a column can be one of them')
+                                'expected one of them')
     for role in [role for role, columns in part.columns.items() if taken.keys() & set(columns)]:
         del part.columns[role]
     part.asked = {role: columns for role, columns in part.asked.items() if role not in found}

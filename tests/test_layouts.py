@@ -1131,6 +1131,7 @@ CASES = [
             'shop.csv: found the columns Our shop, column 2, column 3, column 4, expected visitorid,'
             ' itemid, timestamp among them: say which column is what with --columns "visitorid=...'
             ',itemid=...,timestamp=..."'
+            '; event=... names the column that says what happened, without one every row is a view'
         ),
     ),
     ('two headers', shop() + shop(), "shop.csv, line 22: found 'the header again', expected one header"),
@@ -1224,6 +1225,7 @@ CASES = [
             'shop.csv: found the columns column 1, column 2, column 3, column 4, expected visitorid,'
             ' itemid, timestamp among them: say which column is what (or their numbers, from 1) with'
             ' --columns "visitorid=...,itemid=...,timestamp=..."'
+            '; event=... names the column that says what happened, without one every row is a view'
         ),
     ),
     (
@@ -1258,9 +1260,10 @@ CASES = [
         'names in another language',
         shop().replace('user,sku,when,action', 'Kunde,Artikel,Zeit,Ereignis', 1),
         (
-            'shop.csv: found the columns Kunde, Artikel, Zeit, Ereignis, expected visitorid, itemid,'
-            ' timestamp among them: say which column is what with --columns "visitorid=...,itemid=...'
-            ',timestamp=..."'
+            'shop.csv: found the columns Kunde, Artikel, Zeit, Ereignis, expected visitorid, '
+            'itemid, timestamp among them: say which column is what with --columns "visitorid'
+            '=...,itemid=...,timestamp=..."; event=... names the column that says what happen'
+            'ed, without one every row is a view'
         ),
     ),
     (
@@ -1854,7 +1857,7 @@ CASES = [
     (
         'a column for two roles',
         (shop(), '?columns=visitorid=user,itemid=user'),
-        "--columns: found 'it as visitorid and as itemid', expected user once",
+        '--columns: user stands for visitorid and for itemid, expected one of them',
     ),
     (
         'two columns for a role',
@@ -1892,8 +1895,9 @@ CASES = [
         'columns in names of its own, one forgotten',
         (shop().replace('user,sku,when,action', 'a,b,c,d', 1), '?columns=visitorid=a,itemid=b'),
         (
-            'shop.csv: found the columns a, b, c, d, expected timestamp among them: say which column'
-            ' is what with --columns "timestamp=..."'
+            'shop.csv: found the columns a, b, c, d, expected timestamp among them: say which'
+            ' column is what with --columns "timestamp=..."; event=... names the column that '
+            'says what happened, without one every row is a view'
         ),
     ),
     (
@@ -2357,6 +2361,7 @@ CASES = [
             'a.json: found the columns events.user, events.sku, events.ts, events.action, expected'
             ' visitorid, itemid, timestamp among them: say which column is what with --columns'
             ' "visitorid=...,itemid=...,timestamp=..."'
+            '; event=... names the column that says what happened, without one every row is a view'
         ),
     ),
     (
@@ -2499,14 +2504,18 @@ CASES = [
             {'a.jsonl': lines(*(dict(user=i, ts=T0 + i, item=dict(name='a', nr=5)) for i in range(9)))},
             '?columns=itemid=item',
         ),
-        "--columns: found 'item', expected as itemid one of the columns user, ts, item.name, item.nr",
+        (
+            "--columns: found 'item', expected as itemid one of the columns user, ts, item.na"
+            'me, item.nr; did you mean item.nr?'
+        ),
     ),
     (
         'JSON with a list of which no field is usual',
         ({'a.jsonl': lines(*(dict(user=i, ts=T0 + i, rows=[dict(nr=5)], tags=['a']) for i in range(9)))}, ''),
         (
-            'a.jsonl: found the columns user, ts, rows.nr, tags, expected itemid among them:'
-            ' say which column is what with --columns "itemid=..."'
+            'a.jsonl: found the columns user, ts, rows.nr, tags, expected itemid among them: '
+            'say which column is what with --columns "itemid=..."; event=... names the column'
+            ' that says what happened, without one every row is a view'
         ),
     ),
     (

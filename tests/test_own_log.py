@@ -81,7 +81,7 @@ def test_a_copy_is_the_same_log(log, tmp_path):
         (('--columns', 'visitorid=kunden'), 'did you mean kunde?'),
         (
             ('--columns', 'visitorid=kunde,itemid=kunde'),
-            'kunde stands for visitorid and for itemid, a column can be one of them',
+            'kunde stands for visitorid and for itemid, expected one of them',
         ),
         (('--min-rating', '4', '--columns', 'visitorid=kunde'), 'expected a log with a column of ratings'),
         (('--events', 'look=see'), "found 'look=see'"),
