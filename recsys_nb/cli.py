@@ -559,7 +559,7 @@ def _cache(root):
 def _window_settings(root, parameters):
     "Those settings that say what a study's windows hold: name -> value. `StudyError` for what can't be set."
     values = resolve_settings(study_notebooks(root), 'default', parameters, profiles=read_profiles(root))
-    typed = {name for *_, name, _ in read_settings(parameters)}
+    typed = {name for _, where, name, _ in read_settings(parameters) if where in ('*', '10_baselines')}
     return {name: values['10_baselines'][name] for name in WINDOWS if name in typed}
 
 @app.command()

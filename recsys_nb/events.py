@@ -252,7 +252,7 @@ def no_study(
     "Why no study is possible, and with what one is."
     if change:
         return f'{why}; with {as_typed(change)} a study is possible'
-    return f'{why}; no setting of the windows makes a study of this log possible'
+    return f'{why}; none of the settings that were tried makes a study of this log possible'
 
 # %% ../nbs/87_events.ipynb #87a00041
 def check_windows(

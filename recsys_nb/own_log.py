@@ -66,7 +66,7 @@ def _column_rows(name, called, part, table, reading):
     return found
 
 # %% ../nbs/87_own_log.ipynb #ba4f58f4
-_FILE_WORDS = dict(log='the log', test='its own test window', items='items', properties='properties of items',
+_FILE_WORDS = dict(log='the log', test='its own test events', items='items', properties='properties of items',
                    tree='tree of categories', ignored='not needed')
 
 def _look_at_files(files):
@@ -154,7 +154,8 @@ def _add_windows(look, log, report, typed):
 def _command(path, options, parameters, chosen):
     "What runs the study."
     words = ['recsys-nb', 'run', '--data', split_options(path)[0], *options]
-    for typed in (*parameters, *(f'{name}={value}' for name, value in chosen.items())):
+    kept = [p for p in parameters if p.partition('=')[0].strip() not in chosen] # what helps is in its place
+    for typed in (*kept, *(f'{name}={value}' for name, value in chosen.items())):
         words += ['-p', typed]
     return shlex.join(map(str, words))
 

@@ -105,6 +105,9 @@ def test_inspect_says_what_a_study_needs(log):
     done = typed('inspect', log / 'few.csv', '-p', 'min_item_events=1', '-p', 'trials=2')
     assert done.exit_code == 0 and 'a study is possible' not in done.output
     assert shlex.split(done.output.splitlines()[-1])[4:] == ['-p', 'min_item_events=1', '-p', 'trials=2']
+    done = typed('inspect', log / 'few.csv', '-p', 'min_item_events=5', '-p', '12_sasrec.test_days=3')
+    line = shlex.split(done.output.splitlines()[-1])
+    assert line[4:] == ['-p', '12_sasrec.test_days=3', '-p', 'min_item_events=2']
     done = typed('inspect', log / 'few.csv', '-p', 'trails=2')
     assert done.exit_code == 2 and 'did you mean trials?' in done.output
     (log / 'three.csv').write_text(
