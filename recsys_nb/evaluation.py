@@ -342,7 +342,7 @@ def models_beside(
     kinds = {family.get(m) for m in mine}
     kin = [m for m in others if family.get(m) in kinds and family.get(m)]
     roles = dict.fromkeys(['History', 'Popularity'], '')
-    for name, role in ((kin, 'best other of its kind'), (others, 'best of the others')):
+    for name, role in ((kin, 'best other of its family'), (others, 'best of the others')):
         roles |= {m: role for m in name[:1]}
     roles |= {m: 'this page' for m in mine if m in [*mine[:most], 'History', 'Popularity']}
     return {m: roles[m] for m in rates.index if m in roles}

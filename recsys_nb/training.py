@@ -478,7 +478,7 @@ def curves_text(
         last = ', its last (the hit rate still rose)' if 1 < trained_for == model.best_epoch else ''
         texts.append(f'{name} is best after epoch {model.best_epoch} of {trained_for}{last}')
         rates.append(f'{name} {model.history.hit_rate.max():.3f}')
-    before = ', before the calibration' if _weighed(trained) else ''
+    before = ', with one bonus for repeats in place of the calibration' if _weighed(trained) else ''
     kept = (f'{"; ".join(texts)}. HitRate@10 on validation{before}: {", ".join(rates)}. '
             'Dotted: the epoch that is kept. ') if texts else ''
     worth = 'Right: what an item of the history is worth, by its age.' if _weighed(trained) else ''

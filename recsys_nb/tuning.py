@@ -304,9 +304,9 @@ def search_in_words(
     score = f'validation NDCG@20 {best.value:.4f}'
     if len(tried) == 1:
         return f'One configuration of {model_name} was tried, {score}'
-    found = f'Trial {int(best.trial) + 1} of {len(tried)} is the best of {model_name}, {score}'
     if not best.trial:
-        return f'{found}, and it is the first'
+        return f'The first of {len(tried)} trials is the best of {model_name}, {score}'
+    found = f'Trial {int(best.trial) + 1} of {len(tried)} is the best of {model_name}, {score}'
     first = tried.value.iloc[0]
     return f'{found}, and the first ' + ('was given up' if np.isnan(first) else f'had {first:.4f}')
 
