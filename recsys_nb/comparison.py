@@ -516,7 +516,7 @@ def transformers_text(
         end = ': here a Transformer does not pay'
     else:
         end = ': these queries don\'t show that a Transformer pays'
-    return f' Against the best model without training, {simple}, {listed(said)}{end}.'
+    return f' Of the Transformers, beside {simple}, the best model without training, {listed(said)}{end}.'
 
 # %% ../nbs/30_comparison.ipynb #061e4682
 def beaten_text(

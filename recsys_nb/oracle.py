@@ -181,6 +181,7 @@ def limit_words(
 )->str:
     "How good a model can be, and what the order of visits is worth, in plain sentences."
     where = f'On {simulated}' if own else f'A real log has no oracle; on {simulated}'
-    return (f'{where} the best possible list of ten is right for {rates["Oracle"]:.1%} of next items. '
+    return (f'{where} an oracle that knows the shop is right with ten items for '
+            f'{rates["Oracle"]:.1%} of next items. '
             f'One that cannot tell forwards from backwards reaches {rates["Oracle without direction"]:.1%}, '
             f'the ten most popular items {rates["Popularity"]:.1%}.')
