@@ -1865,6 +1865,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'recsys_nb.study.study_environment': ('study.html#study_environment', 'recsys_nb/study.py'),
                                  'recsys_nb.study.temporary_place': ('study.html#temporary_place', 'recsys_nb/study.py'),
                                  'recsys_nb.study.terminal': ('study.html#terminal', 'recsys_nb/study.py'),
+                                 'recsys_nb.study.used_values': ('study.html#used_values', 'recsys_nb/study.py'),
                                  'recsys_nb.study.watching': ('study.html#watching', 'recsys_nb/study.py'),
                                  'recsys_nb.study.writes_of': ('study.html#writes_of', 'recsys_nb/study.py'),
                                  'recsys_nb.study.written_by': ('study.html#written_by', 'recsys_nb/study.py'),
