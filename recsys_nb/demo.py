@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SMALL_DEMO', 'SAMPLE', 'coded_anew', 'load_demo', 'starting', 'launch_demo', 'times_of', 'answer_times', 'time_demo',
-           'guess_figures', 'figures_caption', 'limits_text', 'demo_finding']
+           'guess_figures', 'figures_caption', 'limits_text', 'whom_words', 'demo_finding']
 
 # %% ../nbs/21_demo.ipynb #f764aa1b
 import time
@@ -186,11 +186,20 @@ def limits_text(
 )->str:
     "What limits these numbers."
     text = (f'One event of each of {n:,} visitors, with at least {PAST} before it where enough visitors have '
-            'so many: an illustration. The comparison asks for every event of the test window, with '
-            'intervals.')
+            'so many: an illustration. The comparison asks for every event of the test window on an item '
+            'that the models know, by a visitor with a history, and has intervals.')
     return ' '.join([text, *state.notes])
 
 # %% ../nbs/21_demo.ipynb #21d000e2
+def whom_words(
+    n:int,     # visitors that a report asks about
+    total:int, # that have an event which could be guessed
+)->str:
+    "Whether a report asks about all visitors that it could ask about, or about some."
+    if n == total:
+        return f'all {n:,} visitors of the test window who can be asked (one event of each, drawn at random)'
+    return f'{n:,} visitors of the test window drawn at random'
+
 def demo_finding(
     state:DemoState,
     figures:pd.DataFrame, # see `guess_figures`
@@ -204,7 +213,7 @@ def demo_finding(
         return f'Nobody in the test window has an event that could be guessed. {fast}'
     hits = figures['has what came next among its ten']
     said = ', '.join(f'{m} {hits[m]:.0%}' for m in hits.sort_values(ascending=False, kind='stable').index)
-    text = f'Among ten items, what came next for {n:,} visitors of the test window drawn at random: {said}.'
+    text = f'Among ten items, what came next for {whom_words(n, len(state.hidden))}: {said}.'
     if 'of its items, the other lists too' in figures:
         other = figures.index[1]
         shared = figures['of its items, the other lists too'].iloc[0]

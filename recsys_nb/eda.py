@@ -139,14 +139,15 @@ def window_words(
     before:float, # events a day before it, NaN or 0 where there are none
 )->str:
     "Whether the test window looks like what models learn from."
-    start = f'For the models: {last:,.1f} events a day in {window}'
+    def daily(n): return f'{n:,.0f}' if n >= 100 else f'{n:,.1f}'
+    start = f'For the models: {daily(last)} events a day in {window}'
     if not before > 0:
         return f'{start}, and nothing before to compare with.'
     kind = 'busier' if last > before else 'quieter'
     meaning = f'{kind} than what models learn from, so compare shares, not counts.'
     if .75 < last / before < 1.33:
         meaning = 'about as busy as what models learn from.'
-    return f'{start}, {before:,.1f} before. The test window is {meaning}'
+    return f'{start}, {daily(before)} before. The test window is {meaning}'
 
 # %% ../nbs/02_eda.ipynb #e955424c
 def _hours_of_week(times):
@@ -323,7 +324,7 @@ def repeat_words(
     if np.isnan(share):
         return 'Nobody in this log has a second event, so there is no next item to predict.'
     return ('For the models: showing visitors nothing but their own history can be right for at most '
-            f'{percent(share)} of next events, and a list without seen items for at most '
+            f"{percent(share)} of the whole log's next events, and a list without seen items for at most "
             f'{percent(1 - share)}. So a model is measured against the history as a list, and on repeats and '
             'explorations apart.')
 
@@ -360,8 +361,8 @@ def popularity_words(
     rare:float,    # share of items with too few events to learn from
 )->str:
     "What a fixed list can reach, and how many items are too rare."
-    said = (f'For the models: a fixed list of ten can be right for at most {percent(top_ten)} of events, '
-            'even if the ten were chosen after the fact')
+    said = (f'For the models: a fixed list of ten can be right for at most {percent(top_ten)} of all events '
+            'of the log, even if the ten were chosen after the fact')
     if rare > 0:
         said += f'; and {percent(rare)} of items are too rare to learn anything about one by one'
     return f'{said}.'

@@ -15,6 +15,7 @@ from .lists import fill_up, popularity_order
 from .networks import NeuralRecommender
 from .blend import *
 from .evaluation import found_text, per_thousand
+from .show import listed
 import numpy as np, pandas as pd
 from fastcore.basics import patch
 
@@ -153,7 +154,7 @@ def load(cls:Hybrid, folder):
 def parts_text(
     rates:pd.Series, # hit rate by blend: 'all parts', 'X alone', 'without X'
 )->str:
-    "What all parts find together, what the best one alone, and what is left without each, fewest first."
+    "What all parts find together, the best one alone, and what is left without each; who costs nothing."
     together = rates['all parts']
     alone = rates[[name for name in rates.index if name.endswith(' alone')]]
     without = rates[[name for name in rates.index if name.startswith('without ')]]
@@ -163,7 +164,11 @@ def parts_text(
     if len(without):
         left = without.sort_values(kind='stable')
         texts.append('; ' + ', '.join(f'{name} {per_thousand(rate)}' for name, rate in left.items()))
-    return ''.join(texts) + ' (validation).'
+    texts.append(' (validation).')
+    def costs_nothing(rate): return rate >= together or per_thousand(rate) == per_thousand(together)
+    if free := [name.removeprefix('without ') for name in without.index if costs_nothing(without[name])]:
+        texts.append(f' {listed(free)} {"each cost" if len(free) > 1 else "costs"} nothing when taken out.')
+    return ''.join(texts)
 
 # %% ../nbs/18_hybrid.ipynb #d6da05ca
 def hybrid_finding(

@@ -218,7 +218,7 @@ def place_words(
     "Which models had the item, the best place first."
     had = sorted((m for m in places if places[m]), key=places.get)
     if not had:
-        return 'no model had it among its ten'
+        return f'none of {len(places)} models had it among its ten'
     words = [f'{had[0]} had it at place {places[had[0]]}']
     words += [f'{m} at place {places[m]}' for m in had[1:most]]
     if len(had) > most:

@@ -9,9 +9,9 @@ __all__ = ['MARKS', 'LOOK_ALIKE', 'EXPORT', 'EARLY', 'SYSTEMS', 'WORTH', 'shown_
            'check_results', 'save_study', 'pages_of', 'Work', 'start_notebook', 'end_notebook', 'publish', 'interrupt',
            'lacking_in_library', 'models_without_module', 'skipped_text', 'changed_text', 'ended_text', 'start_or_skip',
            'in_order', 'next_notebook', 'start_more', 'check_system', 'lock_study', 'alive', 'remove_leftovers',
-           'temporary_place', 'project_root', 'seeds', 'command_line', 'finish_report', 'say_how_it_ended',
-           'new_manifest', 'data_of', 'study_environment', 'look_at_all', 'prepare', 'run_all', 'kernels_for',
-           'run_and_report', 'run_study']
+           'temporary_place', 'project_root', 'seeds', 'used_values', 'command_line', 'finish_report',
+           'say_how_it_ended', 'new_manifest', 'data_of', 'study_environment', 'look_at_all', 'prepare', 'run_all',
+           'kernels_for', 'run_and_report', 'run_study']
 
 # %% ../nbs/83_study.ipynb #6af85ca1
 import codecs, contextlib, json, os, re, shlex, shutil, sys, tempfile, time
@@ -666,6 +666,15 @@ def seeds(
             used.setdefault(str(parameters['seed']), []).append(name)
     return {seed: ', '.join(names) for seed, names in used.items()}
 
+def used_values(
+    values:dict,  # notebook -> parameter -> value, of all notebooks
+    plan,         # notebooks that take part in a run
+    earlier:dict, # notebook -> what a manifest knows of it from an earlier run
+)->dict:          # notebook -> parameter -> value
+    "The parameters of the notebooks that a report has; a study does not run the proofs unless asked."
+    was = {n: earlier[n].get('parameters', {}) for n in earlier}
+    return {n: values[n] if n in plan else was[n] for n in values if n in plan or n in was}
+
 def command_line(
     data:str,    # as typed
     study:str,   # name of the study
@@ -744,7 +753,7 @@ def new_manifest(
         finished=None,
         git=commit(root),
         plan=plan,
-        seeds=seeds(values),
+        seeds=seeds(used_values(values, plan, earlier)),
         machine=machine(),
         versions=versions(root),
         notebooks=earlier)
