@@ -26,7 +26,9 @@ from studies import (
 
 NOTEBOOKS = ('10_baselines', '11_als', '12_sasrec', '30_comparison')
 DRIVER = '''import sys
+from recsys_nb import kernel
 from recsys_nb.study import run_study
+kernel.SAVE_EVERY = 0  # every note of a cell is written, so that they can be counted
 few = dict(data='simulated:tiny', trials=2, tune_queries=300, epochs=2)
 profiles = {'tiny': {'*': few, '12_sasrec': dict(published=False)}}
 sys.exit(run_study(study='whole', profile='tiny', only=sys.argv[1:], profiles=profiles))'''
