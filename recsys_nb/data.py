@@ -827,7 +827,8 @@ def _checksum(df, key, about):
     h = hashlib.sha256(json.dumps([key, about, [*df.columns], [str(t) for t in df.dtypes]]).encode())
     for c in df:
         if df[c].dtype == 'category':
-            h.update(json.dumps([*df[c].cat.categories]).encode())
+            kinds = df[c].cat # whose order is no part of the name of the type
+            h.update(json.dumps([[*kinds.categories], bool(kinds.ordered)]).encode())
         values = df[c].cat.codes if df[c].dtype == 'category' else df[c].astype('int64')
         h.update(np.ascontiguousarray(values.to_numpy()))
     return h.hexdigest()
