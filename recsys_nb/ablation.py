@@ -126,11 +126,12 @@ def ablation_text(
     what = f' in {metric}' if metric else ''
     said = []
     if len(worse):
-        said.append(f'SASRec is worse, beyond chance{what}, with {len(worse)} of {len(tested)} changes: '
-                    f'{differences_text(worse)}.')
+        said.append(f'SASRec is worse, beyond chance{what}, with {len(worse)} of {len(tested)} changes. '
+                    f'Worst first: {differences_text(worse)}.')
     if len(better):
         begin = 'It is better' if said else f'SASRec is better, beyond chance{what},'
-        said.append(f'{begin} with {len(better)} of {len(tested)}: {differences_text(better)}.')
+        said.append(f'{begin} with {len(better)} of {len(tested)}. '
+                    f'Best first: {differences_text(better)}.')
     return ' '.join([*said, unclear_text(len(sure), len(tested), what)]).rstrip()
 
 # %% ../nbs/31_ablation.ipynb #19a31002

@@ -524,7 +524,7 @@ def alone_text(
     smaller = t.index[t.sd > t.visitors]
     if len(smaller):
         return f'other visitors would move it less than another seed for {listed(smaller)}'
-    return f'other visitors would move it at least {ratio.min():.1f} times as much, for every model'
+    return f'other visitors would move that of every model at least {ratio.min():.1f} times as much'
 
 def paired_text(
     t:pd.DataFrame,      # index model: sd, visitors
@@ -534,17 +534,17 @@ def paired_text(
     if paired is None or not len(paired):
         return ''
     sd = t.sd.reindex(paired.index)
-    ratio = (paired.error / sd.where(sd > 0)).astype(float).dropna()
+    ratio = (paired.error / sd.where(sd > 0)).astype(float).dropna().sort_values(kind='stable')
     if not len(ratio):
         return ''
-    least = ratio.idxmin()
-    more = '' if len(ratio) == 1 else ', at least as much for every other model'
-    unsurer = ratio.index[paired.error[ratio.index] >= t.visitors[ratio.index]]
-    moved = 'no less' if len(unsurer) == len(ratio) else 'less'
-    but = f' (not for {listed(unsurer)})' if 0 < len(unsurer) < len(ratio) else ''
-    return (' The order rests on the difference to the best other model, and other visitors move that '
-            f'{moved} than the number itself{but}: {ratio[least]:.1f} times the spread of seeds for '
-            f'{least}{more}.')
+    low, high = ratio.index[[0, -1]]
+    by = f'{ratio[low]:.1f} times as much as another seed ({low})'
+    if len(ratio) > 1:
+        by = f'{ratio[low]:.1f} ({low}) to {ratio[high]:.1f} times ({high}) as much as another seed'
+    less = ratio.index[ratio < 1]
+    but = f', so for {listed(less)} the seed does more than the visitors' if len(less) else ''
+    return (' Other visitors would move a model\'s difference to the best other one, which makes the order, '
+            f'{by}{but}.')
 
 # %% ../nbs/34_certainty.ipynb #bd40af2c
 def seeds_finding(

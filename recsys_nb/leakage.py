@@ -333,7 +333,8 @@ def settings_caption(
     each = []
     for m in values[honest].index:
         each.append(f'{m} {", ".join(f"{values[s][m]:.3f}" for s in settings)}')
-    return (f'{metric}@{k} of {first} is {values[honest][first]:.3f} by {honest}, {seen}. '
+    return (f'{metric}@{k} of {first} is {values[honest][first]:.3f} by {honest}, {seen}; '
+            'a leak may ask other queries. '
             f'{", ".join(settings)}: {"; ".join(each)}.')
 
 # %% ../nbs/35_leakage.ipynb #dce07c4b
@@ -401,7 +402,8 @@ def flattery_text(
     if times < 1.1:
         return (f'No leak flatters {first}, which is honestly first, by more than a tenth: most by '
                 f'"{leaky}", {metric}@{k} {after:.3f} in place of {before:.3f}.')
-    other = '' if leaky == FUTURE else ' (the leak and the events that it asks about, together)'
+    asked = 'perhaps on other' if leaky == WHOLE_LOG else 'on other' # it counts more items, if any
+    other = '' if leaky == FUTURE else f', though {asked} queries than those of "{orders.honest[leaky]}"'
     return (f'With the leak "{leaky}", {first} would show {metric}@{k} {after:.3f} in place of {before:.3f}, '
             f'{times:.2f} times as much{other}.')
 

@@ -33,7 +33,7 @@ SOURCES = {
     'L': 'Li et al.: Multi-Granular Graph Learning with Fine-Grained Behavioral Pattern Awareness for '
          'Session-Based Recommendation, AAAI 2026, Table 2 '
          '(ojs.aaai.org/index.php/AAAI/article/view/39468)',
-    'R': 'Li et al., AAAI 2026, Table 3: run again by these authors',
+    'R': 'the paper of L, Table 3: models of others that its authors ran again themselves',
     'H': 'Nonindependent Session Recommendation Based on Ordinary Differential Equation, '
          'Mathematical Problems in Engineering 2020, article 9290576, Table 5 '
          '(preview.hindawi.com/journals/mpe/2020/9290576/tab5)'}

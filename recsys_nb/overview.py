@@ -545,7 +545,7 @@ def opening(
 # %% ../nbs/89_overview.ipynb #a80f854b
 def first_screen(
     study, # has folder and manifest
-)->dict:   # bars, metric, alt, words, limits, empty: see overview.html.j2
+)->dict:   # bars, metric, families, alt, words, limits, empty: see overview.html.j2
     "What stands above the table: a figure, what it means, what these events can't tell."
     tables = comparison_tables(study.folder)
     data = study.manifest['data']
@@ -555,7 +555,10 @@ def first_screen(
         return shown
     bars = bars_of(table)
     metric = table['columns'][0]
-    return shown | dict(bars=bars, metric=metric, alt=bars_in_words(bars, metric),
+    kinds = {kind_of(bar['model']) for bar in bars}
+    networks = [kind for kind in ('Transformer', 'recurrent network') if kind in kinds]
+    families = f'{networks[0]} and {networks[1]} are two kinds' if len(networks) == 2 else ''
+    return shown | dict(bars=bars, metric=metric, families=families, alt=bars_in_words(bars, metric),
                         words=plain_words(table, vocabulary_size(study.folder)))
 
 def card_groups(

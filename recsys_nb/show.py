@@ -6,8 +6,8 @@
 __all__ = ['NAMED', 'COLOURS', 'SPARE', 'COMMITTED', 'GROUND', 'INK', 'DARK', 'LARGEST_FIGURE', 'FINENESS', 'Model',
            'models_file', 'parse_models', 'models', 'families', 'model_order', 'side_by_side', 'demo_order', 'listed',
            'made_as', 'unfinished_models', 'colour', 'attended', 'committed_findings', 'answer_text', 'show_answer',
-           'signed', 'banner_text', 'show_banner', 'use_style', 'light_of', 'luminance', 'contrast', 'on_dark',
-           'turn_dark', 'around', 'small_png', 'fitting_png', 'figure_html', 'show_figure']
+           'signed', 'told_once', 'small_table', 'banner_text', 'show_banner', 'use_style', 'light_of', 'luminance',
+           'contrast', 'on_dark', 'turn_dark', 'around', 'small_png', 'fitting_png', 'figure_html', 'show_figure']
 
 # %% ../nbs/71_show.ipynb #71500004
 import hashlib, html, io, json, os, re, sys, tomllib
@@ -208,6 +208,30 @@ def signed(x:float)->str: # a difference
     "A difference with three digits; one that rounds to nothing has no sign."
     text = f'{x:+.3f}'
     return '0.000' if float(text) == 0 else text
+
+# %% ../nbs/71_show.ipynb #71a00043
+def told_once(
+    rows,    # DataFrame
+    columns, # names of those that may be left out, where they are there
+)->tuple:    # the rows without those that say the same in every row; what they say, or ''
+    "What is the same in every row, said once."
+    same = [c for c in columns if c in rows and len(rows) > 1 and rows[c].nunique(dropna=False) == 1]
+    said = ', '.join(f'{c} {rows[c].iloc[0]}' for c in same)
+    return rows.drop(columns=same), f'in every row: {said}' if said else ''
+
+def _unbroken(cell):
+    "A cell whose interval keeps together."
+    if not isinstance(cell, str):
+        return cell
+    return re.sub(r'\[[^\]]*\]', lambda m: m[0].replace(' ', '\u00a0'), cell)
+
+def small_table(
+    rows, # DataFrame of text cells
+):        # pandas Styler
+    "A table in small letters whose lines may end before an interval."
+    small = 'font-size: .85em'
+    style = rows.style.format(_unbroken).set_properties(**{'font-size': '.85em'})
+    return style.map_index(lambda name: small).map_index(lambda name: small, axis=1)
 
 # %% ../nbs/71_show.ipynb #71500047
 def banner_text(
