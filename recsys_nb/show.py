@@ -6,7 +6,7 @@
 __all__ = ['NAMED', 'COLOURS', 'SPARE', 'COMMITTED', 'GROUND', 'INK', 'DARK', 'LARGEST_FIGURE', 'FINENESS', 'Model',
            'models_file', 'parse_models', 'models', 'families', 'model_order', 'side_by_side', 'demo_order', 'listed',
            'made_as', 'unfinished_models', 'colour', 'attended', 'committed_findings', 'answer_text', 'show_answer',
-           'signed', 'told_once', 'small_table', 'banner_text', 'show_banner', 'use_style', 'light_of', 'luminance',
+           'signed', 'told_once', 'narrow_table', 'banner_text', 'show_banner', 'use_style', 'light_of', 'luminance',
            'contrast', 'on_dark', 'turn_dark', 'around', 'small_png', 'fitting_png', 'figure_html', 'show_figure']
 
 # %% ../nbs/71_show.ipynb #71500004
@@ -225,7 +225,7 @@ def _unbroken(cell):
         return cell
     return re.sub(r'\[[^\]]*\]', lambda m: m[0].replace(' ', '\u00a0'), cell)
 
-def small_table(
+def narrow_table(
     rows, # DataFrame of text cells
 ):        # pandas Styler
     "A table in small letters whose lines may end before an interval."

@@ -6,7 +6,7 @@
 __all__ = ['STEPS', 'STEP_NUMBERS', 'PLAIN', 'SIMPLE_MODELS', 'recoded', 'translated', 'frozen', 'buyers_next', 'ratio_interval',
            'found', 'step_row', 'steps_table', 'number_text', 'interval_text', 'steps_rows', 'not_asked_text',
            'biggest_move', 'last_step', 'step_verdict', 'ratio_text', 'apart_text', 'left_text', 'draw_steps',
-           'steps_caption', 'found_text']
+           'steps_caption', 'largest_move_text']
 
 # %% ../nbs/32_what_is_left.ipynb #7105914f
 from dataclasses import replace
@@ -330,17 +330,18 @@ def steps_caption(
             f'and its interval after each step: {"; ".join(said)}.')
 
 # %% ../nbs/32_what_is_left.ipynb #046f4e62
-def found_text(
+def largest_move_text(
     table, # see `steps_table`
 )->str:
-    "Whether SASRec or the best baseline made the largest move of the ratio, in words."
+    "The step at which the ratio moves most, and how far each of its two sides moves, in words."
     most = biggest_move(table)
     if not most:
         return 'HitRate@10 of each model at each step.'
     before = table.iloc[table.index.get_loc(most) - 1]
     after = table.loc[most]
-    def moved(one, other): return f'goes from {one:.3f} to {other:.3f}' if f'{one:.3f}' != f'{other:.3f}' \
-        else f'stays at {one:.3f}'
+    def moved(one, other):
+        one, other = f'{one:.3f}', f'{other:.3f}'
+        return f'stays at {one}' if one == other else f'goes from {one} to {other}'
     return (f'At the step "{most}", where the ratio moves most, HitRate@10 of SASRec '
             f'{moved(before.SASRec, after.SASRec)}, and that of the best baseline '
             f'{moved(before.value, after.value)} ({after.best}).')
