@@ -11,6 +11,7 @@ __all__ = ['NEEDED', 'ROLES', 'ID_KINDS', 'FILE_KINDS', 'Options', 'read_columns
 import difflib, re, tomllib
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
 from urllib.parse import unquote
 import pyarrow as pa, pyarrow.compute as pc
@@ -462,13 +463,17 @@ def _called(name):
     "What a file is called in a sentence."
     return re.split(r'[\\\\/]', name)[-1] or 'the log'
 
+_NAMES_SAID = 200 # characters of columns' names in a sentence
+
 def _columns_there(tables, names):
     "The columns of files, in words."
-    shown = [inner for name in names for column in tables[name].columns
+    there = [inner for name in names for column in tables[name].columns
              for inner in getattr(tables[name], 'lists', {}).get(column) or [column]]
-    shown = list(dict.fromkeys(shown))
-    more = f' and {len(shown) - 20} more' if len(shown) > 20 else ''
-    return ', '.join(shorten(one_line(column)) for column in shown[:20]) + more
+    there = [shorten(one_line(column)) for column in dict.fromkeys(there)]
+    ends = accumulate(len(column) + 2 for column in there)
+    said = max(1, sum(end <= _NAMES_SAID for end in ends))
+    more = f' and {len(there) - said} more' if len(there) > said else ''
+    return ', '.join(there[:said]) + more
 
 def _refuse_unused(typed, used, tables, reading):
     "Refuse what was typed about a column that no file has."

@@ -64,8 +64,10 @@ def write_notebook(folder, change=lambda source: source):
         if tags:
             node.cells[-1].metadata['tags'] = tags
     nbformat.write(node, folder / 'nbs' / '19_recipe.ipynb')
-    with open(folder / 'nbs' / 'models.toml', 'a', encoding='utf-8') as models:
-        models.write(f'\n{entry}\n')
+    models = folder / 'nbs' / 'models.toml'
+    if entry not in models.read_text(encoding='utf-8'):  # the notebook may be written again
+        with open(models, 'a', encoding='utf-8') as file:
+            file.write(f'\n{entry}\n')
 
 
 @pytest.fixture

@@ -287,7 +287,7 @@ def attempt(folder, tries, content, files=None):
     tries.append(SimpleNamespace(said=said, **vars(cost)))
     if said is None:
         return
-    assert len(said.splitlines()) == 1 and len(said) < 400, said
+    assert len(said.splitlines()) == 1 and len(said) < 500, said
     assert 'archive.zip' in said or 'shop' in said or any(f in said for f in FILES), (
         f'no file is named: {said}'
     )

@@ -184,7 +184,7 @@ def what_a_study_writes(twice):
 
 def rerun_skips_what_did_not_change(project, models):
     done = recsys(project, 'run', '--study', 'one', *quick(models), '--only', '30_comparison')
-    assert done.returncode == 0 and done.stdout.count('skipped') == len(models) + 1
+    assert done.returncode == 0 and done.stdout.count('skipped') == len(models) + 1, done.stdout
 
 
 def the_difference_of_two_studies(project):
