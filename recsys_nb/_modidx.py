@@ -1834,6 +1834,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'recsys_nb.steps.shared_negatives': ('steps.html#shared_negatives', 'recsys_nb/steps.py'),
                                  'recsys_nb.steps.update_rows': ('steps.html#update_rows', 'recsys_nb/steps.py')},
             'recsys_nb.study': { 'recsys_nb.study.Work': ('study.html#work', 'recsys_nb/study.py'),
+                                 'recsys_nb.study._changed_since': ('study.html#_changed_since', 'recsys_nb/study.py'),
                                  'recsys_nb.study._remove': ('study.html#_remove', 'recsys_nb/study.py'),
                                  'recsys_nb.study.alive': ('study.html#alive', 'recsys_nb/study.py'),
                                  'recsys_nb.study.board': ('study.html#board', 'recsys_nb/study.py'),

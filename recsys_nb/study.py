@@ -164,16 +164,25 @@ def import_without_grammar():
     sys.modules.setdefault('rfc3987_syntax', None) # so that importing it fails, which jsonschema allows for
 
 # %% ../nbs/83_study.ipynb #79f51f79
+_NO_RESULTS = re.compile( # pages, hidden files, TensorBoard's, and what SQLite keeps while it writes
+    r'notebooks/.*|manifest.json|index.html|\d\d_\w+\.html|(.*/)?\..*|.*tfevents.*|.*\.db-(journal|wal|shm)')
+
+def _changed_since(path, began):
+    "Whether a file was written after a moment; one that another process has just removed was not."
+    try:
+        return path.stat().st_mtime >= began - .01
+    except FileNotFoundError:
+        return False
+
 def files_since(
     folder:Path, # study folder
     began:float, # seconds since 1970
 )->list:         # relative paths
     "Results written after a moment: no pages, no manifest, no TensorBoard logs (they name a machine)."
-    others = r'notebooks/.*|manifest.json|index.html|\d\d_\w+\.html|(.*/)?\..*|.*tfevents.*'
     found = []
     for path in folder.rglob('*'):
         part = path.relative_to(folder).as_posix()
-        if path.is_file() and not re.fullmatch(others, part) and path.stat().st_mtime >= began - 0.01:
+        if not _NO_RESULTS.fullmatch(part) and path.is_file() and _changed_since(path, began):
             found.append(part)
     return sorted(found)
 
