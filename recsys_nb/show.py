@@ -231,6 +231,8 @@ def narrow_table(
     "A table in small letters whose lines may end before an interval."
     small = 'font-size: .85em'
     style = rows.style.format(_unbroken).set_properties(**{'font-size': '.85em'})
+    if not rows.size: # whose names pandas can't style
+        return style
     return style.map_index(lambda name: small).map_index(lambda name: small, axis=1)
 
 # %% ../nbs/71_show.ipynb #71500047
