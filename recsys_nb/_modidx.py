@@ -325,6 +325,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                 'recsys_nb/cold_visitors.py'),
                                          'recsys_nb.cold_visitors.cold_shop': ( 'cold_visitors.html#cold_shop',
                                                                                 'recsys_nb/cold_visitors.py'),
+                                         'recsys_nb.cold_visitors.cold_short': ( 'cold_visitors.html#cold_short',
+                                                                                 'recsys_nb/cold_visitors.py'),
                                          'recsys_nb.cold_visitors.cold_table': ( 'cold_visitors.html#cold_table',
                                                                                  'recsys_nb/cold_visitors.py'),
                                          'recsys_nb.cold_visitors.cold_values': ( 'cold_visitors.html#cold_values',

@@ -7,14 +7,14 @@ __all__ = ['BLOCK_CHANGES', 'BLOCK_QUERIES', 'BLOCK_HALVINGS', 'HOUR', 'FALLBACK
            'LEVELS', 'ColdQuestion', 'counted_events', 'first_events', 'second_events', 'EventStream', 'event_stream',
            'largest_places', 'streamed_lists', 'grouped_lists', 'cold_choices', 'choice_words', 'ColdShop', 'cold_shop',
            'cold_lists', 'assert_streamed', 'cold_values', 'choose_cold', 'cold_table', 'better_answers', 'first_words',
-           'second_words', 'cold_finding', 'cold_rows', 'cold_limits', 'draw_cold', 'cold_caption']
+           'second_words', 'cold_finding', 'cold_short', 'cold_rows', 'cold_limits', 'draw_cold', 'cold_caption']
 
 # %% ../nbs/38_cold_visitors.ipynb #c01d0007
 from dataclasses import dataclass, replace
 from .data import DAY
 from .protocol import *
 from .metrics import *
-from .comparison import HEADLINE, LEVEL, with_interval
+from .comparison import HEADLINE, LEVEL, p_text, with_interval
 from .evaluation import per_thousand
 from .lists import popularity_order
 from .show import colour, signed
@@ -109,7 +109,7 @@ class EventStream:
     root_category: np.ndarray = None # the root above it, the same
 
     def __len__(self): return len(self.times)
-    def __getitem__(self, keep): # bool[m]
+    def __getitem__(self, keep): # bool[m], or int[...] in order of time
         "A part of the events."
         parts = self.times, self.items, self.visitors, self.own_category, self.root_category
         return EventStream(*(None if part is None else part[keep] for part in parts))
@@ -255,12 +255,15 @@ def grouped_lists(
     short = np.full(k, -1, np.int32)
     short[:len(order)] = order[:k]
     lists = np.tile(short, (len(asked), 1))
+    by_group = np.argsort(groups, kind='stable') # and in order of time within a group
+    of_sorted = groups[by_group]
     for group in np.unique(asked_groups[asked_groups >= 0]):
+        first, end = np.searchsorted(of_sorted, [group, group + 1])
         here = np.flatnonzero(asked_groups == group)
         known = {}
         if own is not None:
             known = dict(own=np.where(own_groups[here] == group, own[here], -1), landed=landed[here])
-        part = stream[groups == group]
+        part = stream[by_group[first:end]]
         lists[here] = streamed_lists(part, asked[here], order, k, prior=prior, **known)
     return lists
 
@@ -503,11 +506,26 @@ def cold_finding(
         return 'No new visitor begins with an item of the vocabulary, so nothing can be asked.'
     said = [first_words(first, metric, k), second_words(second, models, metric, k)]
     if invented:
-        said.append('The times of this log are made up, so nothing is said about hours of the day, and hours '
-                    'are no hours of a clock.')
+        said.append('The times of this log are made up: this holds only as far as their order is that of the '
+                    'events, hours are no hours of a clock, and nothing is said about hours of the day.')
     return ' '.join(words for words in said if words)
 
 # %% ../nbs/38_cold_visitors.ipynb #c01d0033
+def cold_short(
+    table:pd.DataFrame, # see `cold_table`
+    metric='HitRate',   # one of METRICS
+    k=10,               # length of the lists
+)->pd.DataFrame:        # index answer; text cells
+    "One metric of each answer, and what it adds to today's fallback."
+    rows = {}
+    for name, r in _numbers_of(table, metric, k).iterrows():
+        more = r.difference == r.difference # today's fallback has none
+        rows[name] = {
+            f'{metric}@{k}': with_interval(r.value, r.low, r.high),
+            'difference': f'{signed(r.difference)} [{signed(r["from"])}, {signed(r["to"])}]' if more else '',
+            'p': p_text(r.p) if more else ''}
+    return pd.DataFrame.from_dict(rows, orient='index')
+
 def cold_rows(
     table:pd.DataFrame, # see `cold_table`
 )->pd.DataFrame:        # index answer; text cells, a column a metric
@@ -520,15 +538,20 @@ def cold_rows(
         rows.setdefault(r['answer'], {})[f'{r["metric"]}@{r["k"]}'] = text
     return pd.DataFrame.from_dict(rows, orient='index')
 
+# %% ../nbs/38_cold_visitors.ipynb #c01d0034
 def cold_limits(
     questions:dict, # 'first' and 'second' -> `ColdQuestion`
     new:int,        # visitors who are new in the test window
+    there:int,      # visitors of the test window
     levels:bool,    # whether the log has categories
     invented:bool,  # whether its times are made up
 )->str:
     "What the numbers do not say."
     first, second = questions['first'].queries, questions['second'].queries
-    said = [f'{new:,} visitors are new in the test window.']
+    said = [f'{new:,} of the {there:,} visitors of the test window are new.']
+    if new and new == there:
+        said.append('As nobody comes back, what this log calls visitors may be sessions: then some of them '
+                    'are of people whom the shop knows.')
     if new:
         said.append(f'{len(first):,} of their first events are asked for; {first.outside:.1%} are on items '
                     'outside the vocabulary, which no list here could hold.')
@@ -544,7 +567,7 @@ def cold_limits(
         said.append('Hours of the day are those of UTC, whatever the shop\'s own clock says.')
     return ' '.join(said)
 
-# %% ../nbs/38_cold_visitors.ipynb #c01d0034
+# %% ../nbs/38_cold_visitors.ipynb #c01d0035
 def draw_cold(
     table:pd.DataFrame, # see `cold_table`
     metric:str,         # one of METRICS
