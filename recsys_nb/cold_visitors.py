@@ -299,10 +299,10 @@ def choice_words(
         kind, h = *choice, *choice.values()
         return f'popular in the last {h} h' if kind == 'window' else f'popular lately, half-life {h} h'
     if family == OF_DAY:
-        return f'{OF_DAY}, blocks of {choice["block"]} h, strength {choice["strength"]}'
+        return f'{OF_DAY}, blocks of {choice["block"]} h, strength {choice["strength"]:,}'
     if family == CATEGORY:
         level = f"{CATEGORY}'s root" if choice['level'] == 'root' else CATEGORY
-        return f'{level}, strength {choice["strength"]}'
+        return f'{level}, strength {choice["strength"]:,}'
     return family
 
 # %% ../nbs/38_cold_visitors.ipynb #c01d0023

@@ -275,4 +275,5 @@ def test_nobody_is_new():
         assert table.value.isna().all() and not table.n.any()
         assert cold_finding(table, table, table, 0, False).startswith('Nobody is new in the test window')
     limits = cold_limits({'first': question, 'second': question}, 0, 2, False, True)
-    assert limits.startswith('0 of the 2 visitors of the test window are new') and 'no categories' in limits and 'made up' in limits
+    assert limits.startswith('0 of the 2 visitors of the test window are new')
+    assert 'no categories' in limits and 'made up' in limits
