@@ -191,18 +191,18 @@ def changing_categories():
 
 ANSWERS = [
     (SO_FAR, {}),
-    (HOURS, {'window': 9}),
-    (HOURS, {'half_life': 12}),
+    (LAST_HOURS, {'window': 9}),
+    (LAST_HOURS, {'half_life': 12}),
     (OF_DAY, {'block': 3, 'strength': 2}),
-    (CATEGORY, {'level': 'own', 'strength': 2}),
-    (CATEGORY, {'level': 'root', 'strength': 2}),
+    (OF_CATEGORY, {'level': 'own', 'strength': 2}),
+    (OF_CATEGORY, {'level': 'root', 'strength': 2}),
 ]
 
 
 # who has not landed yet has no landing category
 @pytest.mark.parametrize(
     'family,choice,ask',
-    [(*a, second_events) for a in ANSWERS] + [(*a, first_events) for a in ANSWERS if a[0] != CATEGORY],
+    [(*a, second_events) for a in ANSWERS] + [(*a, first_events) for a in ANSWERS if a[0] != OF_CATEGORY],
     ids=str,
 )
 def test_no_answer_knows_the_future(family, choice, ask):
@@ -242,9 +242,9 @@ def test_categories_are_those_of_the_time():
     question = second_events(split)
     before = replace(categories, snapshots=categories.snapshots[:ITEMS])  # the change is not known yet
     choice = {'level': 'own', 'strength': 2}
-    lists = cold_lists(shop, question, CATEGORY, choice, K)
+    lists = cold_lists(shop, question, OF_CATEGORY, choice, K)
     old = event_stream(split.log, before)
-    other = cold_lists(cold_shop(split.fit, old, before), question, CATEGORY, choice, K)
+    other = cold_lists(cold_shop(split.fit, old, before), question, OF_CATEGORY, choice, K)
     unchanged = question.queries.times < 1_430_000_000_000 + 10 * DAY
     assert unchanged.any() and (lists[unchanged] == other[unchanged]).all()
     assert (lists[~unchanged] != other[~unchanged]).any()
@@ -262,7 +262,7 @@ def test_nobody_is_new():
     shop = cold_shop(split.fit, event_stream(split.log))
     for question in (first_events(split), second_events(split)):
         assert not len(question)
-        families = (SO_FAR, HOURS, OF_DAY)
+        families = (SO_FAR, LAST_HOURS, OF_DAY)
         for family in families:
             choices = cold_choices(family, [1, 24], [1, 10])
             chosen, values = choose_cold(shop, question, family, choices)
