@@ -291,6 +291,7 @@ def cold_choices(
         return [dict(level=level, strength=s) for level in LANDING_LEVELS for s in strengths]
     return [{}]
 
+# %% ../nbs/38_cold_visitors.ipynb #c01d0023
 def choice_words(
     family:str,  # SO_FAR, LAST_HOURS, OF_DAY or OF_CATEGORY
     choice:dict, # one of its configurations
@@ -306,7 +307,7 @@ def choice_words(
         return f'{level}, strength {choice["strength"]:,}'
     return family
 
-# %% ../nbs/38_cold_visitors.ipynb #c01d0023
+# %% ../nbs/38_cold_visitors.ipynb #c01d0025
 @dataclass
 class ColdShop:
     "What is known when questions are asked."
@@ -324,7 +325,7 @@ def cold_shop(
     counts = np.bincount(item_codes(fitted)[counted_events(fitted)], minlength=n_items(fitted))
     return ColdShop(stream, popularity_order(fitted, 'view'), counts / max(counts.sum(), 1), categories)
 
-# %% ../nbs/38_cold_visitors.ipynb #c01d0024
+# %% ../nbs/38_cold_visitors.ipynb #c01d0026
 def _landing_groups(shop, question, level):
     "Group of each event, of each question, and of each landing event."
     def of(times):
@@ -359,7 +360,7 @@ def cold_lists(
     return grouped_lists(shop.stream, events, asked, of_asked, shop.order, k, prior,
                          own_groups=of_own, **known)
 
-# %% ../nbs/38_cold_visitors.ipynb #c01d0029
+# %% ../nbs/38_cold_visitors.ipynb #c01d002b
 def assert_streamed(
     lists_of,      # function (`EventStream`, `ColdQuestion`) -> lists, int32[n, k]
     stream:EventStream,
@@ -378,7 +379,7 @@ def assert_streamed(
         assert (alone[0] == lists[i]).all(), \
             f'the list of question {i} is another one without what came after it and without its visitor'
 
-# %% ../nbs/38_cold_visitors.ipynb #c01d002d
+# %% ../nbs/38_cold_visitors.ipynb #c01d002f
 def cold_values(
     items:np.ndarray,  # lists, int32[n, k+1]; one place more than counts, see `hit_matrix`
     queries:Queries,   # one target each, n of them
@@ -407,7 +408,7 @@ def choose_cold(
     values = values or [np.nan] * len(choices)
     return choices[int(np.argmax(values))], values
 
-# %% ../nbs/38_cold_visitors.ipynb #c01d002e
+# %% ../nbs/38_cold_visitors.ipynb #c01d0030
 def cold_table(
     answers:dict,      # name -> metrics of each query, see `cold_values`; FALLBACK is one of them
     queries:Queries,   # n of them
@@ -431,7 +432,7 @@ def cold_table(
     table['p'] = table.groupby(['metric', 'k']).p.transform(lambda p: holm(p.to_numpy()))
     return table.astype({'n': int})
 
-# %% ../nbs/38_cold_visitors.ipynb #c01d0031
+# %% ../nbs/38_cold_visitors.ipynb #c01d0033
 def _numbers_of(table, metric, k):
     "The rows of one metric by answer."
     return table[(table.metric == metric) & (table.k == k)].set_index('answer')
@@ -452,6 +453,7 @@ def _against(t, name):
     return (f'{name} finds {per_thousand(r.value)} of 1,000, {FALLBACK} {per_thousand(t.value[FALLBACK])} '
             f'(difference {signed(r.difference)} [{signed(r["from"])}, {signed(r["to"])}])')
 
+# %% ../nbs/38_cold_visitors.ipynb #c01d0035
 def first_words(
     table:pd.DataFrame, # of first events, see `cold_table`
     metric='HitRate',   # one of METRICS
@@ -472,7 +474,7 @@ def first_words(
     return (f'{FALLBACK.capitalize()} need not change: no other answer is better beyond chance; '
             f'{asked}, {_against(t, others.index[0])}.')
 
-# %% ../nbs/38_cold_visitors.ipynb #c01d0032
+# %% ../nbs/38_cold_visitors.ipynb #c01d0036
 def second_words(
     table:pd.DataFrame,  # of second events, see `cold_table`
     models:pd.DataFrame, # the same of models that know the landing item; empty: there is none
@@ -492,6 +494,7 @@ def second_words(
     told = [f'; {m}, which knows the landing item, {per_thousand(v)}' for m, v in best_model.items()]
     return f'{begin}{chance}{"".join(told)}.'
 
+# %% ../nbs/38_cold_visitors.ipynb #c01d0038
 def cold_finding(
     first:pd.DataFrame,  # see `cold_table`
     second:pd.DataFrame, # the same of second events
@@ -512,7 +515,7 @@ def cold_finding(
                     'events, hours are no hours of a clock, and nothing is said about hours of the day.')
     return ' '.join(words for words in said if words)
 
-# %% ../nbs/38_cold_visitors.ipynb #c01d0034
+# %% ../nbs/38_cold_visitors.ipynb #c01d003a
 def cold_short(
     table:pd.DataFrame, # see `cold_table`
     metric='HitRate',   # one of METRICS
@@ -540,13 +543,14 @@ def cold_rows(
         rows.setdefault(r['answer'], {})[f'{r["metric"]}@{r["k"]}'] = text
     return pd.DataFrame.from_dict(rows, orient='index')
 
-# %% ../nbs/38_cold_visitors.ipynb #c01d0035
+# %% ../nbs/38_cold_visitors.ipynb #c01d003c
 def cold_limits(
     questions:dict, # 'first' and 'second' -> `ColdQuestion`
     new:int,        # visitors who are new in the test window
     there:int,      # visitors of the test window
     levels:bool,    # whether the log has categories
     invented:bool,  # whether its times are made up
+    hourly=True,    # whether they know hours of the day
 )->str:
     "What the numbers do not say."
     first, second = questions['first'].queries, questions['second'].queries
@@ -565,11 +569,13 @@ def cold_limits(
     if invented:
         said.append('Its times are made up, so popular by hour of the day is left out, and hours are no '
                     'hours of a clock.')
+    elif not hourly:
+        said.append('Its times are all of one hour, as dates are, so there is no hour of the day to ask for.')
     else:
         said.append('Hours of the day are those of UTC, whatever the shop\'s own clock says.')
     return ' '.join(said)
 
-# %% ../nbs/38_cold_visitors.ipynb #c01d0036
+# %% ../nbs/38_cold_visitors.ipynb #c01d003e
 def draw_cold(
     table:pd.DataFrame, # see `cold_table`
     metric:str,         # one of METRICS
