@@ -229,8 +229,9 @@ def narrow_table(
     rows, # DataFrame of text cells
 ):        # pandas Styler
     "A table in small letters whose lines may end before an interval."
-    small = 'font-size: .85em'
-    style = rows.style.format(_unbroken).set_properties(**{'font-size': '.85em'})
+    size = '.85em'
+    style = rows.style.format(_unbroken).set_properties(**{'font-size': size})
+    small = f'font-size: {size}'
     if not rows.size: # whose names pandas can't style
         return style
     return style.map_index(lambda name: small).map_index(lambda name: small, axis=1)
