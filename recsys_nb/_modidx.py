@@ -1596,6 +1596,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                    'recsys_nb.reading._small_name': ('reading.html#_small_name', 'recsys_nb/reading.py'),
                                    'recsys_nb.reading._texts_of': ('reading.html#_texts_of', 'recsys_nb/reading.py'),
                                    'recsys_nb.reading._why_empty': ('reading.html#_why_empty', 'recsys_nb/reading.py'),
+                                   'recsys_nb.reading._with_empty_texts': ('reading.html#_with_empty_texts', 'recsys_nb/reading.py'),
                                    'recsys_nb.reading._words': ('reading.html#_words', 'recsys_nb/reading.py'),
                                    'recsys_nb.reading._wrong_summand': ('reading.html#_wrong_summand', 'recsys_nb/reading.py'),
                                    'recsys_nb.reading.category_path': ('reading.html#category_path', 'recsys_nb/reading.py'),

@@ -484,6 +484,12 @@ def _flagged(part, batch):
         found[here & (found == '')] = category
     return found.tolist()
 
+# %% ../nbs/70_reading.ipynb #0960bdeb
+def _with_empty_texts(frame):
+    "A frame of text with '' in the place of what is missing."
+    nowhere = frame.columns[frame.isna().all()]
+    return frame.astype({column: object for column in nowhere}).fillna('')
+
 # %% ../nbs/70_reading.ipynb #0960bdef
 def read_item_facts(
     files:LogFiles, # from `open_log`
@@ -502,7 +508,7 @@ def read_item_facts(
         frame = said if frame is None else frame.combine_first(said)
     if frame is None or not len(frame):
         return None
-    return frame.fillna('').sort_index()
+    return _with_empty_texts(frame).sort_index()
 
 # %% ../nbs/70_reading.ipynb #09f8c390
 def read_property_rows(
