@@ -74,9 +74,11 @@ def _table(protocol, part, rows, marks, metrics=None):
             mark = marks.get((protocol, part, metric, str(k)), {}).get(model, 0)
             cells.append(_number(found.get((model, metric, k)), mark))
         table.append([model, n, cells])
-    same = len(set(queries.values())) == 1
-    return dict(protocol=protocol, slice=part, same=same, columns=[f'{metric}@{k}' for metric, k in columns],
-                rows=sorted(table, key=_best_first))
+    asked = set(queries.values())
+    same = len(asked) == 1
+    alike = max(asked) if same and len(queries) > 1 else None # a page says it once, above the table
+    return dict(protocol=protocol, slice=part, same=same, alike=alike,
+                columns=[f'{metric}@{k}' for metric, k in columns], rows=sorted(table, key=_best_first))
 
 # %% ../nbs/89_overview.ipynb #8900066a
 def _asked(row):

@@ -71,7 +71,7 @@
     });
     const scales = table.columns.map((_, j) => scale(rows.map(r => r[2][j])));
     const best = table.columns.map((_, j) => table.same ? rows.map(r => r[2][j]).reduce((a, b) => b && (!a || b[0] > a[0]) ? b : a, null) : null);
-    const alike = rows.length > 1 && rows.every(r => r[1] === rows[0][1]); // then the number stands above the table
+    const alike = table.alike !== null; // then the number stands above the table
     const t = make("table", null, { class: alike ? "comparison alike" : "comparison" }), head = make("tr"), body = make("tbody");
     names.forEach((name, column) => {
       const direction = sorted.column === column ? (sorted.down ? "descending" : "ascending") : "none";
@@ -100,7 +100,7 @@
     }
     const top = make("thead"); top.append(head); t.append(top, body);
     place.replaceChildren(t);
-    said.replaceChildren(make("b", `${table.protocol}, ${table.slice}.`), ` ${about[table.protocol] || ""}${alike ? ` ${rows[0][1].toLocaleString("en")} queries a model.` : ""}${table.same ? "" : " The models answered different queries: their rows cannot be compared."}`);
+    said.replaceChildren(make("b", `${table.protocol}, ${table.slice}.`), ` ${about[table.protocol] || ""}${alike ? ` ${table.alike.toLocaleString("en")} queries a model.` : ""}${table.same ? "" : " The models answered different queries: their rows cannot be compared."}`);
   }
   const slices = () => tables.filter(t => t.protocol === protocol.value).map(t => t.slice);
   fill(protocol, [...new Set(tables.map(t => t.protocol))]);
