@@ -39,9 +39,9 @@ REAL = { # figure: (value, where it comes from)
     'next view repeats the previous item, %': (20.1, 'sessions'),
     'new item has the category of the item before, %': (69.9, 'lastweek'),
     'new item has the root category of the item before, %': (91.0, 'lastweek'),
-    'events on the top 1 % of items, %': (11.4, 'sessions'),
-    'events on the top 10 % of items, %': (42.2, 'sessions'),
-    'Gini of item popularity': (.523, 'sessions'),
+    'events on the top 1 % of items, %': (11.1, 'sessions'),
+    'events on the top 10 % of items, %': (41.3, 'sessions'),
+    'Gini of item popularity': (.508, 'sessions'),
     'events from 00 to 06 UTC, %': (31.6, 'visitors'),
     'events on Saturday and Sunday, %': (22.7, 'visitors'),
     'events of the last 7 days on items not seen before, %': (float('nan'), 'no slice is dense enough')}

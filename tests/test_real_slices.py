@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np, pandas as pd, pytest
 from recsys_nb.data import read_categories, read_log
 from recsys_nb.protocol import is_repeat, make_protocols, n_items
+from recsys_nb.shop import REAL, shop_figures
 
 SLICES = Path(__file__).resolve().parents[2] / 'shared/data/retailrocket'
 pytestmark = pytest.mark.skipif(
@@ -135,3 +136,14 @@ def test_no_training_on_sessions(tmp_path):
         found[type(model).__name__] = m[METRICS.index('HitRate')], m[METRICS.index('MRR')]
     assert found['HistoryWalk'][0] > 0.575 and found['HistoryWalk'][1] > 0.295, found
     assert found['STAN'][0] < found['HistoryWalk'][0], found
+
+
+@pytest.mark.parametrize('place', ['visitors', 'lastweek', 'sessions/archive.zip'])
+def test_real_figures_are_those_of_their_slices(place):
+    "What 01_shop writes beside a simulated shop is what it measures on the slice, to the last digit written."
+    log, _ = read_log(SLICES / place)
+    measured = shop_figures(log, read_categories(SLICES / place))
+    figures = {name: value for name, (value, origin) in REAL.items() if origin == place.split('/')[0]}
+    assert len(figures) >= 2
+    digits = {name: len(str(value).partition('.')[2]) for name, value in figures.items()}
+    assert {name: round(float(measured[name]), digits[name]) for name in figures} == figures
