@@ -460,6 +460,7 @@ QUESTIONS = { # notebook -> the question that its finding answers
     '34_certainty': 'How sure are we?',
     '35_leakage': 'What would leakage have shown?',
     '36_literature': 'How does that compare with what others published?',
+    '38_cold_visitors': 'What to show somebody nobody knows?',
     '20_qualitative': 'Where does the best model lose?'}
 
 def finding(
