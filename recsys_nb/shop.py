@@ -4,13 +4,15 @@
 
 # %% auto #0
 __all__ = ['REAL', 'VISITORS_WITH_AT_LEAST', 'HOURS', 'WEEKDAYS', 'TREE_LEVELS', 'REAL_SIZE', 'FIRST_DAY', 'BEHAVIOUR', 'INTENT',
-           'STAGE_SIZE', 'NEW_LATER', 'CATEGORY_CHANGES', 'SPREAD_SIZES', 'SPREADS', 'EXPLORE_KINDS', 'CLOSE',
-           'grow_tree', 'Catalogue', 'uneven_parts', 'stage_ranges', 'make_catalogue', 'visitor_sizes', 'to_clock',
-           'restart_at_groups', 'session_starts', 'visit_times', 'Picker', 'planted_repeat_chances', 'explore_kinds',
-           'intents', 'walk', 'walk_step', 'simulate_events', 'snapshot_days', 'snapshot_times', 'category_rows',
-           'other_rows', 'write_csv', 'write_properties', 'simulate_shop', 'in_sessions', 'first_time', 'share_after',
-           'visitor_figures', 'session_figures', 'category_figures', 'gini', 'share_of_top', 'shop_figures',
-           'move_shares', 'relative_figures', 'shop_finding']
+           'STAGE_SIZE', 'NEW_LATER', 'CATEGORY_CHANGES', 'SPREAD_SIZES', 'SPREADS', 'BANDS', 'STYLES', 'TASTE',
+           'BRANDS', 'PRICE_STEP', 'PRICE_SPREAD', 'PRICE_LEVELS', 'PRICE_CHANGES', 'PRICE_CHANGE', 'WORDS',
+           'EXPLORE_KINDS', 'CLOSE', 'grow_tree', 'Catalogue', 'uneven_parts', 'stage_ranges', 'make_catalogue',
+           'ItemTraits', 'make_traits', 'visitor_tastes', 'liking', 'visitor_sizes', 'to_clock', 'restart_at_groups',
+           'session_starts', 'visit_times', 'Picker', 'planted_repeat_chances', 'explore_kinds', 'intents', 'walk',
+           'walk_step', 'simulate_events', 'snapshot_days', 'snapshot_times', 'first_snapshots', 'property_table',
+           'category_rows', 'trait_rows', 'other_rows', 'write_csv', 'write_properties', 'simulate_shop', 'in_sessions',
+           'first_time', 'share_after', 'visitor_figures', 'session_figures', 'category_figures', 'gini',
+           'share_of_top', 'shop_figures', 'move_shares', 'taste_shares', 'relative_figures', 'shop_finding']
 
 # %% ../nbs/01_shop.ipynb #b014f4a8
 from dataclasses import dataclass
@@ -84,6 +86,23 @@ NEW_LATER = .3         # share of the items that are not on sale from the first 
 CATEGORY_CHANGES = .1  # share of the items that change their category
 SPREAD_SIZES = [300, 235_061] # the more items a shop has,
 SPREADS = [.9, 1.5]           # the more unequal their popularity: sigma of a lognormal
+
+# %% ../nbs/01_shop.ipynb #5f0b0002
+BANDS = 5            # price bands within a category, the cheapest first
+STYLES = 4           # styles, each with brands and words of its own
+TASTE = dict(
+    band=6.,         # an item of the visitor's price band is chosen as many times as often as one of another
+    style=4.)        # the same of the visitor's style
+BRANDS = 3           # brands of a style in each root category
+PRICE_STEP = .45     # logarithm of the price from band to band;
+PRICE_SPREAD = .1    # within a band,
+PRICE_LEVELS = .8    # and between categories: standard deviations
+PRICE_CHANGES = .2   # share of the items whose price changes once, by
+PRICE_CHANGE = .08   # standard deviation of the logarithm
+WORDS = dict(
+    category=(6, 3), # words that a category has, and how many of them an item has
+    style=(12, 2),   # the same of a style
+    shop=(500, 1))   # the same of the whole shop: they say nothing
 
 # %% ../nbs/01_shop.ipynb #d6c569d4
 def grow_tree(
@@ -181,6 +200,65 @@ def make_catalogue(
     return Catalogue(itemid, birth, weight, stage, ids[np.repeat(sold, stages)],
                      stage_ranges(stages, root[sold]), tree, days)
 
+# %% ../nbs/01_shop.ipynb #5f0b0004
+@dataclass
+class ItemTraits:
+    "What items are like; a row is an item of the `Catalogue`."
+    band: np.ndarray  # price band, 0 to BANDS - 1, int64[items]
+    style: np.ndarray # style, 0 to STYLES - 1, int64[items]
+    price: np.ndarray # whole numbers, int64[items]
+    brand: np.ndarray # a word each, int64[items]
+    words: np.ndarray # int64[items, words]
+
+def _some_of(rng, group, groups, words, few): # group of each item, int64[n]; -> int64[n, few]
+    "Different words of each item's group, as numbers from 0 to groups * words - 1."
+    which = np.argsort(rng.random((len(group), words)), axis=1)[:, :few]
+    return group[:, None] * words + which
+
+# %% ../nbs/01_shop.ipynb #5f0b0005
+def make_traits(
+    c:Catalogue, # what is sold
+    seed:int,    # random seed
+)->ItemTraits:
+    "What the items of a catalogue are like."
+    n = len(c.itemid)
+    rng = np.random.default_rng([seed, n, c.days, 5])
+    band = rng.integers(0, BANDS, n)
+    style = rng.integers(0, STYLES, n)
+    category = np.unique(c.categoryid[c.stage], return_inverse=True)[1]
+    root = np.unique(c.ranges[0, 2, c.stage], return_inverse=True)[1]
+    level = rng.normal(np.log(5000), PRICE_LEVELS, category.max() + 1)[category]
+    log_price = level + PRICE_STEP * (band - (BANDS - 1) / 2) + rng.normal(0, PRICE_SPREAD, n)
+    brand = (root * STYLES + style) * BRANDS + rng.integers(0, BRANDS, n)
+    groups = dict(category=category, style=style, shop=np.zeros(n, int))
+    parts = [brand[:, None]]
+    for name, (words, few) in WORDS.items():
+        used = parts[-1].max() + 1 # numbers that the parts before have taken
+        parts.append(used + _some_of(rng, groups[name], groups[name].max() + 1, words, few))
+    hashed = np.unique(rng.integers(0, 10**6, 3 * (parts[-1].max() + 1)))
+    rng.shuffle(hashed)
+    return ItemTraits(band, style, np.exp(log_price).round().astype(int), hashed[parts[0][:, 0]],
+                      hashed[np.concatenate(parts[1:], axis=1)])
+
+# %% ../nbs/01_shop.ipynb #5f0b0009
+def visitor_tastes(
+    visitors:int, # number of visitors
+    items:int,    # number of items on sale
+    days:int,     # length of the log in days
+    seed:int,     # random seed
+)->np.ndarray:    # taste of each visitorid, band * STYLES + style, int64[visitors]
+    "What each visitor of a shop of this size and seed prefers."
+    rng = np.random.default_rng([seed, visitors, items, days, 4])
+    return rng.integers(0, BANDS * STYLES, visitors)
+
+def liking(
+    traits:ItemTraits, # what items are like
+)->np.ndarray:         # how many times as often an item is chosen, float64[tastes, items]
+    "How each taste likes each item."
+    band, style = np.divmod(np.arange(BANDS * STYLES)[:, None], STYLES)
+    return (np.where(traits.band == band, TASTE['band'], 1)
+            * np.where(traits.style == style, TASTE['style'], 1))
+
 # %% ../nbs/01_shop.ipynb #b3137fcd
 def visitor_sizes(
     rng:np.random.Generator, # source of randomness
@@ -259,15 +337,19 @@ def visit_times(
 
 # %% ../nbs/01_shop.ipynb #9a900c5f
 class Picker:
-    "Picks items by popularity from slices of a catalogue."
+    "Picks items by popularity, and by taste, from slices of a catalogue."
     def __init__(
         self,
         c:Catalogue, # what is sold
+        liked=None,  # see `liking`, float64[tastes, items]; None: everybody likes everything alike
     ):
         self.c = c
-        self.items = np.r_[0, np.cumsum(c.weight)]                              # running sum of popularity
+        liked = np.ones((1, len(c.weight))) if liked is None else liked
+        of_taste = np.cumsum(c.weight * liked, axis=1)                          # running sums of popularity,
+        before = np.r_[0, np.cumsum(of_taste[:-1, -1])]                         # one taste after another
+        self.items = np.c_[before, of_taste + before[:, None]].ravel()
         self.first = np.searchsorted(c.stage, np.arange(len(c.categoryid) + 1)) # first item of each stage
-        self.stages = self.items[self.first]                                    # the same sum at each stage
+        self.stages = np.r_[0, np.cumsum(c.weight)][self.first]                 # running sum of the stages
         self.born = c.stage * (c.days + 1) + c.birth                            # rises from item to item
 
     def _draw(
@@ -288,11 +370,13 @@ class Picker:
         day:np.ndarray,   # when, float64[n]
         u:np.ndarray,     # a uniform random number for the stage, float64[n]
         v:np.ndarray,     # a uniform random number for the item, float64[n]
+        taste=0,          # the shopper's taste, int or int64[n]
     )->np.ndarray:        # item indices, int64[n]
         "One item for each shopper."
         stage = self._draw(self.stages, *self.c.ranges[:, kind, stage], u)
         on_sale = np.searchsorted(self.born, stage * (self.c.days + 1) + day, 'right')
-        return self._draw(self.items, self.first[stage], on_sale, v)
+        begins = taste * (len(self.c.itemid) + 1) # of the taste's running sum
+        return self._draw(self.items, self.first[stage] + begins, on_sale + begins, v) - begins
 
 # %% ../nbs/01_shop.ipynb #7ee3b3db
 def planted_repeat_chances(
@@ -335,13 +419,16 @@ def walk(
     visitor:np.ndarray,      # visitor of each event, sorted, int64[events]
     start:np.ndarray,        # whether a session starts, bool[events]
     day:np.ndarray,          # when, in days, float64[events]
+    taste=None,              # of each visitor, int64[visitors]; None: all are alike
+    liked=None,              # what each taste makes of each item, see `liking`
 )->tuple:                    # item index int32[events], event type int8[events]
     "What every visitor looks at, step by step for all of them at once."
-    pick = Picker(c)
+    pick = Picker(c, liked)
     n = np.bincount(visitor, minlength=visitor.max(initial=0) + 1)
     order = np.argsort(-n, kind='stable')
     offset = (np.cumsum(n) - n)[order]
     n = n[order]
+    taste = np.zeros(len(n), int) if taste is None else taste[order]
     opened = np.maximum.accumulate(np.where(start, np.arange(len(start)), 0))
     item = np.zeros(len(day), np.int32)
     event = np.zeros(len(day), np.int8)
@@ -351,10 +438,11 @@ def walk(
         at = offset[:m] + k
         u = rng.random((5, m))
         if k == 0:
-            item[at] = pick(3, np.zeros(m, int), day[at], u[0], u[1])
+            item[at] = pick(3, np.zeros(m, int), day[at], u[0], u[1], taste[:m])
             event[at] = keen[:m] & (u[4] < INTENT['cart_first'])
             continue
-        walk_step(pick, item, event, at, opened[at], offset[:m], start[at], day[at], keen[:m], u)
+        who = taste[:m], keen[:m]
+        walk_step(pick, item, event, at, opened[at], offset[:m], start[at], day[at], *who, u)
     return item, event
 
 # %% ../nbs/01_shop.ipynb #c2f93cf7
@@ -367,6 +455,7 @@ def walk_step(
     head:np.ndarray,   # first event of their shopper, int64[m]
     back:np.ndarray,   # whether they begin a session, bool[m]
     day:np.ndarray,    # when, in days, float64[m]
+    taste:np.ndarray,  # of the shopper, int64[m]
     keen:np.ndarray,   # whether the shopper may buy at all, bool[m]
     u:np.ndarray,      # uniform random numbers, float64[5, m]
 ):
@@ -380,7 +469,8 @@ def walk_step(
     item[at] = np.where(u[0] < prev, item[last], older_item)
     new = np.flatnonzero(u[0] >= prev + older)
     stand = pick.c.stage[item[np.where(back[new], head[new], last[new])]]
-    item[at[new]] = pick(explore_kinds(back[new], u[3, new]), stand, day[new], u[1, new], u[2, new])
+    kind = explore_kinds(back[new], u[3, new])
+    item[at[new]] = pick(kind, stand, day[new], u[1, new], u[2, new], taste[new])
     event[at] = wants
     to_cart = keen[new] & (u[4, new] > 1 - INTENT['cart_first'])
     event[at[new[to_cart]]] = 1
@@ -391,21 +481,24 @@ def simulate_events(
     items:int,    # number of items on sale
     days:int,     # length of the log in days
     seed:int,     # random seed
-)->tuple:         # the `Catalogue`, and a dict of columns in order of time
+)->tuple:         # the `Catalogue`, its `ItemTraits`, and a dict of columns in order of time
     "Events of a simulated shop, before they are written."
     c = make_catalogue(items, days, seed)
+    traits = make_traits(c, seed)
     rng = np.random.default_rng([seed, visitors, items, days, 2])
     visitor, start, ms = visit_times(rng, visitor_sizes(rng, visitors, days), days)
-    item, event = walk(rng, c, visitor, start, ms / DAY)
+    # whose id is which is drawn apart, so that tastes are known without a walk
+    visitorid = np.random.default_rng([seed, visitors, items, days, 6]).permutation(visitors)
+    taste = visitor_tastes(visitors, items, days, seed)[visitorid]
+    item, event = walk(rng, c, visitor, start, ms / DAY, taste, liking(traits))
     sale = np.flatnonzero(event == 2)
     basket = np.unique(np.cumsum(start)[sale], return_inverse=True)[1] # number of the session
     transaction = np.full(len(ms), -1)
     transaction[sale] = rng.permutation(basket.max(initial=-1) + 1)[basket]
-    visitorid = rng.permutation(visitors)[visitor]
-    columns = dict(timestamp=ms + FIRST_DAY, visitorid=visitorid, event=event,
+    columns = dict(timestamp=ms + FIRST_DAY, visitorid=visitorid[visitor], event=event,
                    itemid=c.itemid[item], transactionid=transaction)
     order = np.argsort(ms, kind='stable')
-    return c, {name: column[order] for name, column in columns.items()}
+    return c, traits, {name: column[order] for name, column in columns.items()}
 
 # %% ../nbs/01_shop.ipynb #d214c759
 def snapshot_days(
@@ -421,6 +514,22 @@ def snapshot_times(
     return FIRST_DAY + snapshot_days(days) * DAY + 3 * 3_600_000
 
 # %% ../nbs/01_shop.ipynb #79b51b8f
+def first_snapshots(
+    c:Catalogue, # what is sold
+)->np.ndarray:   # index of the snapshot, int64[items]
+    "The snapshot in which each item is first: the last one before it is on sale, or the first of all."
+    return np.maximum(np.searchsorted(snapshot_days(c.days), c.birth, 'right') - 1, 0)
+
+def property_table(
+    c:Catalogue, # what is sold
+    rows,        # (week int64[items], value [items], property, which items have the row bool[items]) each
+)->pd.DataFrame: # week (index of the snapshot), itemid, property, value (text)
+    "Rows of a properties file."
+    return pd.concat([
+        pd.DataFrame({'week': week[which], 'itemid': c.itemid[which],
+                      'property': name, 'value': value[which].astype(str)})
+        for week, value, name, which in rows])
+
 def category_rows(
     rng:np.random.Generator, # source of randomness
     c:Catalogue,             # what is sold
@@ -428,7 +537,7 @@ def category_rows(
     "Category and availability of every item at its first snapshot, and later changes."
     weeks = snapshot_days(c.days)
     n = len(c.itemid)
-    first = np.maximum(np.searchsorted(weeks, c.birth, 'right') - 1, 0)
+    first = first_snapshots(c)
     later = first + 1 + (rng.random(n) * (len(weeks) - 1 - first)).astype(int)
     can = later < len(weeks)
     moved = can & (rng.random(n) < CATEGORY_CHANGES)
@@ -438,10 +547,30 @@ def category_rows(
     every = np.ones(n, bool)
     rows = [(first, np.where(moved, other, now), 'categoryid', every), (later, now, 'categoryid', moved),
             (first, np.ones(n, int), 'available', every), (later, np.zeros(n, int), 'available', gone)]
-    return pd.concat([
-        pd.DataFrame({'week': week[which], 'itemid': c.itemid[which],
-                      'property': name, 'value': value[which].astype(str)})
-        for week, value, name, which in rows])
+    return property_table(c, rows)
+
+# %% ../nbs/01_shop.ipynb #5f0b0013
+def trait_rows(
+    rng:np.random.Generator, # source of randomness
+    c:Catalogue,             # what is sold
+    traits:ItemTraits,       # what the items are like
+)->pd.DataFrame:             # week (index of the snapshot), itemid, property, value (text)
+    "Price, brand and words of every item at its first snapshot, and later prices."
+    weeks = snapshot_days(c.days)
+    n = len(c.itemid)
+    first = first_snapshots(c)
+    later = first + 1 + (rng.random(n) * (len(weeks) - 1 - first)).astype(int)
+    changed = (later < len(weeks)) & (rng.random(n) < PRICE_CHANGES)
+    now = np.char.add(np.char.add('n', traits.price.astype(str)), '.000')
+    then = (traits.price * np.exp(rng.normal(0, PRICE_CHANGE, n))).round().astype(int)
+    then = np.char.add(np.char.add('n', then.astype(str)), '.000')
+    words = traits.words[:, 0].astype(str)
+    for more in traits.words.T[1:]:
+        words = np.char.add(np.char.add(words, ' '), more.astype(str))
+    every = np.ones(n, bool)
+    rows = [(first, now, 'price', every), (later, then, 'price', changed),
+            (first, traits.brand.astype(str), 'brand', every), (first, words, 'words', every)]
+    return property_table(c, rows)
 
 # %% ../nbs/01_shop.ipynb #8d11dabc
 def other_rows(
@@ -476,11 +605,12 @@ def write_csv(
 def write_properties(
     rng:np.random.Generator, # source of randomness
     c:Catalogue,             # what is sold
+    traits:ItemTraits,       # what the items are like
     folder,                  # where the two files go
     rows:int,                # how many an item, about, in both files
 ):
     "Write both property files, half of the rows each."
-    known = category_rows(rng, c)
+    known = pd.concat([category_rows(rng, c), trait_rows(rng, c, traits)])
     known = known.iloc[rng.permutation(len(known))]
     known.insert(0, 'timestamp', snapshot_times(c.days)[known.pop('week')])
     rest = max(0, rows * len(c.itemid) - len(known))
@@ -498,16 +628,16 @@ def simulate_shop(
     days:int,            # length of the log in days
     seed:int,            # random seed
     folder,              # where the files go
-    property_rows:int=6, # property rows an item, about; 85 in the real files
+    property_rows:int=8, # property rows an item, about; 85 in the real files
 )->Path:                 # the folder
     "Write a simulated shop in RetailRocket's layout. The same arguments give the same bytes."
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    c, columns = simulate_events(visitors, items, days, seed)
+    c, traits, columns = simulate_events(visitors, items, days, seed)
     columns['event'] = pa.array(EVENTS).take(pa.array(columns['event']))
     columns['transactionid'] = pa.array(columns['transactionid'], mask=columns['transactionid'] < 0)
     write_csv(folder/'events.csv', [pa.table(columns)])
-    write_properties(np.random.default_rng([seed, items, days, 3]), c, folder, property_rows)
+    write_properties(np.random.default_rng([seed, items, days, 3]), c, traits, folder, property_rows)
     write_csv(folder/'category_tree.csv', [pa.Table.from_pandas(c.tree, preserve_index=False)])
     return folder
 
@@ -655,6 +785,26 @@ def move_shares(
     inside = [(c.ranges[0, k, was] <= now) & (now < c.ranges[1, k, was]) for k in places.values()]
     where = pd.Series(np.select(inside, list(places), 'elsewhere'))
     return where.value_counts(normalize=True).reindex([*places, 'elsewhere'], fill_value=0)
+
+# %% ../nbs/01_shop.ipynb #5f0b0017
+def taste_shares(
+    log:pd.DataFrame,  # events of a simulated shop
+    c:Catalogue,       # what it sells
+    traits:ItemTraits, # what the items are like
+    tastes:np.ndarray, # of each visitorid, see `visitor_tastes`
+    new_until:int=5,   # an item with fewer events before is new
+)->pd.DataFrame:       # a row for all items and one for new ones; shares of the own band and the own style
+    "How many of the items that a visitor meets suit the visitor's taste."
+    nth = log.groupby('itemid').cumcount().to_numpy()
+    met = ~log.duplicated(['visitorid', 'itemid']).to_numpy()
+    order = np.argsort(c.itemid)
+    item = order[np.searchsorted(c.itemid, log.itemid.to_numpy(), sorter=order)]
+    band, style = np.divmod(tastes[log.visitorid.to_numpy()], STYLES)
+    suits = pd.DataFrame({'own price band': traits.band[item] == band,
+                          'own style': traits.style[item] == style})
+    later = c.birth[item] > 0
+    return pd.DataFrame({'items met': suits[met].mean(),
+                         'new items met': suits[met & later & (nth < new_until)].mean()}).T
 
 # %% ../nbs/01_shop.ipynb #19c00106
 CLOSE = .25 # largest relative distance of a figure that counts as close to the real one

@@ -27,7 +27,7 @@ SHOP_SIZES = dict(
     default=dict(visitors=60_000, items=2_000, days=60),
     full=REAL_SIZE)
 SIZE_LIMITS = dict(visitors=(1, 10**8), items=(1, 10**7), days=(1, 3650), seed=(0, 2**32 - 1))
-SIMULATION_VERSION = 1 # raise when the same size gives another shop: old ones in data/ are then not used
+SIMULATION_VERSION = 2 # raise when the same size gives another shop: old ones in data/ are then not used
 
 @dataclass(frozen=True)
 class ShopSize:
