@@ -1,4 +1,4 @@
-"What is planted in the simulated shop's items and visitors is in its events, and would be missed if it were not."
+"What is planted in the shop's items and visitors is in its events, and would be missed if it were not."
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ def as_log(columns):
 
 
 def suited(tastes=None):
-    "How many of the items that visitors meet suit them; other tastes than the planted ones may be asked about."
+    "How many of the items that visitors meet suit them, or suit other tastes."
     c, traits, columns = simulate_events(*SIZE)
     return taste_shares(as_log(columns), c, traits, visitor_tastes(*SIZE) if tastes is None else tastes)
 
@@ -76,7 +76,7 @@ def test_a_price_tells_the_band():
 
 
 def test_rows_of_properties(tmp_path):
-    "Each item has one price, brand and text at its first snapshot, before it is on sale or at the first of all."
+    "Each item has a price, a brand and words at its first snapshot, before it is on sale or at the first of all."
     simulate_shop(500, 200, 28, 0, tmp_path)
     parts = [pd.read_csv(tmp_path / f'item_properties_part{i}.csv', dtype=str) for i in (1, 2)]
     rows = pd.concat(parts)
