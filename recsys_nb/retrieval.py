@@ -111,7 +111,8 @@ def plain_top_k(
 )->tuple:          # as of `product_top_k`
     "Lists from full-precision scores of all items."
     right = right.T.contiguous() # no copy where `by_column` made it
-    room = torch.empty(min(256, len(left)), right.shape[1]) # used again and again: fresh memory costs as much as the product
+    # used again and again: fresh memory costs as much as the product
+    room = torch.empty(min(256, len(left)), right.shape[1])
     def score(part):
         scores = torch.mm(left[part], right, out=room[:part.stop - part.start])
         if bias is not None:
