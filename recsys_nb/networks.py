@@ -66,6 +66,7 @@ class SequenceModule(L.LightningModule):
         self.copier = None        # a `CopyHead`, where the network has one
         self.looked_up = None     # items int64[m] and their vectors [m, d], inside `rows_of`
         self.row_optimizer = None # during a training
+        self.kept = None          # see `kept_vectors`, never while training
         # probability of each item as a negative, float32[n_items]
         self.register_buffer('draw', torch.full((n_items,), 1 / n_items), persistent=False)
 
@@ -358,6 +359,32 @@ def validation_step(self:SequenceModule, batch, index):
     ranks = product_ranks(left, right, target.cpu().numpy(), 10, replaced=(row, item, value))
     self.log('hit_rate', float((ranks > 0).mean()), batch_size=len(target))
 
+# %% ../nbs/77_networks.ipynb #3bd2bf3c
+@patch
+def train(
+    self:SequenceModule,
+    mode:bool=True,      # training, or not
+):
+    "As every module's; whoever trains keeps no vectors."
+    if mode:
+        self.kept = None
+    return L.LightningModule.train(self, mode)
+
+@patch
+def kept_vectors(self:SequenceModule)->torch.Tensor: # float32[n_items, d], stored by column
+    "What `item_vectors` gives, made once for the same weights."
+    if self.training:
+        return self.item_vectors()
+    weight = self.items.weight
+    state = weight.data_ptr(), weight._version, weight.device, self.hparams.n_items, self.hparams.temperature
+    kept = self.kept # of one moment: another thread may replace it
+    if kept is None or kept[0] != state:
+        self.kept = None # never two of them
+        with torch.inference_mode(False), torch.no_grad():
+            kept = state, by_column(self.item_vectors())
+        self.kept = kept
+    return kept[1]
+
 # %% ../nbs/77_networks.ipynb #4be9ea11
 def gram_product(
     histories:Histories, # whose item sets are meant
@@ -456,7 +483,20 @@ def vectors(
     left = self.module.encode_histories(histories, copied=copied)
     row, item, age, count, _ = history_items(histories.last(self.module.hparams.max_len))
     copy = in_order_of(row, item, copied) if copied else np.zeros(len(row), np.float32)
-    return left, self.module.item_vectors(), (row, item, age, count, copy)
+    return left, self.module.kept_vectors(), (row, item, age, count, copy)
+
+@patch
+def demand_bias(
+    self:NeuralRecommender,
+    weight:np.ndarray,     # of demand, float32[days]
+)->torch.Tensor:           # float32[n_items]
+    "What demand adds to the score of each item, made once for the same weights."
+    asked = self.demand, tuple(weight.tolist())
+    known = vars(self).get('_bias')
+    if known is None or known[0] is not asked[0] or known[1] != asked[1]:
+        known = *asked, torch.from_numpy(self.demand @ weight).float()
+        self._bias = known
+    return known[2]
 
 @patch
 def ranking_terms(
@@ -465,15 +505,14 @@ def ranking_terms(
 )->tuple: # left float32[n, d], right float32[n_items, d], bias float32[n_items] or None, (row, item, value)
     "What `product_top_k` makes lists of: vectors, a bias of new items, and the scores of those in a history."
     left, right, (row, item, age, count, copy) = self.vectors(histories)
-    value = (left[row] * right[item]).sum(1).numpy()
+    value = (left[row] * right[item].contiguous()).sum(1).numpy() # rows: sums are of one order
     if not self.weights:
         return left, right, None, (row, item, value + copy)
     names = 'feature', 'age', 'count'
     feature, by_age, by_count = (np.asarray(self.weights[name], np.float32) for name in names)
     value = (feature[1] * value + feature[2] * copy + by_age[np.minimum(age, AGES - 1) + 1]
              + by_count[np.minimum(count, COUNTS)])
-    bias = torch.from_numpy(self.demand @ feature[3:]).float()
-    return left * float(feature[0]), right, bias, (row, item, value)
+    return left * float(feature[0]), right, self.demand_bias(feature[3:]), (row, item, value)
 
 # %% ../nbs/77_networks.ipynb #8cbdba5c
 @patch

@@ -76,7 +76,7 @@ def test_a_price_tells_the_band():
 
 
 def test_rows_of_properties(tmp_path):
-    "Each item has a price, a brand and words at its first snapshot, before it is on sale or at the first of all."
+    "Each item has price, brand and words at its first snapshot, before it is on sale or at the first of all."
     simulate_shop(500, 200, 28, 0, tmp_path)
     parts = [pd.read_csv(tmp_path / f'item_properties_part{i}.csv', dtype=str) for i in (1, 2)]
     rows = pd.concat(parts)
