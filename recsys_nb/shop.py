@@ -212,7 +212,10 @@ class ItemTraits:
 
 def _some_of(rng, group, groups, words, few): # group of each item, int64[n]; -> int64[n, few]
     "Different words of each item's group, as numbers from 0 to groups * words - 1."
-    which = np.argsort(rng.random((len(group), words)), axis=1)[:, :few]
+    which = np.empty((len(group), few), np.int64)
+    for begin in range(0, len(group), 8192): # in parts: a large shop's random numbers would fill the memory
+        part = which[begin:begin + 8192]
+        part[:] = np.argsort(rng.random((len(part), words)), axis=1)[:, :few]
     return group[:, None] * words + which
 
 # %% ../nbs/01_shop.ipynb #5f0b0005
