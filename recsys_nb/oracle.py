@@ -234,7 +234,10 @@ def oracle_hit_rate(
     valid_days='auto',     # length of the validation window before it
     min_item_events:int=5, # fewest events before the test window that put an item into the vocabulary
 )->float:                  # share of next items that are in its list
-    "HitRate@k of the oracle in the test window: the best a model can hope for. Raises `DataError`."
+    """HitRate@k of the oracle in the test window: the best a model can hope for.
+    Raises `DataError`, and `ValueError` for another word of `taste`."""
+    if taste not in ('known', 'guessed', 'none'):
+        raise ValueError(f'taste is {taste!r}, expected "known", "guessed" or "none"')
     split = time_split(load_log(data)[0], test_days, valid_days, min_item_events)
     queries = next_item_queries(split)
     own = planted_tastes(data)[1][queries.visitors] if taste == 'known' else None
