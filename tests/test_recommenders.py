@@ -561,13 +561,16 @@ def kill_trials(folder, ns):
 
 
 @pytest.mark.parametrize(
-    'ns', [(5,), pytest.param((0, 0, 1, 1), marks=pytest.mark.torture)], ids=['once', 'often']
+    'ns', [None, pytest.param((0, 0, 1, 1), marks=pytest.mark.torture)], ids=['once', 'often']
 )
 def test_a_trial_killed_in_its_training(ns, tmp_path, record):
     """Its first epochs are reported again when it goes on,
     so that it, and the trials after it, are given up or not as in an unbroken search."""
+    whole = train_a_trial(tmp_path / 'whole')[:2]
+    # processors round differently, so that which trials are given up is not the same on all of them
+    ns = ns or [int(np.flatnonzero(whole[1].value.notna())[-1])]
     elsewhere('kill_trials', str(tmp_path / 'killed'), ns)
-    found = [train_a_trial(tmp_path / name)[:2] for name in ('killed', 'whole')]
+    found = [train_a_trial(tmp_path / 'killed')[:2], whole]
     assert found[0][0] == found[1][0]
     assert (
         found[0][1].drop(columns='seconds').equals(found[1][1].drop(columns='seconds'))
