@@ -450,7 +450,7 @@ def learning_text(
     walked = table[table.against == WALK]
     if not len(walked):
         return f'{WALK} answered none of these queries, so learning is not compared with walking.'
-    said = [f'{r.model} {1000 * r.difference:+.0f} (p {p_text(r.p)})' for r in walked.itertuples()]
+    said = [f'{r.model} {round(1000 * r.difference):+d} (p {p_text(r.p)})' for r in walked.itertuples()]
     better = walked.model[(walked.p < LEVEL) & (walked.difference > 0)].tolist()
     verb = 'beat' if len(better) > 1 else 'beats'
     verdict = f'{listed(better)} {verb}' if better else 'nothing here is shown to beat'
@@ -471,5 +471,5 @@ def further_part_text(
         return f'{text}; the test window asked nothing of both.'
     r = table.iloc[0]
     pays = 'which pays' if r.p < LEVEL and r.difference > 0 else 'which is not shown to pay'
-    finds = f'{1000 * r.difference:+.0f} of 1,000 (p {p_text(r.p)})'
+    finds = f'{round(1000 * r.difference):+d} of 1,000 (p {p_text(r.p)})'
     return f'{text}; in the test window it finds {finds}, {pays}.'
