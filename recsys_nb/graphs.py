@@ -56,6 +56,8 @@ class GatedStep(nn.Module):
         self.out_of = nn.Linear(d, d, bias=False)
         self.bias = nn.Parameter(torch.zeros(2 * d))
         self.cell = nn.GRUCell(2 * d, d)
+        with torch.no_grad():
+            self.cell.bias_ih[d:2 * d] += 2 # of the gate that keeps: a node begins as its item
 
     def forward(
         self,
@@ -78,6 +80,9 @@ class SoftReadout(nn.Module):
         self.of_node = nn.Linear(d, d)
         self.weight = nn.Linear(d, 1, bias=False)
         self.join = nn.Linear(2 * d, d)
+        with torch.no_grad():
+            self.join.weight[:, :d] *= .1
+            self.join.weight[:, d:] += torch.eye(d) # what comes next begins as what is like the last item
 
     def forward(
         self,
