@@ -7,8 +7,8 @@ __all__ = ['INDEXED', 'ABOUT', 'BEST', 'TIED', 'SIMPLE_WORDS', 'WIDE_BELOW', 'WI
            'shown_metrics', 'protocols_without_queries', 'comparison_tables', 'in_prose', 'exact', 'terminal_table',
            'comparison_payload', 'kind_of', 'few_models', 'bars_of', 'bars_in_words', 'in_a_hundred', 'plain_words',
            'vocabulary_size', 'known_limits', 'data_limits', 'thumbnails', 'state_now', 'status', 'progress_of',
-           'progress_in_words', 'notebook_card', 'moment', 'taken_over', 'facts', 'steps', 'opening', 'first_screen',
-           'card_groups', 'write_overview', 'write_index']
+           'progress_in_words', 'notebook_card', 'moment', 'taken_over', 'facts', 'steps', 'opening', 'network_kinds',
+           'first_screen', 'card_groups', 'write_overview', 'write_index']
 
 # %% ../nbs/89_overview.ipynb #8900004a
 import base64, csv, io, json, re, tomllib
@@ -544,6 +544,19 @@ def opening(
         return '', answer
     return '' if story else found[-1]['title'], answer or found[-1]['finding']
 
+# %% ../nbs/89_overview.ipynb #19a80002
+def network_kinds(
+    names, # of models that are shown
+)->str:    # '' where there are fewer than two kinds
+    "The kinds of network among models, in the order of the tables."
+    networks = [m.kind for m in _entries().values() if m.family == 'neural' and m.kind]
+    shown = {kind_of(name) for name in names}
+    kinds = [kind for kind in dict.fromkeys(networks) if kind in shown]
+    if len(kinds) < 2:
+        return ''
+    words = {2: 'two', 3: 'three', 4: 'four'}
+    return f'{", ".join(kinds[:-1])} and {kinds[-1]} are {words.get(len(kinds), len(kinds))} kinds of network'
+
 # %% ../nbs/89_overview.ipynb #a80f854b
 def first_screen(
     study, # has folder and manifest
@@ -557,9 +570,7 @@ def first_screen(
         return shown
     bars = bars_of(table)
     metric = table['columns'][0]
-    kinds = {kind_of(bar['model']) for bar in bars}
-    networks = [kind for kind in ('Transformer', 'recurrent network') if kind in kinds]
-    families = f'{networks[0]} and {networks[1]} are two kinds' if len(networks) == 2 else ''
+    families = network_kinds([bar['model'] for bar in bars])
     return shown | dict(bars=bars, metric=metric, families=families, alt=bars_in_words(bars, metric),
                         words=plain_words(table, vocabulary_size(study.folder)))
 

@@ -431,7 +431,8 @@ def toy_project(
     return root
 
 # %% ../nbs/80_parameters.ipynb #d023baf8
-NEEDS = {'18': '1', '2': '1', '3': '1'} # how a reader's name begins -> how those begin whose results it reads
+# how a reader's name begins -> how those begin whose results it reads
+NEEDS = {'18': '1', '19_graphs': '1', '2': '1', '3': '1'}
 
 def needed(
     name:str, # notebook

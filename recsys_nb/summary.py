@@ -233,9 +233,10 @@ def limit_lines(
 
 # %% ../nbs/89_summary.ipynb #910060d0
 KINDS = { # kind of model, in plain words -> the models of that kind
-    'several models at once': ('Hybrid',),
+    'several models at once': ('Hybrid', 'Hybrid (graphs)'),
     'Transformer': ('SASRec', 'SASRec (large)', 'BERT4Rec'),
     'recurrent network': ('GRU4Rec',),
+    'graph network': ('SR-GNN (global)', 'SR-GNN', 'LightGCN'),
     'own history and neighbours': ('History + Walk', 'History + STAN'),
     'linear model': ('EASE',),
     'matrix factors': ('BPR', 'ALS'),

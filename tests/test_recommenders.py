@@ -28,6 +28,7 @@ from recsys_nb.bert4rec import BERT4Rec
 from recsys_nb.blend import AGES, COUNTS
 from recsys_nb.bpr import BPR
 from recsys_nb.ease import EASE
+from recsys_nb.graphs import GlobalSRGNN, LightGCN, SRGNN
 from recsys_nb.gru4rec import GRU4Rec
 from recsys_nb.hybrid import Hybrid
 from recsys_nb.recommender import Recommender
@@ -56,6 +57,9 @@ MAKE = {
     'SASRec': lambda: SASRec(**SMALL),
     'GRU4Rec': lambda: GRU4Rec(**SMALL),
     'BERT4Rec': lambda: BERT4Rec(**SMALL),
+    'LightGCN': lambda: LightGCN(**SMALL),
+    'SRGNN': lambda: SRGNN(**SMALL),
+    'GlobalSRGNN': lambda: GlobalSRGNN(**SMALL),
     'Hybrid': lambda: Hybrid(
         [SASRec(**SMALL), HistoryWalk()], 10, weights([1.0, 0.5, 0.2, 0.1, -0.5] * 2 + [0.1] * 3)
     ),
