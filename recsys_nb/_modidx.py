@@ -873,6 +873,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'recsys_nb.features._buffers': ('features.html#_buffers', 'recsys_nb/features.py'),
                                     'recsys_nb.features._chosen': ('features.html#_chosen', 'recsys_nb/features.py'),
                                     'recsys_nb.features._counting_from': ('features.html#_counting_from', 'recsys_nb/features.py'),
+                                    'recsys_nb.features._first_rows': ('features.html#_first_rows', 'recsys_nb/features.py'),
                                     'recsys_nb.features._keep_table': ('features.html#_keep_table', 'recsys_nb/features.py'),
                                     'recsys_nb.features._kept_table': ('features.html#_kept_table', 'recsys_nb/features.py'),
                                     'recsys_nb.features._known_properties': ('features.html#_known_properties', 'recsys_nb/features.py'),

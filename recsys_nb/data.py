@@ -714,7 +714,7 @@ def _snapshot_piece(files, raw, said, log):
     What an item file says counts from the first event on."""
     first = int(log.timestamp.min().value // 10**6)
     parts = [*read_all_properties(files, raw)]
-    about = dict(several={}, words=[], untimed=[])
+    about = dict(several={}, words=[], untimed=[], unknown=files.unknown, repeated=files.repeated)
     for role, (items, times, texts) in raw.facts.items():
         parts.append((items, times, np.full(len(items), role, object), np.array(texts.to_pylist(), object)))
         about['words'].append(role)

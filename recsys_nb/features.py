@@ -256,6 +256,11 @@ def _read_other_rows(path, cache):
     found = builder.finish()
     if about['untimed'] and len(found.item):
         found.notes.append('What an item file says without times counts from the first event on.')
+    unknown, repeated = (said_rows(about[what], 'of item files') for what in ('unknown', 'repeated'))
+    if about['unknown']:
+        found.notes.append(f'{unknown} about an id that no event has and that is no plain number; left out.')
+    if about['repeated']:
+        found.notes.append(f'{repeated} followed by another of the same item; the last one counts.')
     return found
 
 # %% ../nbs/70_features.ipynb #f7000017
@@ -418,6 +423,21 @@ def numbers_of_texts(
     return np.where(np.isfinite(found), found, np.float32(np.nan))
 
 # %% ../nbs/70_features.ipynb #f7000020
+def _first_rows(p):
+    "The first rows in time of every property, int64."
+    bits = len(p.item).bit_length() # that a row number needs; property and moment fit beside it
+    moments = max(len(p.moments), 1)
+    key = p.property.astype(np.int64)
+    key *= moments
+    key += p.moment
+    key <<= bits
+    key += np.arange(len(key), dtype=np.int32)
+    key.sort()
+    bounds = np.searchsorted(key, np.arange(len(p.names) + 1) * (moments << bits))
+    first = [key[start:min(start + FIRST_VALUES, end)] for start, end in zip(bounds, bounds[1:])]
+    return np.concatenate([np.zeros(0, np.int64), *first]) & ((1 << bits) - 1)
+
+# %% ../nbs/70_features.ipynb #f7000021
 def _snapshot_times(categories):
     "When category snapshots were made, milliseconds since 1970, int64[n]."
     return categories.snapshots.timestamp.dt.as_unit('ms').astype('int64').to_numpy()
@@ -457,21 +477,11 @@ class ItemSnapshots:
     def first_values(self): # property int32[f], time int64[f], whether it is a number bool[f]
         "The first values of every property, without empty ones."
         p = self.properties
-        n = len(p.item)
-        bits = n.bit_length() # that a row number needs; places of moments and properties fit beside it
-        key = p.property.astype(np.int64)
-        key *= max(len(p.moments), 1)
-        key += p.moment
-        key <<= bits
-        key += np.arange(n, dtype=np.int32)
-        key.sort()
-        bounds = np.searchsorted(key, np.arange(len(p.names) + 1) * (max(len(p.moments), 1) << bits))
-        first = [key[start:min(start + FIRST_VALUES, end)] for start, end in zip(bounds, bounds[1:])]
-        rows = np.concatenate([np.zeros(0, np.int64), *first]) & ((1 << bits) - 1)
+        rows = _first_rows(p)
         rows = rows[self.lengths[p.value[rows]] > 0]
         return p.property[rows], p.moments[p.moment[rows]], ~np.isnan(self.numbers[p.value[rows]])
 
-# %% ../nbs/70_features.ipynb #f7000021
+# %% ../nbs/70_features.ipynb #f7000022
 def _chosen(group, before, moment, begins):
     """Which rows, in order of group and time, are known: of those `before` a time the newest of each group,
     and those whose `moment` is the one in which their item `begins`. group: whether it is the next row's."""
@@ -502,7 +512,7 @@ def number_properties(
     numbers = np.bincount(which[counts & number], minlength=count)
     return (values > 0) & (numbers >= NUMBER_SHARE * values)
 
-# %% ../nbs/70_features.ipynb #f7000022
+# %% ../nbs/70_features.ipynb #f7000023
 @patch
 def as_of(
     self:ItemSnapshots,
@@ -548,7 +558,7 @@ def _features(self:ItemSnapshots, places, row, which, values, category, newest, 
     return ItemFeatures(self.items[places], numbers, number_names, tokens, token_names, category,
                         self._paths(category), self.first[places], newest, notes)
 
-# %% ../nbs/70_features.ipynb #f7000023
+# %% ../nbs/70_features.ipynb #f7000024
 @patch
 def _categories_as_of(self:ItemSnapshots, time, begins):
     "Places of the items whose category is known (int64[k]), the categories, and their times."
@@ -575,7 +585,7 @@ def _paths(self:ItemSnapshots, category):
         path[:len(way)] = way
     return paths[inverse]
 
-# %% ../nbs/70_features.ipynb #f7000024
+# %% ../nbs/70_features.ipynb #f7000025
 @patch
 def _number_matrix(self:ItemSnapshots, row, which, values, n, notes):
     "Numbers float32[n, m] and names of the properties; words where a number was are NaN and counted."
@@ -600,7 +610,7 @@ def _number_matrix(self:ItemSnapshots, row, which, values, n, notes):
         notes.append(f'{wrong:,} {values_are} none, or too large, and not known here.')
     return numbers, [names[p] for p in used]
 
-# %% ../nbs/70_features.ipynb #f7000026
+# %% ../nbs/70_features.ipynb #f7000027
 @dataclass
 class _TokensOfTexts:
     "Tokens of some texts, each token once a text."
@@ -644,7 +654,7 @@ def _split_texts(texts, values):
     tokens = pairs.token.to_numpy()[place < MOST_CELL_TOKENS]
     return _TokensOfTexts(unique, np.r_[0, np.cumsum(kept)], tokens, words, lengths - kept)
 
-# %% ../nbs/70_features.ipynb #f7000029
+# %% ../nbs/70_features.ipynb #f700002a
 @patch
 def _token_matrix(self:ItemSnapshots, row, which, values, n, min_items, most_share, notes):
     "Tokens as a csr matrix float32[n, t], by property and token, and their names."
@@ -684,7 +694,7 @@ def _filled_tokens(self:ItemSnapshots, split, row, values, properties, kept, n):
         local[tokens] = -1
     return _token_csr(rows, columns, (n, len(names))), names
 
-# %% ../nbs/70_features.ipynb #f700002a
+# %% ../nbs/70_features.ipynb #f700002b
 def _most_tokens(kept, notes):
     "Tokens of each property, int32, of those counted, without the rarest where there are too many."
     every = np.concatenate([np.zeros(0, np.int32), *(counts for _, counts in kept)])
@@ -707,7 +717,7 @@ def _token_csr(rows, columns, shape):
     matrix.sort_indices()
     return matrix
 
-# %% ../nbs/70_features.ipynb #f700002f
+# %% ../nbs/70_features.ipynb #f7000030
 def load_features(
     data:str,       # as in `open_data`
 )->ItemSnapshots:   # None where nothing is said of items
@@ -745,7 +755,7 @@ def _log_notes(snapshots, log):
         notes.append('No event is about any of the items that something is known of.')
     return notes
 
-# %% ../nbs/70_features.ipynb #f7000032
+# %% ../nbs/70_features.ipynb #f7000033
 def known_table(
     snapshots:ItemSnapshots, # from `load_features`; None: nothing is said of items
     log:pd.DataFrame,        # what `load_log` read, or a part of it
@@ -781,7 +791,7 @@ def _known_properties(snapshots, time):
         kind = 'number' if numbers[code] else 'words'
         yield p.names[code], kind, p.items[p.item[mine]], len(pd.unique(p.value[mine]))
 
-# %% ../nbs/70_features.ipynb #f7000035
+# %% ../nbs/70_features.ipynb #f7000036
 def new_items(
     log:pd.DataFrame, # see `read_log`
     start:int,        # when the window begins, milliseconds since 1970
