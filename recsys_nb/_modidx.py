@@ -831,6 +831,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                     'recsys_nb/features.py'),
                                     'recsys_nb.features.ItemSnapshots._filled_tokens': ( 'features.html#itemsnapshots._filled_tokens',
                                                                                          'recsys_nb/features.py'),
+                                    'recsys_nb.features.ItemSnapshots._known_rows': ( 'features.html#itemsnapshots._known_rows',
+                                                                                      'recsys_nb/features.py'),
                                     'recsys_nb.features.ItemSnapshots._number_matrix': ( 'features.html#itemsnapshots._number_matrix',
                                                                                          'recsys_nb/features.py'),
                                     'recsys_nb.features.ItemSnapshots._paths': ( 'features.html#itemsnapshots._paths',

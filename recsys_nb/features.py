@@ -48,6 +48,8 @@ class TextCodes:
         self.texts = coded.dictionary
         self.pending = []
         self.waiting = 0
+        del coded, final
+        pa.default_memory_pool().release_unused() # the table of hashes was larger than all texts
 
     def finish(self): # -> int32[n] of all batches together, Arrow text of the codes
         "All codes, and what they mean."
@@ -185,7 +187,6 @@ class RowBuilder:
 
     def finish(self)->PropertyRows:
         "All rows, in order."
-        pa.default_memory_pool().release_unused()
         value, texts = self.texts.finish()
         property, names = self.names.finish()
         moment, moments = self.moments.finish()
@@ -316,7 +317,9 @@ def _kept_table(path, key):
         meta = table.schema.metadata
         about = json.loads(meta[b'about'])
         table = table.replace_schema_metadata(None)
-        return (table, about) if meta[b'checksum'].decode() == _table_checksum(table, key, about) else None
+        right = meta[b'checksum'].decode() == _table_checksum(table, key, about)
+        pa.default_memory_pool().release_unused()
+        return (table, about) if right else None
     except Exception:
         return None # whatever a damaged file leads to, it is made again
 
@@ -524,21 +527,27 @@ def as_of(
     """The newest snapshot of every property at or before a time. A neighbour is found by a token that at
     least 2 items have (`min_items=2`), and not more than half of them (`most_share=.5`)."""
     time = _milliseconds(time)
-    p = self.properties
     begins = self._begins(time, time if until is None else _milliseconds(until))
-    mine = np.searchsorted(self.items, p.items).astype(np.int32) # places of its items
-    begin = pd.Index(p.moments).get_indexer(begins[mine]).astype(np.int32) # code of its moment, -1: none
-    chosen = _chosen(_same_group(p), p.before(time), p.moment, begin[p.item])
-    at, code, category_times = self._categories_as_of(time, begins)
-    row, which, values = mine[p.item[chosen]], p.property[chosen], p.value[chosen]
     newest = np.full(len(self.items), -1)
-    np.maximum.at(newest, row, p.moments[p.moment[chosen]])
+    rows = self._known_rows(time, begins, newest)
+    at, code, category_times = self._categories_as_of(time, begins)
     np.maximum.at(newest, at, category_times)
     category = np.full(len(self.items), -1)
     category[at] = code
     places = np.flatnonzero(newest >= 0)
-    return self._features(places, row, which, values, category[places], newest[places], time,
-                          min_items, most_share)
+    return self._features(places, rows, category[places], newest[places], time, min_items, most_share)
+
+@patch
+def _known_rows(self:ItemSnapshots, time, begins, newest):
+    "Place of the item, property and value of each known row, int32[k]; their times go to `newest`."
+    p = self.properties
+    mine = np.searchsorted(self.items, p.items).astype(np.int32) # places of its items
+    begin = pd.Index(p.moments).get_indexer(begins[mine]).astype(np.int32) # code of its moment, -1: none
+    chosen = _chosen(_same_group(p), p.before(time), p.moment, begin[p.item]).astype(np.int32)
+    last = np.full(len(p.items), -1, np.int32)
+    np.maximum.at(last, p.item[chosen], p.moment[chosen])
+    newest[mine[last >= 0]] = p.moments[last[last >= 0]]
+    return [mine[p.item[chosen]], p.property[chosen], p.value[chosen]]
 
 @patch
 def _begins(self:ItemSnapshots, time, until):
@@ -546,15 +555,17 @@ def _begins(self:ItemSnapshots, time, until):
     return np.where((self.first > time) & (self.first <= until), self.first, -1)
 
 @patch
-def _features(self:ItemSnapshots, places, row, which, values, category, newest, time, *selection):
-    "Features of the items at some places, from the rows that were chosen."
+def _features(self:ItemSnapshots, places, rows, category, newest, time, *selection):
+    "Features of the items at some places, from the rows that were chosen, whose memory is freed on the way."
     notes = []
-    row = np.searchsorted(places, row).astype(np.int32)
-    number = self.number_properties(time)[which]
-    n = len(places)
-    numbers, number_names = self._number_matrix(row[number], which[number], values[number], n, notes)
-    words = ~number
-    tokens, token_names = self._token_matrix(row[words], which[words], values[words], n, *selection, notes)
+    code = np.full(len(self.items), -1, np.int32)
+    code[places] = np.arange(len(places), dtype=np.int32)
+    rows[0] = code[rows[0]]
+    number = self.number_properties(time)[rows[1]]
+    of_numbers = [column[number] for column in rows]
+    rows[:] = [column[~number] for column in rows]
+    tokens, token_names = self._token_matrix(rows, len(places), *selection, notes)
+    numbers, number_names = self._number_matrix(*of_numbers, len(places), notes)
     return ItemFeatures(self.items[places], numbers, number_names, tokens, token_names, category,
                         self._paths(category), self.first[places], newest, notes)
 
@@ -656,12 +667,17 @@ def _split_texts(texts, values):
 
 # %% ../nbs/70_features.ipynb #f700002a
 @patch
-def _token_matrix(self:ItemSnapshots, row, which, values, n, min_items, most_share, notes):
+def _token_matrix(self:ItemSnapshots, rows, n, min_items, most_share, notes):
     "Tokens as a csr matrix float32[n, t], by property and token, and their names."
+    row, which, values = rows
+    rows.clear()
     split = _split_texts(self.properties.texts, values)
+    pa.default_memory_pool().release_unused()
     order = np.argsort(which, kind='stable').astype(np.int32)
     bounds = np.searchsorted(which, np.arange(len(self.properties.names) + 1), sorter=order)
+    del which
     row, values = row[order], values[order]
+    del order
     properties = [(name, slice(*bounds[p:p + 2])) for p, name in enumerate(self.properties.names)]
     properties.sort()
     counted = []
