@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['FEATURES_VERSION', 'FIRST_VALUES', 'NUMBER_SHARE', 'MOST_CELL_TOKENS', 'MOST_TOKENS', 'MOST_NUMBER_CELLS', 'NEW_ITEM',
            'TextCodes', 'NumberCodes', 'PropertyRows', 'sort_rows', 'RowBuilder', 'words_of_cell', 'read_properties',
-           'ItemFeatures', 'numbers_of_texts', 'ItemSnapshots', 'load_features', 'known_table', 'new_items']
+           'ItemFeatures', 'numbers_of_texts', 'ItemSnapshots', 'load_features', 'known_table', 'new_items',
+           'readable_items']
 
 # %% ../nbs/70_features.ipynb #f7000004
 import hashlib, json, re, warnings
@@ -818,3 +819,23 @@ def new_items(
     return np.setdiff1d(items if earlier.any() else items[:0], items[earlier])
 
 NEW_ITEM = 'new item' # what is said beside one
+
+# %% ../nbs/70_features.ipynb #f7000039
+def readable_items(
+    snapshots:ItemSnapshots, # from `load_features`, or None
+    time,                    # as of when, as in `as_of`
+)->pd.DataFrame:             # index itemid, a column of text a property, see `item_facts`; None where there is none
+    "Numbers of items with names that people can read."
+    if snapshots is None:
+        return None
+    time, p = _milliseconds(time), snapshots.properties
+    number = snapshots.number_properties(time)
+    named = [bool(re.fullmatch('[^\\W\\d]{2,}', name)) and name != 'available' for name in p.names]
+    asked = np.flatnonzero(number & np.array(named, bool))
+    rows = _chosen(_same_group(p), p.before(time), p.moment, -1)
+    columns = {}
+    for code in asked.tolist():
+        mine = rows[p.property[rows] == code]
+        found = pd.Series(snapshots.numbers[p.value[mine]], p.items[p.item[mine]]).dropna()
+        columns[p.names[code]] = found.map('{:.2f}'.format)
+    return pd.DataFrame(columns).fillna('').rename_axis('itemid') if columns else None
