@@ -7,7 +7,7 @@ __all__ = ['KNOTS', 'NEW_DAYS', 'JUDGED', 'unit_rows', 'rare_rows', 'path_rows',
            'Content', 'histories_before', 'OwnItems', 'list_shares', 'warm_shares', 'OpenBlend', 'mean_metric',
            'choose_weights']
 
-# %% ../nbs/75_content.ipynb #73c79f2a
+# %% ../nbs/75_content.ipynb #e5f81935
 from dataclasses import dataclass, field, replace
 from .data import DAY
 from .protocol import *
@@ -19,7 +19,7 @@ from .open_catalogue import *
 from fastcore.basics import patch
 import numpy as np, pandas as pd, scipy.sparse as sp
 
-# %% ../nbs/75_content.ipynb #3e5cb1b8
+# %% ../nbs/75_content.ipynb #ca3f8bf0
 def unit_rows(
     m:sp.csr_matrix,  # float[n, d]
 )->sp.csr_matrix:     # float32[n, d]
@@ -36,7 +36,7 @@ def rare_rows(
     idf = 1 + np.log((1 + known.sum()) / (1 + have))
     return unit_rows(m @ sp.diags(idf))
 
-# %% ../nbs/75_content.ipynb #28735bd1
+# %% ../nbs/75_content.ipynb #82ba892b
 def path_rows(
     paths:np.ndarray,  # categories from the root down, -1 after the end, int64[n, depth]
 )->sp.csr_matrix:      # float32[n, number of categories]
@@ -47,7 +47,7 @@ def path_rows(
     m.data[:] = 1 # a category that stands twice
     return m
 
-# %% ../nbs/75_content.ipynb #24c2b542
+# %% ../nbs/75_content.ipynb #f601dd04
 KNOTS = 20 # of the ranks of a number: two numbers farther apart than two of them have nothing in common
 
 def number_rows(
@@ -63,8 +63,8 @@ def number_rows(
         among = np.sort(values[known, j])
         among = among[~np.isnan(among)]
         at = np.flatnonzero(~np.isnan(values[:, j]))
-        if not len(among) or among[0] == among[-1]:
-            continue # says the same of all items
+        if len(np.unique(among)) < 3:
+            continue # a flag: of two values none is near another
         low, high = (np.searchsorted(among, values[at, j], side) for side in ('left', 'right'))
         place = (low + high) / 2 / len(among) * KNOTS
         knot = np.minimum(place.astype(int), KNOTS - 1)
@@ -78,7 +78,7 @@ def number_rows(
     m.eliminate_zeros()
     return unit_rows(m)
 
-# %% ../nbs/75_content.ipynb #657a4b7f
+# %% ../nbs/75_content.ipynb #24356954
 @dataclass
 class ContentParts:
     "What items of a catalogue have in common, ready for products; a row is an item."
@@ -90,11 +90,11 @@ class ContentParts:
 def content_parts(catalogue:OpenCatalogue)->ContentParts: # with features
     "Category paths, tokens and numbers of the items."
     features = catalogue.features
-    known = features.known_since <= catalogue.start
+    known = known_since(features) <= catalogue.start
     return ContentParts(catalogue, rare_rows(path_rows(features.paths), known),
                         rare_rows(features.tokens, known), number_rows(features.numbers, known))
 
-# %% ../nbs/75_content.ipynb #9f3d7400
+# %% ../nbs/75_content.ipynb #d0d6d303
 NEW_DAYS = 7 # after which an item's newness counts for 1 / e
 
 @dataclass
@@ -135,7 +135,7 @@ class Content:
         def score(part): return self.similar(histories[part], times[part], catalogue, vectors)
         return blocked_top_k(score, n, k, len(catalogue), block)
 
-# %% ../nbs/75_content.ipynb #b878dc38
+# %% ../nbs/75_content.ipynb #fccad468
 @patch
 def similar(
     self:Content,
@@ -160,7 +160,7 @@ def similar(
     found[found <= 0] = -np.inf
     return found
 
-# %% ../nbs/75_content.ipynb #399b578b
+# %% ../nbs/75_content.ipynb #93a1bd44
 def histories_before(
     split:Split,
     catalogue:OpenCatalogue,
@@ -195,7 +195,7 @@ class OwnItems:
         "Own items alone."
         return sparse_top_k(self.score(histories, len(catalogue)), k)
 
-# %% ../nbs/75_content.ipynb #f5de8beb
+# %% ../nbs/75_content.ipynb #93e8bee3
 def list_shares(
     items:np.ndarray,  # lists, -1 for none, int32[n, k]
     scores:np.ndarray, # float32[n, k]
@@ -209,7 +209,7 @@ def list_shares(
     m = sp.csr_matrix((weight[row, place], (row, items[row, place])), shape=(len(items), width))
     return row_shares(m.astype(np.float32))
 
-# %% ../nbs/75_content.ipynb #174b89c0
+# %% ../nbs/75_content.ipynb #a49dd4a2
 def warm_shares(
     model,                   # fitted `Recommender`
     histories:Histories,     # n of them, over rows of the catalogue
@@ -227,7 +227,7 @@ def warm_shares(
     row = np.repeat(np.arange(m.shape[0]), np.diff(m.indptr))[there]
     return sp.csr_matrix((m.data[there], (row, column[there])), shape=(m.shape[0], len(catalogue)))
 
-# %% ../nbs/75_content.ipynb #b94041f0
+# %% ../nbs/75_content.ipynb #87b48df6
 @dataclass
 class OpenBlend:
     "Own items by their chance, then a warm model and content by their shares of the rest."
@@ -252,7 +252,7 @@ class OpenBlend:
         blind = (histories.length == 0) | (catalogue.code[newest] < 0)
         return warm, list_shares(*lists, len(catalogue)), np.where(blind, self.cold_share, self.share)
 
-# %% ../nbs/75_content.ipynb #43569ffa
+# %% ../nbs/75_content.ipynb #c8ab3b3b
 @patch
 def score(
     self:OpenBlend,
@@ -291,7 +291,7 @@ def recommend_open(
     rows, scores = (np.concatenate(x) for x in zip(*parts))
     return only_existing(rows, scores, times, catalogue)
 
-# %% ../nbs/75_content.ipynb #1cfb4d43
+# %% ../nbs/75_content.ipynb #32946e13
 JUDGED = 'NDCG', 20 # by which weights are chosen
 
 def mean_metric(

@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['DAY', 'SESSION_GAP', 'LOG_COLUMNS', 'EARLIEST', 'LATEST', 'BLOCK_BYTES', 'HEADER_BYTES', 'STRAY_SHARE', 'STRAY_ROWS',
            'COARSE', 'PARSER_VERSION', 'PROPERTY_COLUMNS', 'LogReport', 'share_tied', 'own_source', 'read_log',
-           'log_fingerprint', 'Ids', 'read_ids', 'read_items', 'Categories', 'read_categories', 'categories_of_items',
-           'events_by_hour', 'longest_silence', 'silence_words', 'log_line']
+           'log_fingerprint', 'Ids', 'read_ids', 'read_items', 'read_snapshots', 'Categories', 'read_categories',
+           'property_files', 'property_batches', 'categories_of_items', 'events_by_hour', 'longest_silence',
+           'silence_words', 'log_line']
 
 # %% ../nbs/00_data.ipynb #c544573e
 import csv, hashlib, io, json, re, warnings
@@ -17,7 +18,8 @@ from pathlib import Path
 from .archives import *
 from .columns import EVENT_WORDS, event_kinds, plain_word
 from .layouts import split_options
-from .reading import open_log, read_item_facts, read_property_rows, read_rows
+from .reading import (
+    open_log, read_all_properties, read_item_facts, read_item_files, read_property_rows, read_rows)
 from .files import read_parquet, write_parquet
 from fastcore.basics import patch
 import numpy as np, pandas as pd
@@ -210,12 +212,17 @@ def _missing_column(name, column, header, text, kind):
 # %% ../nbs/00_data.ipynb #0f85e989
 def _read_csv(source, name, columns, optional=(), keep=None):
     "A CSV file as an Arrow table with the types given, of the rows that `keep(batch)` selects."
+    batches = [*_csv_batches(source, name, columns, optional, keep)]
+    header, _ = _read_header(source, name, [c for c in columns if c not in optional], optional)
+    return pa.Table.from_batches(batches, pa.schema({c: t for c, t in columns.items() if c in header}))
+
+def _csv_batches(source, name, columns, optional=(), keep=None):
+    "The same rows batch by batch, so that a file of any size passes through little memory."
     required = [c for c in columns if c not in optional]
     header, rows = _read_header(source, name, required, optional)
     columns = {c: t for c, t in columns.items() if c in header}
-    empty = pa.schema(columns).empty_table()
     if not rows:
-        return empty
+        return
     convert = pacsv.ConvertOptions(column_types=columns, include_columns=list(columns), null_values=[''],
                                    quoted_strings_can_be_null=True)
     # with one thread, an error names its row
@@ -224,12 +231,11 @@ def _read_csv(source, name, columns, optional=(), keep=None):
         with refuse_damaged(source, name), source.open(name) as f:
             watched = _QuoteWatcher(f)
             batches = pacsv.open_csv(watched, options, convert_options=convert)
-            table = pa.Table.from_batches(_checked_batches(source, name, batches, keep), empty.schema)
+            yield from _checked_batches(source, name, batches, keep)
     except (pa.ArrowException, UnicodeDecodeError) as e:
         raise _find_bad_cell(source, name, columns, str(e)) from None
     if watched.quotes:
         _check_quotes(source, name)
-    return table
 
 # %% ../nbs/00_data.ipynb #68269050
 def _wrong_rows(batch):
@@ -237,7 +243,8 @@ def _wrong_rows(batch):
     wrong = pa.repeat(False, len(batch))
     for c in batch.schema.names:
         if c == 'value':
-            here = pc.invert(pc.match_substring_regex(batch[c], '^[0-9]{1,18}$'))
+            number = pc.match_substring_regex(batch[c], '^[0-9]{1,18}$')
+            here = pc.and_(_is_category(batch), pc.invert(number))
         elif batch[c].type != pa.int64():
             continue
         else:
@@ -701,6 +708,34 @@ def _no_rows_left(report, lowest):
     expected = 'at least one row with both: say with --columns which columns they are'
     return data_error(report.file, expected, 'no row with a visitor and an item')
 
+# %% ../nbs/00_data.ipynb #4b983024
+def _snapshot_piece(files, raw, said, log):
+    """What a log's files say of its items and when, a row a property, as a table and what is known about it. What
+    an item file says counts from the first event on."""
+    first = int(log.timestamp.min().value // 10**6)
+    parts = [*read_all_properties(files, raw)]
+    about = dict(several={}, words=[], untimed=[])
+    for role, (items, times, texts) in raw.facts.items():
+        parts.append((items, times, np.full(len(items), role, object), np.array(texts.to_pylist(), object)))
+        about['words'].append(role)
+    for column in [] if said is None else said:
+        items = said.index.to_numpy(np.int64)
+        times = np.full(len(items), first, np.int64)
+        texts = said[column].fillna('').astype(str).to_numpy(object)
+        parts.append((items, times, np.full(len(items), column, object), texts))
+        about['words'].append(column)
+        about['untimed'].append(column)
+    for name in files.reading.files('items'):
+        part = files.reading.parts[name]
+        if part.several:
+            plain = [re.sub(r':(token|float)(_seq)?$', '', c) for c in part.columns.get('category', ())]
+            about['several'] |= dict.fromkeys(plain, part.several)
+    if not parts:
+        return pd.DataFrame(), dict(there=False)
+    items, times, properties, values = map(np.concatenate, zip(*parts))
+    table = dict(timestamp=times, itemid=items, property=pd.Categorical(properties), value=pd.Categorical(values))
+    return pd.DataFrame(table), dict(there=True) | about
+
 # %% ../nbs/00_data.ipynb #098e7809
 def _read_pieces(files, key):
     "Everything that the files of a log say: name of the piece -> table, and what is known about it."
@@ -714,14 +749,16 @@ def _read_pieces(files, key):
     log = _clean_log(raw.table, report, files.options.events, raw.named, raw.starts)
     report.events = len(log)
     before = len(files.notes)
-    facts = read_item_facts(files, raw)
+    said = read_item_files(files, raw)
+    facts = read_item_facts(files, raw, said)
     report.notes += raw.notes + files.notes[before:]
     report.notes += _log_notes(report, True, (log.event == 'transaction').any())
     categories = _text_categories(files, raw, facts)
     known = pd.DataFrame() if facts is None else facts.reset_index().astype({c: 'category' for c in facts})
     return dict(
         log=(log, asdict(report)), visitors=_texts_frame(raw.visitors), items=_texts_frame(raw.items),
-        facts=(known, dict(there=facts is not None)), categories=categories)
+        facts=(known, dict(there=facts is not None)), categories=categories,
+        snapshots=_snapshot_piece(files, raw, said, log))
 
 # %% ../nbs/00_data.ipynb #0a000008
 def _some_pieces(path, cache, *names):
@@ -938,6 +975,17 @@ def read_items(
     table, about = _read_piece(path, cache, 'facts')
     return table.set_index('itemid').astype(str) if about['there'] else None
 
+# %% ../nbs/00_data.ipynb #052e3dbf
+def read_snapshots(
+    path,       # a log in another layout than RetailRocket's own, as in `read_log`
+    cache=None, # folder for what was read, or None
+)->tuple:       # table (timestamp, itemid, property, value), None where nothing is said; what is known about it
+    """What a log's files say about items and when, as text, a row a property. Known about it: `words`, properties
+    that are people's words; `untimed`, those that count from the first event on; `several`: what stands between
+    the words of one. Raises `DataError`."""
+    table, about = _read_piece(path, cache, 'snapshots')
+    return (table if about['there'] else None), about
+
 # %% ../nbs/00_data.ipynb #698d6e6f
 PROPERTY_COLUMNS = dict(timestamp=pa.int64(), itemid=pa.int64(), property=pa.string(), value=pa.string())
 
@@ -1098,6 +1146,20 @@ def read_categories(
         return None
     parent, twice = _read_tree(source) if 'category_tree.csv' in source.members else ({}, 0)
     return Categories(snapshots, parent, _category_notes(snapshots, parent, twice))
+
+# %% ../nbs/00_data.ipynb #bd2072a3
+def property_files(
+    source:Source, # a log in RetailRocket's own form, see `own_source`
+)->list:           # of str: names of its properties files, may be empty
+    "The files that say what its items were when."
+    return [name for name in FILES[1:3] if name in source.members]
+
+def property_batches(
+    source:Source, # a log in RetailRocket's own form
+    name:str,      # one of its `property_files`
+):                 # yields Arrow batches with `PROPERTY_COLUMNS`
+    "Rows of all properties, checked, as a stream. Raises `DataError`."
+    return _csv_batches(source, name, PROPERTY_COLUMNS)
 
 # %% ../nbs/00_data.ipynb #4d000002
 def _coded_paths(texts):

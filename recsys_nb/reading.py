@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ITEM_ROLES', 'PATH', 'PROPERTY_ROLES', 'LogFiles', 'open_log', 'RawLog', 'category_path', 'image_address',
-           'read_rows', 'read_item_facts', 'read_property_rows']
+           'read_rows', 'read_item_files', 'read_item_facts', 'read_all_properties', 'read_property_rows']
 
 # %% ../nbs/70_reading.ipynb #2f680924
 import ast, json, re
@@ -460,7 +460,7 @@ def _item_frame(files, name, item_texts, in_log):
     frames = []
     for _, batch in read_batches(files.source, name, table, table.columns):
         codes = known_codes(batch[part.one('itemid')], item_texts)
-        known = (codes >= 0) & np.isin(codes, in_log)
+        known = codes >= 0
         batch = batch.filter(pa.array(known))
         roles = [role for role in ITEM_ROLES if role in part.columns]
         found = {role: _texts_of(part, batch, role).to_pylist() for role in roles}
@@ -472,7 +472,7 @@ def _item_frame(files, name, item_texts, in_log):
             found[re.sub(r':(token|float)(_seq)?$', '', column)] = texts
         frames.append(pd.DataFrame(found, index=pd.Index(codes[known], name='itemid')))
     frame = pd.concat(frames) if frames else pd.DataFrame(index=pd.Index([], name='itemid', dtype='int64'))
-    if frames and not len(frame):
+    if frames and not np.isin(frame.index, in_log).any():
         files.notes.append(f'{files.source.file_name(name)} knows none of the items of the log.')
     return frame[~frame.index.duplicated(keep='last')]
 
@@ -485,16 +485,27 @@ def _flagged(part, batch):
     return found.tolist()
 
 # %% ../nbs/70_reading.ipynb #0960bdef
-def read_item_facts(
+def read_item_files(
     files:LogFiles, # from `open_log`
     raw:RawLog,     # its rows
-)->pd.DataFrame:    # index itemid; title, category, price, image, others by their names; None for nothing
-    "What a log's files say of its items, all as text, '' for nothing."
+)->pd.DataFrame:    # index itemid; title, category, price, image, others by their names; None without such files
+    "What a log's item files say, all as text, also of items without an event where ids are numbers."
     frame = None
     in_log = pc.unique(raw.table['itemid']).to_numpy()
     for name in files.reading.files('items'):
         found = _item_frame(files, name, raw.items, in_log)
         frame = found if frame is None else found.combine_first(frame)
+    return frame
+
+def read_item_facts(
+    files:LogFiles, # from `open_log`
+    raw:RawLog,     # its rows
+    frame=None,     # from `read_item_files`, where it was read before
+)->pd.DataFrame:    # the same table with what the log's rows say last; None for nothing
+    "What a log's files say of its items, all as text, '' for nothing."
+    frame = read_item_files(files, raw) if frame is None else frame
+    if frame is not None:
+        frame = frame[frame.index.isin(pc.unique(raw.table['itemid']).to_numpy())]
     for role, (items, _, texts) in raw.facts.items():
         last = pd.Series(texts.to_pylist(), items, dtype=object)
         last = last[~last.index.duplicated(keep='last')]
@@ -505,13 +516,14 @@ def read_item_facts(
     return frame.fillna('').sort_index()
 
 # %% ../nbs/70_reading.ipynb #09f8c390
-def read_property_rows(
+PROPERTY_ROLES = ('timestamp', 'itemid', 'property', 'value')
+
+def read_all_properties(
     files:LogFiles, # from `open_log`
     raw:RawLog,     # its rows
-    property='categoryid', # which rows are read
-)->tuple:           # itemid and milliseconds since 1970, int64[n]; values, Arrow text [n]; None without files
-    "Rows of a property in RetailRocket's files of properties. Raises `DataError`."
-    found = []
+    property=None,  # which rows are read; None: all
+):                  # yields itemid and milliseconds since 1970, int64[n]; property and value, object[n] of str
+    "Rows of RetailRocket's files of properties, batch by batch. Raises `DataError`."
     for name in files.reading.files('properties'):
         table = files.tables[name]
         small = [c.lower() for c in table.columns]
@@ -519,10 +531,12 @@ def read_property_rows(
         asked = columns['timestamp']
         unit = unit_of_times(table.sample[asked], files.source.file_name(name), asked)
         for first, batch in read_batches(files.source, name, table, list(columns.values())):
-            keep = pc.equal(_words(batch[columns['property']]).dictionary_decode(), property)
+            names = _words(batch[columns['property']])
+            keep = np.ones(len(batch), bool)
+            if property is not None:
+                keep = pc.equal(names.dictionary_decode(), property).to_numpy(zero_copy_only=False)
             items = known_codes(batch[columns['itemid']], raw.items)
             times, wrong = to_milliseconds(batch[asked], unit)
-            keep = keep.to_numpy(zero_copy_only=False)
             wrong &= keep
             if wrong.any():
                 row = int(wrong.argmax())
@@ -530,11 +544,18 @@ def read_property_rows(
                 expected = _expected_time(unit, str(cell), False, asked)
                 raise _refuse_cell(files, name, first + row, asked, cell, expected)
             rows = np.flatnonzero(keep & (items >= 0))
-            values = _words(batch[columns['value']]).dictionary_decode()
-            found.append((items[rows], times[rows], values.take(pa.array(rows))))
+            texts = [column.to_pandas().to_numpy(object)[rows] for column in (
+                names, _words(batch[columns['value']]))]
+            yield items[rows], times[rows], *texts
+
+def read_property_rows(
+    files:LogFiles, # from `open_log`
+    raw:RawLog,     # its rows
+    property='categoryid', # which rows are read
+)->tuple:           # itemid and milliseconds since 1970, int64[n]; values, Arrow text [n]; None without files
+    "Rows of a property in RetailRocket's files of properties. Raises `DataError`."
+    found = [*read_all_properties(files, raw, property)]
     if not found:
         return None
-    items, times, values = zip(*found)
-    return np.concatenate(items), np.concatenate(times), pa.concat_arrays(values)
-
-PROPERTY_ROLES = ('timestamp', 'itemid', 'property', 'value')
+    items, times, _, values = map(np.concatenate, zip(*found))
+    return items, times, pa.array(values, pa.string())

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['SHOP_SIZES', 'SIZE_LIMITS', 'SIMULATION_VERSION', 'TURNING', 'FACTS', 'FACT_LENGTH', 'NOUNS', 'TILE_LUMINANCE',
            'TILE_HUES', 'TILE_SATURATIONS', 'ShopSize', 'parse_simulated', 'data_folder', 'open_data', 'load_log',
-           'load_categories', 'load_ids', 'load_items', 'layout_rows', 'plain_text', 'item_titles', 'fact_columns',
-           'item_facts', 'noun', 'item_names', 'category_colour', 'source_summary']
+           'load_categories', 'load_ids', 'load_items', 'layout_rows', 'plain_text', 'item_titles', 'is_said',
+           'fact_columns', 'item_facts', 'noun', 'item_names', 'category_colour', 'source_summary']
 
 # %% ../nbs/05_sources.ipynb #05000005
 import colorsys, os, re, shutil, unicodedata
@@ -198,11 +198,17 @@ _NO_FACT = re.compile(
     '(^|_)(ids?|no|number|codes?|sku|asin|ean|urls?|links?|images?|img|videos?|description|desc|details?|'
     'features|text|html|embedding)$', re.I)
 
+def is_said(
+    column:str, # of an item table
+)->bool:
+    "Whether a column says something of an item: not its number, its category's path, a picture or a long text."
+    return column not in ('category', 'image') and not _NO_FACT.search(column)
+
 def fact_columns(
     items:pd.DataFrame, # see `load_items`
 )->list:                # of str, in the order in which they are said
     "Columns of an item table that say something in a word or two."
-    said = [c for c in items if c not in ('title', 'category', 'image', 'price') and not _NO_FACT.search(c)]
+    said = [c for c in items if is_said(c) and c not in ('title', 'price')]
     years = [c for c in said if 'year' in c.lower()]
     others = [c for c in said if c not in years]
     price = ['price'] if 'price' in items else []
