@@ -710,8 +710,8 @@ def _no_rows_left(report, lowest):
 
 # %% ../nbs/00_data.ipynb #4b983024
 def _snapshot_piece(files, raw, said, log):
-    """What a log's files say of its items and when, a row a property, as a table and what is known about it. What
-    an item file says counts from the first event on."""
+    """What a log's files say of its items and when, a row a property, as a table and what is known of it.
+    What an item file says counts from the first event on."""
     first = int(log.timestamp.min().value // 10**6)
     parts = [*read_all_properties(files, raw)]
     about = dict(several={}, words=[], untimed=[])
@@ -728,12 +728,14 @@ def _snapshot_piece(files, raw, said, log):
     for name in files.reading.files('items'):
         part = files.reading.parts[name]
         if part.several:
-            plain = [re.sub(r':(token|float)(_seq)?$', '', c) for c in part.columns.get('category', ())]
+            columns = part.columns.get('category', ())
+            plain = [re.sub(r':(token|float)(_seq)?$', '', column) for column in columns]
             about['several'] |= dict.fromkeys(plain, part.several)
     if not parts:
         return pd.DataFrame(), dict(there=False)
     items, times, properties, values = map(np.concatenate, zip(*parts))
-    table = dict(timestamp=times, itemid=items, property=pd.Categorical(properties), value=pd.Categorical(values))
+    table = dict(timestamp=times, itemid=items)
+    table |= dict(property=pd.Categorical(properties), value=pd.Categorical(values))
     return pd.DataFrame(table), dict(there=True) | about
 
 # %% ../nbs/00_data.ipynb #098e7809
@@ -753,7 +755,9 @@ def _read_pieces(files, key):
     facts = read_item_facts(files, raw, said)
     report.notes += raw.notes + files.notes[before:]
     report.notes += _log_notes(report, True, (log.event == 'transaction').any())
-    categories = _text_categories(files, raw, facts)
+    # of items without an event, too
+    every = facts if facts is None or said is None else facts.combine_first(said)
+    categories = _text_categories(files, raw, every)
     known = pd.DataFrame() if facts is None else facts.reset_index().astype({c: 'category' for c in facts})
     return dict(
         log=(log, asdict(report)), visitors=_texts_frame(raw.visitors), items=_texts_frame(raw.items),
@@ -979,10 +983,10 @@ def read_items(
 def read_snapshots(
     path,       # a log in another layout than RetailRocket's own, as in `read_log`
     cache=None, # folder for what was read, or None
-)->tuple:       # table (timestamp, itemid, property, value), None where nothing is said; what is known about it
-    """What a log's files say about items and when, as text, a row a property. Known about it: `words`, properties
-    that are people's words; `untimed`, those that count from the first event on; `several`: what stands between
-    the words of one. Raises `DataError`."""
+)->tuple:       # table (timestamp, itemid, property, value) or None where nothing is said, and a dict about it
+    """What a log's files say about items and when, as text, a row a property. The dict says which properties are
+    people's `words`, which are `untimed` (they count from the first event on), and what stands between
+    `several` words of a property. Raises `DataError`."""
     table, about = _read_piece(path, cache, 'snapshots')
     return (table if about['there'] else None), about
 

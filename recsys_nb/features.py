@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from fastcore.basics import patch
-from .archives import DataError, data_error, fingerprint, refuse_changes, said_rows, system_reason
+from .archives import fingerprint, refuse_changes, said_rows, system_reason
 from .data import *
 from .files import atomic, read_parquet
 from .sources import data_folder, is_said, load_categories, load_log, open_data
@@ -87,7 +87,8 @@ def sort_rows(
     if twice:
         rows.notes.append(f'{said_rows(twice)} of properties stood there twice.')
     if against:
-        rows.notes.append(f'{said_rows(against)} gave a property another value at the same time; the last counts.')
+        rows.notes.append(f'{said_rows(against)} gave a property another value at the same time; '
+                          'the last counts.')
     return rows
 
 def _same_neighbours(column):
@@ -150,7 +151,7 @@ def words_of_cell(
     return ' '.join(dict.fromkeys(filter(None, words)))
 
 def _number_word(text):
-    "A number as it stands in RetailRocket's files; of two kinds of points, the last one is the decimal point."
+    "A number as RetailRocket writes it; of two kinds of points, the last one is the decimal point."
     if ',' in text and '.' in text:
         text = text.replace('.' if text.rfind('.') < text.rfind(',') else ',', '')
     text = text.replace(',', '.')
@@ -168,37 +169,51 @@ def _read_other_rows(path, cache):
     names, texts = TextCodes(), TextCodes()
     items, times = [], []
     for name, rows in table.groupby('property', observed=True, sort=False):
-        values = rows['value'].astype(str)
-        if name in about['words']:
-            several = about['several'].get(name, '')
-            values = values.map({text: words_of_cell(name, text, several) for text in values.unique()})
-        values = pa.array(values.tolist(), pa.string())
+        named = pa.array([name] * len(rows), pa.string())
+        names.add(named)
+        texts.add(_words_of_property(name, named, rows['value'].astype(str), about))
         items.append(rows['itemid'].to_numpy(np.int64))
         times.append(rows['timestamp'].to_numpy(np.int64))
-        names.add(pa.array([name] * len(rows), pa.string()))
-        texts.add(values if name in about['words'] else _with_numbers(names.pending[-1].take(pa.array(np.zeros(len(rows), np.int32))), values))
     found = _rows_of_batches(items, times, names, texts)
-    if about['untimed']:
+    if about['untimed'] and len(found.items):
         found.notes.append('What an item file says without times counts from the first event on.')
     return found
 
-# %% ../nbs/70_features.ipynb #f7000013
+# %% ../nbs/70_features.ipynb #f7000012
+def _words_of_property(name, named, values, about):
+    "Values of a property as Arrow text of words; `named` holds its name as often."
+    if name not in about['words']:
+        return _with_numbers(named, pa.array(values.tolist(), pa.string()))
+    several = about['several'].get(name, '')
+    words = {text: words_of_cell(name, text, several) for text in values.unique()}
+    return pa.array(values.map(words).tolist(), pa.string())
+
+# %% ../nbs/70_features.ipynb #f7000014
 FEATURES_VERSION = 1 # of kept properties: raise when the same bytes are read as something else
 
 def _table_checksum(table, key, about):
-    "Hash of an Arrow table's buffers and of what is known about it."
+    "Hash of every value of an Arrow table and of what is known about it."
     h = hashlib.sha256(json.dumps([key, about, [str(field) for field in table.schema]]).encode())
-    for column in table.columns:
-        whole = column.combine_chunks()
-        whole = whole if isinstance(whole, pa.Array) else whole.chunk(0)
-        if pa.types.is_string(whole.type):
-            h.update(np.ascontiguousarray(pc.binary_length(whole).to_numpy()))
-            start, end = np.frombuffer(whole.buffers()[1], np.int32)[[whole.offset, whole.offset + len(whole)]] \
-                if len(whole) else (0, 0)
-            h.update(whole.buffers()[2][start:end] if end > start else b'')
-        else:
-            h.update(np.ascontiguousarray(whole.to_numpy()))
+    for name in table.column_names:
+        for part in _buffers(_whole(table, name)):
+            h.update(part)
     return h.hexdigest()
+
+def _whole(table, name):
+    "A column of an Arrow table as one array."
+    column = table[name].combine_chunks()
+    return column if isinstance(column, pa.Array) else pa.concat_arrays(column.chunks)
+
+def _buffers(column):
+    "What a column of numbers or text without nulls consists of."
+    if not pa.types.is_string(column.type):
+        return [np.ascontiguousarray(column.to_numpy())]
+    if not len(column):
+        return []
+    _, offsets, letters = column.buffers()
+    offsets = np.frombuffer(offsets, np.int32)[column.offset:column.offset + len(column) + 1]
+    text = memoryview(letters)[offsets[0]:offsets[-1]] if letters else b''
+    return [np.diff(offsets), text]
 
 def _keep_table(table, path, key, about):
     "Keep an Arrow table for the next time; where that can't be, say so and go on."
@@ -221,7 +236,7 @@ def _kept_table(path, key):
     except Exception:
         return None # whatever a damaged file leads to, it is made again
 
-# %% ../nbs/70_features.ipynb #f7000014
+# %% ../nbs/70_features.ipynb #f7000015
 def read_properties(
     path,           # where the log is, as in `read_log`
     cache=None,     # folder for what was read, or None
@@ -235,7 +250,8 @@ def read_properties(
         return None
     with refuse_changes(source, *files):
         key = fingerprint(source, *files) if cache else None
-        paths = [Path(cache)/f'{piece}-{key}-{FEATURES_VERSION}.parquet' for piece in _PIECES] if cache else []
+        name = f'{key}-{FEATURES_VERSION}.parquet'
+        paths = [Path(cache)/f'{piece}-{name}' for piece in _PIECES] if cache else []
         kept = [_kept_table(path, key) for path in paths]
         if cache and all(kept):
             return _rows_of_tables(*kept)
@@ -257,12 +273,11 @@ def _rows_of_tables(kept, texts):
     table, about = kept
     if not len(table):
         return None
-    words = texts[0]['text'].combine_chunks()
-    words = words if isinstance(words, pa.Array) else words.chunk(0)
     columns = {name: table[name].to_numpy() for name in table.column_names}
-    return PropertyRows(**columns, names=about['names'], texts=words, notes=about['notes'])
+    return PropertyRows(**columns, names=about['names'], texts=_whole(texts[0], 'text'),
+                        notes=about['notes'])
 
-# %% ../nbs/70_features.ipynb #f7000016
+# %% ../nbs/70_features.ipynb #f7000017
 @dataclass
 class ItemFeatures:
     "What is known of items at one time."
@@ -301,12 +316,12 @@ class ItemFeatures:
         return ItemFeatures(np.asarray(itemids, np.int64), numbers, self.number_names, tokens,
                             self.token_names, category, paths, since, newest, self.notes)
 
-# %% ../nbs/70_features.ipynb #f7000018
+# %% ../nbs/70_features.ipynb #f7000019
 FIRST_VALUES = 1000       # of a property, that decide what it is
 NUMBER_SHARE = .95        # of them are numbers, where it is one
 MOST_CELL_TOKENS = 256    # tokens of one cell; later ones are left out and counted
 MOST_TOKENS = 1 << 20     # distinct tokens; the rarest are left out and counted
-MOST_NUMBER_CELLS = 50_000_000 # of the matrix of numbers, 200 MB; properties of the fewest items are left out
+MOST_NUMBER_CELLS = 100_000_000 # of the matrix of numbers; more: the rarest properties are left out
 _N_NUMBER = '^n-?[0-9]+([.][0-9]+)?$'
 
 def numbers_of_texts(
@@ -320,7 +335,7 @@ def numbers_of_texts(
         found = found.astype(np.float32)
     return np.where(np.isfinite(found), found, np.float32(np.nan))
 
-# %% ../nbs/70_features.ipynb #f700001a
+# %% ../nbs/70_features.ipynb #f700001b
 class ItemSnapshots:
     "What a log's files say of its items, and from when on."
     def __init__(self,
@@ -337,7 +352,7 @@ class ItemSnapshots:
             found.append(categories.snapshots.itemid.to_numpy(np.int64))
             times.append(categories.snapshots.timestamp.astype('int64').to_numpy())
         self.items = np.unique(np.concatenate(found)) # itemid, int64[n]
-        self.first = np.full(len(self.items), 2**63 - 1) # milliseconds since 1970 of its first snapshot, int64[n]
+        self.first = np.full(len(self.items), 2**63 - 1) # milliseconds of its first snapshot, int64[n]
         for items, moments in zip(found, times):
             np.minimum.at(self.first, np.searchsorted(self.items, items), moments)
 
@@ -347,19 +362,25 @@ class ItemSnapshots:
         return numbers_of_texts(self.properties.texts)
 
     @cached_property
+    def lengths(self): # int32[v]
+        "Bytes of each text."
+        return pc.binary_length(self.properties.texts).to_numpy()
+
+    @cached_property
     def first_values(self): # property int32[f], time int64[f], whether it is a number bool[f]
-        "The first values of every property."
+        "The first values of every property that are not empty."
         p = self.properties
         order = np.lexsort((p.times, p.properties))
+        order = order[self.lengths[p.values[order]] > 0]
         which = p.properties[order]
         place = np.arange(len(which)) - np.searchsorted(which, np.arange(len(p.names)))[which]
         order = order[place < FIRST_VALUES]
         return p.properties[order], p.times[order], ~np.isnan(self.numbers[p.values[order]])
 
-# %% ../nbs/70_features.ipynb #f700001b
+# %% ../nbs/70_features.ipynb #f700001c
 def _chosen(items, times, other, at, first, time, until):
-    """Which rows, in order of item, property (`other`) and time, are known: the newest at or before `time`, and of
-    items that begin in (time, until] what they begin with. `at`: each row's place in `first`."""
+    """Which rows, in order of item, property (`other`) and time, are known: the newest at or before `time`,
+    and of items that begin in (time, until] what they begin with. `at`: each row's place in `first`."""
     before = times <= time
     newest = before.copy()
     if len(items):
@@ -391,7 +412,7 @@ def number_properties(
     numbers = np.bincount(which[counts & number], minlength=count)
     return (values > 0) & (numbers >= NUMBER_SHARE * values)
 
-# %% ../nbs/70_features.ipynb #f700001c
+# %% ../nbs/70_features.ipynb #f700001d
 @patch
 def as_of(
     self:ItemSnapshots,
@@ -400,8 +421,8 @@ def as_of(
     min_items:int=1, # fewest items of a token that is kept
     most_share=1.,   # largest share of the items of a token that is kept
 )->ItemFeatures:
-    """The newest snapshot of every property at or before a time. A neighbour is found by a token that at least 2
-    items have (`min_items=2`), and not more than half of them (`most_share=.5`)."""
+    """The newest snapshot of every property at or before a time. A neighbour is found by a token that at
+    least 2 items have (`min_items=2`), and not more than half of them (`most_share=.5`)."""
     time, until = _milliseconds(time), None if until is None else _milliseconds(until)
     p = self.properties
     at = np.searchsorted(self.items, p.items).astype(np.int32)
@@ -436,7 +457,8 @@ def _categories_as_of(self:ItemSnapshots, time, until):
     items, times, codes = items[order], times[order], s.categoryid.to_numpy(np.int64)[order]
     at = np.searchsorted(self.items, items)
     chosen = _chosen(items, times, np.zeros(len(items), np.int8), at, self.first, time, until)
-    last = np.r_[at[chosen][1:] != at[chosen][:-1], True][:len(chosen)] # of several at once the last one counts
+    # of several at once the last one counts
+    last = np.r_[at[chosen][1:] != at[chosen][:-1], True][:len(chosen)]
     chosen = chosen[last]
     return at[chosen], codes[chosen], times[chosen]
 
@@ -450,7 +472,7 @@ def _paths(self:ItemSnapshots, category):
         path[:len(way)] = way
     return paths[inverse]
 
-# %% ../nbs/70_features.ipynb #f700001d
+# %% ../nbs/70_features.ipynb #f700001e
 @patch
 def _number_matrix(self:ItemSnapshots, row, which, values, n, notes):
     "Numbers float32[n, m] and names of the properties; words where a number was are NaN and counted."
@@ -469,32 +491,72 @@ def _number_matrix(self:ItemSnapshots, row, which, values, n, notes):
     here = column[which] >= 0
     found = self.numbers[values[here]]
     numbers[row[here], column[which[here]]] = found
-    if wrong := int(np.isnan(found).sum()):
-        notes.append(f'{wrong:,} values of properties that are numbers are none, or too large; they count as not known.')
+    wrong = int((np.isnan(found) & (self.lengths[values[here]] > 0)).sum())
+    if wrong:
+        values_are = 'value of a property that is a number is' if wrong == 1 else 'values of numbers are'
+        notes.append(f'{wrong:,} {values_are} none, or too large, and not known here.')
     return numbers, [names[p] for p in used]
 
-# %% ../nbs/70_features.ipynb #f700001e
+# %% ../nbs/70_features.ipynb #f7000020
+@dataclass
+class _TokensOfTexts:
+    "Tokens of some texts, each token once a text."
+    texts: np.ndarray  # codes of the texts, int32[u], ascending
+    starts: np.ndarray # where each one's tokens begin, int64[u + 1]
+    tokens: np.ndarray # codes of `words`, int32[e]
+    words: list        # of str, in order
+    cut: np.ndarray    # tokens of each text that were cut off, int64[u]
+
+    def entries(self, row, values): # int32[n], int32[n]: rows and the codes of their texts
+        "Row and token of each entry, int32[e], and how many were cut off."
+        at = np.searchsorted(self.texts, values)
+        counts = np.diff(self.starts)[at]
+        skipped = np.repeat(self.starts[at] - np.r_[0, np.cumsum(counts)][:-1], counts)
+        return np.repeat(row, counts), self.tokens[skipped + np.arange(len(skipped))], int(self.cut[at].sum())
+
+def _split_texts(texts, values):
+    "The tokens of texts, Arrow text, that have one of these codes."
+    unique = np.unique(values)
+    split = pc.split_pattern(texts.take(pa.array(unique)), ' ')
+    text = np.repeat(np.arange(len(unique), dtype=np.int32), np.diff(split.offsets.to_numpy()))
+    coded = split.values.dictionary_encode()
+    order = pc.sort_indices(coded.dictionary)
+    words = coded.dictionary.take(order).to_pylist()
+    rank = np.empty(len(words), np.int32)
+    rank[order.to_numpy()] = np.arange(len(words), dtype=np.int32)
+    pairs = pd.DataFrame(dict(text=text, token=rank[coded.indices.to_numpy()]), copy=False)
+    if words and words[0] == '':
+        pairs = pairs[pairs.token > 0]
+    pairs = pairs[~pairs.duplicated()]
+    text = pairs.text.to_numpy()
+    lengths = np.bincount(text, minlength=len(unique))
+    place = np.arange(len(text)) - np.repeat(np.r_[0, np.cumsum(lengths)][:-1], lengths)
+    kept = np.minimum(lengths, MOST_CELL_TOKENS)
+    tokens = pairs.token.to_numpy()[place < MOST_CELL_TOKENS]
+    return _TokensOfTexts(unique, np.r_[0, np.cumsum(kept)], tokens, words, lengths - kept)
+
+# %% ../nbs/70_features.ipynb #f7000022
 @patch
 def _token_matrix(self:ItemSnapshots, row, which, values, n, min_items, most_share, notes):
     "Tokens as a csr matrix float32[n, t], by property and token, and their names."
+    split = _split_texts(self.properties.texts, values)
     order = np.argsort(which, kind='stable')
     bounds = np.searchsorted(which[order], np.arange(len(self.properties.names) + 1))
+    local = np.empty(len(split.words), np.int32) # code of each token within a property
     rows, columns, names = [], [], []
     left_out = cut = 0
-    for p in sorted(range(len(bounds) - 1), key=self.properties.names.__getitem__):
+    for p, name in sorted(enumerate(self.properties.names), key=lambda pair: pair[1]):
         mine = order[bounds[p]:bounds[p + 1]]
-        if not len(mine):
-            continue
-        token_row, token, words, more = _tokens_of_values(self.properties.texts, row[mine], values[mine])
-        cut += more
-        counts = np.bincount(token, minlength=len(words))
+        token_row, token, more = split.entries(row[mine], values[mine])
+        used, counts = np.unique(token, return_counts=True)
         keep = (counts >= min_items) & (counts <= most_share * n)
+        local[used] = np.where(keep, len(names) + np.cumsum(keep) - 1, -1)
+        column = local[token]
+        rows.append(token_row[column >= 0])
+        columns.append(column[column >= 0])
+        names += [f'{name}={split.words[t]}' for t in used[keep].tolist()]
         left_out += int((~keep).sum())
-        code = np.cumsum(keep) - 1
-        here = keep[token]
-        rows.append(token_row[here])
-        columns.append((code[token[here]] + len(names)).astype(np.int32))
-        names += [f'{self.properties.names[p]}={word}' for word, kept in zip(words, keep.tolist()) if kept]
+        cut += more
     if cut:
         notes.append(f'{cut:,} tokens after the first {MOST_CELL_TOKENS} of a cell are left out.')
     if left_out:
@@ -502,52 +564,28 @@ def _token_matrix(self:ItemSnapshots, row, which, values, n, min_items, most_sha
                      'of them, are left out, as asked.')
     return _token_csr(rows, columns, names, n, notes)
 
+# %% ../nbs/70_features.ipynb #f7000023
 def _token_csr(rows, columns, names, n, notes):
-    "The matrix of tokens; the rarest are left out where there are too many."
+    "The matrix of tokens, from an array a property; the rarest are left out where there are too many."
     row = np.concatenate([np.zeros(0, np.int32), *rows])
-    column = np.concatenate([np.zeros(0, np.int32), *columns])
     rows.clear()
+    column = np.concatenate([np.zeros(0, np.int32), *columns])
     columns.clear()
     if len(names) > MOST_TOKENS:
         counts = np.bincount(column, minlength=len(names))
         most = np.sort(np.argsort(-counts, kind='stable')[:MOST_TOKENS])
-        notes.append(f'{len(names) - MOST_TOKENS:,} of {len(names):,} distinct tokens are left out for want of '
-                     'memory, those of the fewest items.')
+        notes.append(f'{len(names) - MOST_TOKENS:,} of {len(names):,} distinct tokens are left out for want '
+                     'of memory, those of the fewest items.')
         code = np.full(len(names), -1, np.int32)
         code[most] = np.arange(len(most), dtype=np.int32)
         names = [names[i] for i in most]
-        keep = code[column] >= 0
-        row, column = row[keep], code[column[keep]]
+        column = code[column]
+        row, column = row[column >= 0], column[column >= 0]
     matrix = sp.csr_matrix((np.ones(len(row), np.float32), (row, column)), shape=(n, len(names)))
     matrix.sort_indices()
     return matrix, names
 
-def _tokens_of_values(texts, row, values):
-    "Row and token of each entry, int32[e], the tokens in order, and how many were cut off, of one property."
-    unique, inverse = np.unique(values, return_inverse=True)
-    split = pc.split_pattern(texts.take(pa.array(unique)), ' ')
-    of = np.repeat(np.arange(len(unique)), np.diff(split.offsets.to_numpy()))
-    words = split.values.dictionary_encode()
-    order = np.argsort(np.array(words.dictionary.to_pylist(), object), kind='stable')
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order))
-    pairs = pd.DataFrame(dict(value=of, token=rank[words.indices.to_numpy()]))
-    names = words.dictionary.take(pa.array(order)).to_pylist()
-    if names and names[0] == '':
-        pairs = pairs[pairs.token > 0].assign(token=lambda d: d.token - 1)
-        names = names[1:]
-    pairs = pairs.drop_duplicates()
-    place = pairs.groupby('value').cumcount().to_numpy()
-    lengths = np.bincount(pairs.value, minlength=len(unique))
-    more = np.maximum(lengths - MOST_CELL_TOKENS, 0)[inverse].sum()
-    pairs = pairs[place < MOST_CELL_TOKENS]
-    lengths = np.minimum(lengths, MOST_CELL_TOKENS)
-    starts = np.r_[0, np.cumsum(lengths)]
-    counts = lengths[inverse]
-    entry = np.repeat(starts[inverse] - np.r_[0, np.cumsum(counts)[:-1]], counts) + np.arange(counts.sum())
-    return np.repeat(row, counts), pairs.token.to_numpy()[entry].astype(np.int32), names, int(more)
-
-# %% ../nbs/70_features.ipynb #f7000023
+# %% ../nbs/70_features.ipynb #f7000028
 def load_features(
     data:str,       # as in `open_data`
 )->ItemSnapshots:   # None where nothing is said of items

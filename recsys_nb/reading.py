@@ -488,7 +488,7 @@ def _flagged(part, batch):
 def read_item_files(
     files:LogFiles, # from `open_log`
     raw:RawLog,     # its rows
-)->pd.DataFrame:    # index itemid; title, category, price, image, others by their names; None without such files
+)->pd.DataFrame:    # index itemid; title, category, price, image, others by their names; None without files
     "What a log's item files say, all as text, also of items without an event where ids are numbers."
     frame = None
     in_log = pc.unique(raw.table['itemid']).to_numpy()
@@ -522,7 +522,7 @@ def read_all_properties(
     files:LogFiles, # from `open_log`
     raw:RawLog,     # its rows
     property=None,  # which rows are read; None: all
-):                  # yields itemid and milliseconds since 1970, int64[n]; property and value, object[n] of str
+):                  # yields itemid and milliseconds since 1970, int64[n]; property and value, str[n]
     "Rows of RetailRocket's files of properties, batch by batch. Raises `DataError`."
     for name in files.reading.files('properties'):
         table = files.tables[name]

@@ -201,7 +201,7 @@ _NO_FACT = re.compile(
 def is_said(
     column:str, # of an item table
 )->bool:
-    "Whether a column says something of an item: not its number, its category's path, a picture or a long text."
+    "Whether a column says something of an item in a word or two: no id, path, picture or long text."
     return column not in ('category', 'image') and not _NO_FACT.search(column)
 
 def fact_columns(
