@@ -68,7 +68,7 @@ def known_since(
 
 NEVER = np.iinfo(np.int64).max
 
-# %% ../nbs/75_open.ipynb #3bb6fa5d
+# %% ../nbs/75_open.ipynb #365461ef
 AT_ONCE = .01 # largest share of items whose first snapshot may bear the time of their first event by chance
 
 def make_open_catalogue(
@@ -97,9 +97,9 @@ def make_open_catalogue(
         since = np.minimum(touched, np.where(known < NEVER, known + 1, NEVER))
         usable = known <= np.maximum(low, since)
         late = int((~usable & (known < NEVER)).sum())
-        at_once = int((touched == known + 1).sum())
+        at_once = int((known == touched - 1).sum())
         if at_once > AT_ONCE * len(items):
-            notes.append(f'{at_once:,} of {len(items):,} items are first described at the very moment of their '
+            notes.append(f'{at_once:,} of {len(items):,} items are first described at the moment of their '
                          'first event, as if the one had been made of the other: nothing announces them.')
         if late:
             notes.append(f'{late:,} items are first described after they could be asked for: '

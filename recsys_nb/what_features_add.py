@@ -305,7 +305,7 @@ def open_finding(
                     f'and {finds} of 1,000 are found.')
     return ' '.join(text)
 
-# %% ../nbs/37_open_catalogue.ipynb #0fcd8077
+# %% ../nbs/37_open_catalogue.ipynb #b415d653
 def open_limits(
     n:int,                   # queries that were asked
     of:int,                  # of so many
@@ -316,6 +316,6 @@ def open_limits(
             'item that becomes known during it has no clicks for them.']
     if catalogue.features is not None:
         known = known_since(catalogue.features) < NEVER
-        said.append(f'Something is known of {int(known.sum()):,} of {len(catalogue):,} items, as of the begin '
-                    'of the window, or of their first moment where that comes later.')
+        said.append(f'Something is known of {int(known.sum()):,} of {len(catalogue):,} items, as of the '
+                    'begin of the window, or of their first moment where that comes later.')
     return ' '.join([*said, *catalogue.notes])
