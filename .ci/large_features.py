@@ -60,7 +60,7 @@ def read(folder, cache, what):
     "Read the files, or what was kept of them, and ask what is known at the end."
     started = time.perf_counter()
     rows = read_properties(folder, cache)
-    said(what, started, f', {len(rows.items):,} rows, {len(rows.texts):,} texts')
+    said(what, started, f', {len(rows.item):,} rows, {len(rows.texts):,} texts')
     if what == 'kept':
         started = time.perf_counter()
         asked, until = (START + weeks * 7 * DAY for weeks in (14, 17))

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['FEATURES_VERSION', 'FIRST_VALUES', 'NUMBER_SHARE', 'MOST_CELL_TOKENS', 'MOST_TOKENS', 'MOST_NUMBER_CELLS',
-           'TextCodes', 'PropertyRows', 'sort_rows', 'words_of_cell', 'read_properties', 'ItemFeatures',
-           'numbers_of_texts', 'ItemSnapshots', 'load_features']
+           'TextCodes', 'NumberCodes', 'PropertyRows', 'sort_rows', 'RowBuilder', 'words_of_cell', 'read_properties',
+           'ItemFeatures', 'numbers_of_texts', 'ItemSnapshots', 'load_features']
 
 # %% ../nbs/70_features.ipynb #f7000004
 import hashlib, json, re, warnings
@@ -56,63 +56,142 @@ class TextCodes:
         self.codes = []
         return codes, self.texts
 
-# %% ../nbs/70_features.ipynb #f700000a
+# %% ../nbs/70_features.ipynb #f7000009
+class NumberCodes:
+    "Codes of whole numbers that come in batches, in the order of the numbers."
+    def __init__(self):
+        self.batches = [] # distinct numbers of each batch, and which one each row has
+
+    def add(self, numbers): # int64[n]
+        "Take the next batch."
+        distinct, place = np.unique(numbers, return_inverse=True)
+        self.batches.append((distinct, place.astype(np.int32)))
+
+    def finish(self): # -> int32[n] of all batches together, int64 of the codes
+        "All codes, and what they mean."
+        every = [distinct for distinct, _ in self.batches]
+        found = np.sort(pd.unique(np.concatenate([np.zeros(0, np.int64), *every])))
+        codes = [np.searchsorted(found, distinct).astype(np.int32)[place] for distinct, place in self.batches]
+        self.batches = []
+        return np.concatenate([np.zeros(0, np.int32), *codes]), found
+
+# %% ../nbs/70_features.ipynb #f700000c
 @dataclass
 class PropertyRows:
-    "What items were when, a row a property, by item, property and time."
-    items: np.ndarray      # itemid, int64[r]
-    times: np.ndarray      # from when on it counts, milliseconds since 1970, int64[r]
-    properties: np.ndarray # which one: a code of `names`, int32[r]
-    values: np.ndarray     # what it was: a code of `texts`, int32[r]
-    names: list            # of str, names of the properties
-    texts: pa.Array        # of text: words separated by blanks; a number n is written as 'n12.000'
+    "What items were when, a row a property."
+    item: np.ndarray     # code of `items`, int32[r]
+    moment: np.ndarray   # code of `moments`, int32[r]
+    property: np.ndarray # code of `names`, int32[r]
+    value: np.ndarray    # code of `texts`, int32[r]
+    items: np.ndarray    # itemid, int64, ascending
+    moments: np.ndarray  # from when on a row counts, milliseconds since 1970, int64, ascending
+    names: list          # of str, names of the properties
+    texts: pa.Array      # of text: words separated by blanks; a number n is written as 'n12.000'
     notes: list = field(default_factory=list) # sentences
 
+    def before(
+        self,
+        time:int,  # milliseconds since 1970
+    )->np.ndarray: # bool[r]
+        "Which rows count at or before a time."
+        return self.moment < np.searchsorted(self.moments, time, 'right')
+
+# %% ../nbs/70_features.ipynb #f700000d
 def sort_rows(
     rows:PropertyRows, # in any order
 )->PropertyRows:       # the same in order; what was dropped is in its notes
     "Put rows in order: one for each item, property and time, without those that repeat the one before."
-    order = np.lexsort((rows.times, rows.properties, rows.items))
-    _take_rows(rows, order)
-    del order
-    group = _same_neighbours(rows.items) & _same_neighbours(rows.properties)
-    value = _same_neighbours(rows.values)
-    moment = group & _same_neighbours(rows.times)
-    twice = int((moment & value).sum())
-    against = int((moment & ~value).sum())
-    _take_rows(rows, np.flatnonzero(~np.r_[moment, False][:len(rows.items)]))
-    group = _same_neighbours(rows.items) & _same_neighbours(rows.properties)
-    repeats = group & _same_neighbours(rows.values)
-    _take_rows(rows, np.flatnonzero(~np.r_[False, repeats][:len(rows.items)]))
+    _take_rows(rows, _row_order(rows))
+    value = _same_neighbours(rows.value)
+    moment = _same_group(rows) & _same_neighbours(rows.moment)
+    twice, against = int((moment & value).sum()), int((moment & ~value).sum())
+    if moment.any():
+        _take_rows(rows, np.flatnonzero(~np.append(moment, False)))
+    repeats = _same_group(rows) & _same_neighbours(rows.value)
+    if repeats.any():
+        _take_rows(rows, np.flatnonzero(~np.append(False, repeats)))
     if twice:
-        rows.notes.append(f'{said_rows(twice)} of properties stood there twice.')
+        rows.notes.append(f'{_said_of_properties(twice)} there twice; one of each was dropped.')
     if against:
-        rows.notes.append(f'{said_rows(against)} gave a property another value at the same time; '
-                          'the last counts.')
+        rows.notes.append(f'{_said_of_properties(against)} there with another value at the same time; '
+                          'the last one counts.')
     return rows
+
+def _said_of_properties(n):
+    "So many rows of properties, in words."
+    return said_rows(n, 'of properties')
 
 def _same_neighbours(column):
     "Which rows equal the next one, bool[n - 1]."
     return column[1:] == column[:-1]
 
+def _same_group(rows):
+    "Which rows are of the same item and property as the next one."
+    return _same_neighbours(rows.item) & _same_neighbours(rows.property)
+
+_ROW_COLUMNS = ('item', 'moment', 'property', 'value')
+
 def _take_rows(rows, chosen):
     "Keep some rows, one column after another, so that little memory is needed."
-    for name in ('items', 'times', 'properties', 'values'):
+    for name in _ROW_COLUMNS:
         setattr(rows, name, getattr(rows, name)[chosen])
 
-# %% ../nbs/70_features.ipynb #f700000d
+# %% ../nbs/70_features.ipynb #f700000e
+def _row_order(rows):
+    "Order of rows by item, property and time, those of one moment as they came."
+    n = len(rows.item)
+    bits = n.bit_length() # that a row number needs
+    size = len(rows.items) * len(rows.names) * len(rows.moments)
+    if size.bit_length() + bits > 63:
+        return np.lexsort((rows.moment, rows.property, rows.item))
+    key = rows.item.astype(np.int64)
+    for column, length in ((rows.property, len(rows.names)), (rows.moment, len(rows.moments)), (0, 1 << bits)):
+        key *= length
+        key += column
+    key += np.arange(n)
+    key.sort()
+    key &= (1 << bits) - 1
+    return key
+
+# %% ../nbs/70_features.ipynb #f700000f
+class RowBuilder:
+    "Collects rows of properties that come in batches."
+    def __init__(self):
+        self.items, self.moments = NumberCodes(), NumberCodes()
+        self.names, self.texts = TextCodes(), TextCodes()
+
+    def add(
+        self,
+        items,  # itemid, int64[n]
+        times,  # milliseconds since 1970, int64[n]
+        names,  # properties, Arrow text [n]
+        values, # Arrow text [n]
+    ):
+        "Take the next batch."
+        self.items.add(np.asarray(items, np.int64))
+        self.moments.add(np.asarray(times, np.int64))
+        self.names.add(names)
+        self.texts.add(values)
+
+    def finish(self)->PropertyRows:
+        "All rows, in order."
+        value, texts = self.texts.finish()
+        property, names = self.names.finish()
+        moment, moments = self.moments.finish()
+        item, items = self.items.finish()
+        return sort_rows(
+            PropertyRows(item, moment, property, value, items, moments, names.to_pylist(), texts))
+
+# %% ../nbs/70_features.ipynb #f7000012
 def _read_own_rows(source):
     "All properties but the category, from RetailRocket's own files."
-    names, texts = TextCodes(), TextCodes()
-    items, times = [], []
+    rows = RowBuilder()
     for file in property_files(source):
         for batch in property_batches(source, file):
             batch = batch.filter(pc.not_equal(batch['property'], 'categoryid'))
-            items.append(batch['itemid'].to_numpy())
-            times.append(batch['timestamp'].to_numpy())
-            names.add(batch['property'])
-            texts.add(_with_numbers(batch['property'], batch['value']))
-    return _rows_of_batches(items, times, names, texts)
+            values = _with_numbers(batch['property'], batch['value'])
+            rows.add(batch['itemid'].to_numpy(), batch['timestamp'].to_numpy(), batch['property'], values)
+    return rows.finish()
 
 def _with_numbers(properties, values):
     "Values, with what is `available` as a number."
@@ -120,15 +199,7 @@ def _with_numbers(properties, values):
     number = pc.and_(pc.equal(properties, 'available'), plain)
     return pc.if_else(number, pc.binary_join_element_wise('n', values, ''), values)
 
-def _rows_of_batches(items, times, names, texts):
-    "Rows in order, from lists of arrays and two `TextCodes`."
-    codes, words = names.finish()
-    values, texts = texts.finish()
-    items = np.concatenate([np.zeros(0, np.int64), *items])
-    times = np.concatenate([np.zeros(0, np.int64), *times])
-    return sort_rows(PropertyRows(items, times, codes, values, words.to_pylist(), texts))
-
-# %% ../nbs/70_features.ipynb #f700000f
+# %% ../nbs/70_features.ipynb #f7000014
 _NUMBER_CELL = re.compile(r'[+-]?[0-9]+([.,][0-9]+)?')
 _CURRENCY = re.compile(r'[^0-9+\-.,]{0,4}([+-]?[0-9][0-9.,]*)[^0-9]{0,4}')
 
@@ -158,7 +229,7 @@ def _number_word(text):
     whole, point, rest = text.rpartition('.')
     return 'n' + whole.replace('.', '') + point + rest
 
-# %% ../nbs/70_features.ipynb #f7000011
+# %% ../nbs/70_features.ipynb #f7000016
 def _read_other_rows(path, cache):
     "All properties but the category of a log in another layout; None where it says nothing."
     table, about = read_snapshots(path, cache)
@@ -166,20 +237,17 @@ def _read_other_rows(path, cache):
         return None
     said = [is_said(name) and name != 'categoryid' for name in table['property'].cat.categories]
     table = table[np.array(said)[table['property'].cat.codes.to_numpy()]]
-    names, texts = TextCodes(), TextCodes()
-    items, times = [], []
+    builder = RowBuilder()
     for name, rows in table.groupby('property', observed=True, sort=False):
         named = pa.array([name] * len(rows), pa.string())
-        names.add(named)
-        texts.add(_words_of_property(name, named, rows['value'].astype(str), about))
-        items.append(rows['itemid'].to_numpy(np.int64))
-        times.append(rows['timestamp'].to_numpy(np.int64))
-    found = _rows_of_batches(items, times, names, texts)
-    if about['untimed'] and len(found.items):
+        values = _words_of_property(name, named, rows['value'].astype(str), about)
+        builder.add(rows['itemid'], rows['timestamp'], named, values)
+    found = builder.finish()
+    if about['untimed'] and len(found.item):
         found.notes.append('What an item file says without times counts from the first event on.')
     return found
 
-# %% ../nbs/70_features.ipynb #f7000012
+# %% ../nbs/70_features.ipynb #f7000017
 def _words_of_property(name, named, values, about):
     "Values of a property as Arrow text of words; `named` holds its name as often."
     if name not in about['words']:
@@ -188,7 +256,7 @@ def _words_of_property(name, named, values, about):
     words = {text: words_of_cell(name, text, several) for text in values.unique()}
     return pa.array(values.map(words).tolist(), pa.string())
 
-# %% ../nbs/70_features.ipynb #f7000014
+# %% ../nbs/70_features.ipynb #f7000019
 FEATURES_VERSION = 1 # of kept properties: raise when the same bytes are read as something else
 
 def _table_checksum(table, key, about):
@@ -236,7 +304,7 @@ def _kept_table(path, key):
     except Exception:
         return None # whatever a damaged file leads to, it is made again
 
-# %% ../nbs/70_features.ipynb #f7000015
+# %% ../nbs/70_features.ipynb #f700001a
 def read_properties(
     path,           # where the log is, as in `read_log`
     cache=None,     # folder for what was read, or None
@@ -258,26 +326,29 @@ def read_properties(
         rows = _read_own_rows(source)
     for path, (table, about) in zip(paths, _tables_of_rows(rows)):
         _keep_table(table, path, key, about)
-    return rows if len(rows.items) else None
+    return rows if len(rows.item) else None
 
-_PIECES = ('properties', 'property-texts')
+_PIECES = ('properties', 'property-texts', 'property-items', 'property-moments')
 
 def _tables_of_rows(rows):
     "Rows and their texts as tables, each with what is known about it."
-    columns = {name: getattr(rows, name) for name in ('items', 'times', 'properties', 'values')}
+    columns = {name: getattr(rows, name) for name in _ROW_COLUMNS}
     yield pa.table(columns), dict(names=rows.names, notes=rows.notes)
     yield pa.table(dict(text=rows.texts)), {}
+    yield pa.table(dict(items=rows.items)), {}
+    yield pa.table(dict(moments=rows.moments)), {}
 
-def _rows_of_tables(kept, texts):
+def _rows_of_tables(kept, texts, items, moments):
     "Rows from what was kept of them."
     table, about = kept
     if not len(table):
         return None
     columns = {name: table[name].to_numpy() for name in table.column_names}
-    return PropertyRows(**columns, names=about['names'], texts=_whole(texts[0], 'text'),
-                        notes=about['notes'])
+    return PropertyRows(
+        **columns, items=items[0]['items'].to_numpy(), moments=moments[0]['moments'].to_numpy(),
+        names=about['names'], texts=_whole(texts[0], 'text'), notes=about['notes'])
 
-# %% ../nbs/70_features.ipynb #f7000017
+# %% ../nbs/70_features.ipynb #f700001c
 @dataclass
 class ItemFeatures:
     "What is known of items at one time."
@@ -316,7 +387,7 @@ class ItemFeatures:
         return ItemFeatures(np.asarray(itemids, np.int64), numbers, self.number_names, tokens,
                             self.token_names, category, paths, since, newest, self.notes)
 
-# %% ../nbs/70_features.ipynb #f7000019
+# %% ../nbs/70_features.ipynb #f700001e
 FIRST_VALUES = 1000       # of a property, that decide what it is
 NUMBER_SHARE = .95        # of them are numbers, where it is one
 MOST_CELL_TOKENS = 256    # tokens of one cell; later ones are left out and counted
@@ -335,7 +406,11 @@ def numbers_of_texts(
         found = found.astype(np.float32)
     return np.where(np.isfinite(found), found, np.float32(np.nan))
 
-# %% ../nbs/70_features.ipynb #f700001b
+# %% ../nbs/70_features.ipynb #f7000020
+def _snapshot_times(categories):
+    "When category snapshots were made, milliseconds since 1970, int64[n]."
+    return categories.snapshots.timestamp.dt.as_unit('ms').astype('int64').to_numpy()
+
 class ItemSnapshots:
     "What a log's files say of its items, and from when on."
     def __init__(self,
@@ -343,14 +418,15 @@ class ItemSnapshots:
         categories:Categories=None, # None: none are known
         notes=(),                   # sentences about what was read
     ):
-        self.properties = rows or sort_rows(_rows_of_batches([], [], TextCodes(), TextCodes()))
+        self.properties = rows or RowBuilder().finish()
         self.categories = categories
         self.notes = [*self.properties.notes, *(categories.notes if categories else ()), *notes]
         found = [self.properties.items]
-        times = [self.properties.times]
+        times = [np.full(len(found[0]), 2**63 - 1)]
+        np.minimum.at(times[0], self.properties.item, self.properties.moments[self.properties.moment])
         if categories is not None:
             found.append(categories.snapshots.itemid.to_numpy(np.int64))
-            times.append(categories.snapshots.timestamp.astype('int64').to_numpy())
+            times.append(_snapshot_times(categories))
         self.items = np.unique(np.concatenate(found)) # itemid, int64[n]
         self.first = np.full(len(self.items), 2**63 - 1) # milliseconds of its first snapshot, int64[n]
         for items, moments in zip(found, times):
@@ -370,24 +446,22 @@ class ItemSnapshots:
     def first_values(self): # property int32[f], time int64[f], whether it is a number bool[f]
         "The first values of every property that are not empty."
         p = self.properties
-        order = np.lexsort((p.times, p.properties))
-        order = order[self.lengths[p.values[order]] > 0]
-        which = p.properties[order]
+        key = p.property.astype(np.int64) * max(len(p.moments), 1) + p.moment
+        order = np.argsort(key, kind='stable').astype(np.int32)
+        del key
+        order = order[self.lengths[p.value[order]] > 0]
+        which = p.property[order]
         place = np.arange(len(which)) - np.searchsorted(which, np.arange(len(p.names)))[which]
         order = order[place < FIRST_VALUES]
-        return p.properties[order], p.times[order], ~np.isnan(self.numbers[p.values[order]])
+        return p.property[order], p.moments[p.moment[order]], ~np.isnan(self.numbers[p.value[order]])
 
-# %% ../nbs/70_features.ipynb #f700001c
-def _chosen(items, times, other, at, first, time, until):
-    """Which rows, in order of item, property (`other`) and time, are known: the newest at or before `time`,
-    and of items that begin in (time, until] what they begin with. `at`: each row's place in `first`."""
-    before = times <= time
+# %% ../nbs/70_features.ipynb #f7000021
+def _chosen(group, before, moment, begins):
+    """Which rows, in order of group and time, are known: of those `before` a time the newest of each group, and
+    those whose `moment` is the one in which their item `begins`. group: whether a row's is the next one's."""
     newest = before.copy()
-    if len(items):
-        newest[:-1] &= ~((items[1:] == items[:-1]) & (other[1:] == other[:-1]) & before[1:])
-    if until is not None:
-        begins = first[at]
-        newest |= (times == begins) & (begins > time) & (begins <= until)
+    newest[:-1] &= ~(group & before[1:])
+    newest |= moment == begins
     return np.flatnonzero(newest)
 
 def _milliseconds(time):
@@ -412,7 +486,7 @@ def number_properties(
     numbers = np.bincount(which[counts & number], minlength=count)
     return (values > 0) & (numbers >= NUMBER_SHARE * values)
 
-# %% ../nbs/70_features.ipynb #f700001d
+# %% ../nbs/70_features.ipynb #f7000022
 @patch
 def as_of(
     self:ItemSnapshots,
@@ -423,42 +497,54 @@ def as_of(
 )->ItemFeatures:
     """The newest snapshot of every property at or before a time. A neighbour is found by a token that at
     least 2 items have (`min_items=2`), and not more than half of them (`most_share=.5`)."""
-    time, until = _milliseconds(time), None if until is None else _milliseconds(until)
+    time = _milliseconds(time)
     p = self.properties
-    at = np.searchsorted(self.items, p.items).astype(np.int32)
-    chosen = _chosen(p.items, p.times, p.properties, at, self.first, time, until)
-    item, code, category_times = self._categories_as_of(time, until)
-    places = np.unique(np.concatenate([at[chosen], item]))
+    begins = self._begins(time, time if until is None else _milliseconds(until))
+    mine = np.searchsorted(self.items, p.items).astype(np.int32) # place of each item with properties among all
+    begin = pd.Index(p.moments).get_indexer(begins[mine]).astype(np.int32) # code of its moment, -1: none
+    chosen = _chosen(_same_group(p), p.before(time), p.moment, begin[p.item])
+    at, code, category_times = self._categories_as_of(time, begins)
+    row, which, values = mine[p.item[chosen]], p.property[chosen], p.value[chosen]
     newest = np.full(len(self.items), -1)
-    np.maximum.at(newest, at[chosen], p.times[chosen])
-    np.maximum.at(newest, item, category_times)
+    np.maximum.at(newest, row, p.moments[p.moment[chosen]])
+    np.maximum.at(newest, at, category_times)
     category = np.full(len(self.items), -1)
-    category[item] = code
-    notes = []
-    row = np.searchsorted(places, at[chosen]).astype(np.int32)
-    del at
-    which, values = p.properties[chosen], p.values[chosen]
-    number = self.number_properties(time)
-    mine = number[which]
-    numbers, number_names = self._number_matrix(row[mine], which[mine], values[mine], len(places), notes)
-    tokens, token_names = self._token_matrix(row[~mine], which[~mine], values[~mine], len(places),
-                                             min_items, most_share, notes)
-    return ItemFeatures(self.items[places], numbers, number_names, tokens, token_names, category[places],
-                        self._paths(category[places]), self.first[places], newest[places], notes)
+    category[at] = code
+    places = np.flatnonzero(newest >= 0)
+    return self._features(places, row, which, values, category[places], newest[places], time,
+                          min_items, most_share)
 
 @patch
-def _categories_as_of(self:ItemSnapshots, time, until):
+def _begins(self:ItemSnapshots, time, until):
+    "When items begin that begin in (time, until], int64[n]; -1 for the others."
+    return np.where((self.first > time) & (self.first <= until), self.first, -1)
+
+@patch
+def _features(self:ItemSnapshots, places, row, which, values, category, newest, time, *selection):
+    "Features of the items at some places, from the rows that were chosen."
+    notes = []
+    row = np.searchsorted(places, row).astype(np.int32)
+    number = self.number_properties(time)[which]
+    numbers, number_names = self._number_matrix(row[number], which[number], values[number], len(places), notes)
+    tokens, token_names = self._token_matrix(row[~number], which[~number], values[~number], len(places),
+                                             *selection, notes)
+    return ItemFeatures(self.items[places], numbers, number_names, tokens, token_names, category,
+                        self._paths(category), self.first[places], newest, notes)
+
+# %% ../nbs/70_features.ipynb #f7000023
+@patch
+def _categories_as_of(self:ItemSnapshots, time, begins):
     "Places of the items whose category is known (int64[k]), the categories, and their times."
     if self.categories is None:
         return (np.zeros(0, np.int64),) * 3
     s = self.categories.snapshots
-    items, times = s.itemid.to_numpy(np.int64), s.timestamp.astype('int64').to_numpy()
+    items, times = s.itemid.to_numpy(np.int64), _snapshot_times(self.categories)
     order = np.lexsort((times, items))
     items, times, codes = items[order], times[order], s.categoryid.to_numpy(np.int64)[order]
     at = np.searchsorted(self.items, items)
-    chosen = _chosen(items, times, np.zeros(len(items), np.int8), at, self.first, time, until)
+    chosen = _chosen(_same_neighbours(items), times <= time, times, begins[at])
     # of several at once the last one counts
-    last = np.r_[at[chosen][1:] != at[chosen][:-1], True][:len(chosen)]
+    last = np.append(at[chosen][1:] != at[chosen][:-1], True)[:len(chosen)]
     chosen = chosen[last]
     return at[chosen], codes[chosen], times[chosen]
 
@@ -472,7 +558,7 @@ def _paths(self:ItemSnapshots, category):
         path[:len(way)] = way
     return paths[inverse]
 
-# %% ../nbs/70_features.ipynb #f700001e
+# %% ../nbs/70_features.ipynb #f7000024
 @patch
 def _number_matrix(self:ItemSnapshots, row, which, values, n, notes):
     "Numbers float32[n, m] and names of the properties; words where a number was are NaN and counted."
@@ -497,7 +583,7 @@ def _number_matrix(self:ItemSnapshots, row, which, values, n, notes):
         notes.append(f'{wrong:,} {values_are} none, or too large, and not known here.')
     return numbers, [names[p] for p in used]
 
-# %% ../nbs/70_features.ipynb #f7000020
+# %% ../nbs/70_features.ipynb #f7000026
 @dataclass
 class _TokensOfTexts:
     "Tokens of some texts, each token once a text."
@@ -508,15 +594,21 @@ class _TokensOfTexts:
     cut: np.ndarray    # tokens of each text that were cut off, int64[u]
 
     def entries(self, row, values): # int32[n], int32[n]: rows and the codes of their texts
-        "Row and token of each entry, int32[e], and how many were cut off."
+        "Row and token of each entry, int32[e]."
         at = np.searchsorted(self.texts, values)
         counts = np.diff(self.starts)[at]
         skipped = np.repeat(self.starts[at] - np.r_[0, np.cumsum(counts)][:-1], counts)
-        return np.repeat(row, counts), self.tokens[skipped + np.arange(len(skipped))], int(self.cut[at].sum())
+        return np.repeat(row, counts), self.tokens[skipped + np.arange(len(skipped))]
+
+    def count(self, row, values): # as in `entries`, of one property: each row once
+        "Tokens that rows have, int32, and how many rows have each, int32."
+        tokens, counts = np.unique(self.entries(row, values)[1], return_counts=True)
+        return tokens, counts.astype(np.int32)
 
 def _split_texts(texts, values):
     "The tokens of texts, Arrow text, that have one of these codes."
-    unique = np.unique(values)
+    unique = pd.unique(values)
+    unique.sort()
     split = pc.split_pattern(texts.take(pa.array(unique)), ' ')
     text = np.repeat(np.arange(len(unique), dtype=np.int32), np.diff(split.offsets.to_numpy()))
     coded = split.values.dictionary_encode()
@@ -535,57 +627,64 @@ def _split_texts(texts, values):
     tokens = pairs.token.to_numpy()[place < MOST_CELL_TOKENS]
     return _TokensOfTexts(unique, np.r_[0, np.cumsum(kept)], tokens, words, lengths - kept)
 
-# %% ../nbs/70_features.ipynb #f7000022
+# %% ../nbs/70_features.ipynb #f7000029
 @patch
 def _token_matrix(self:ItemSnapshots, row, which, values, n, min_items, most_share, notes):
     "Tokens as a csr matrix float32[n, t], by property and token, and their names."
     split = _split_texts(self.properties.texts, values)
-    order = np.argsort(which, kind='stable')
-    bounds = np.searchsorted(which[order], np.arange(len(self.properties.names) + 1))
-    local = np.empty(len(split.words), np.int32) # code of each token within a property
+    order = np.argsort(which, kind='stable').astype(np.int32)
+    bounds = np.searchsorted(which, np.arange(len(self.properties.names) + 1), sorter=order)
+    row, values = row[order], values[order]
+    properties = [(name, slice(*bounds[p:p + 2])) for p, name in enumerate(self.properties.names)]
+    properties.sort()
+    counted = [split.count(row[here], values[here]) for _, here in properties]
+    cut = split.cut[np.searchsorted(split.texts, values)].sum()
+    kept = _kept_tokens(counted, n, min_items, most_share, cut, notes)
+    del counted
+    local = np.full(len(split.words), -1, np.int32) # column of each token of a property
     rows, columns, names = [], [], []
-    left_out = cut = 0
-    for p, name in sorted(enumerate(self.properties.names), key=lambda pair: pair[1]):
-        mine = order[bounds[p]:bounds[p + 1]]
-        token_row, token, more = split.entries(row[mine], values[mine])
-        used, counts = np.unique(token, return_counts=True)
-        keep = (counts >= min_items) & (counts <= most_share * n)
-        local[used] = np.where(keep, len(names) + np.cumsum(keep) - 1, -1)
+    for (name, here), tokens in zip(properties, kept):
+        local[tokens] = np.arange(len(names), len(names) + len(tokens))
+        token_row, token = split.entries(row[here], values[here])
         column = local[token]
         rows.append(token_row[column >= 0])
         columns.append(column[column >= 0])
-        names += [f'{name}={split.words[t]}' for t in used[keep].tolist()]
-        left_out += int((~keep).sum())
-        cut += more
+        names += [f'{name}={split.words[t]}' for t in tokens.tolist()]
+        local[tokens] = -1
+    return _token_csr(rows, columns, (n, len(names))), names
+
+# %% ../nbs/70_features.ipynb #f700002a
+def _kept_tokens(counted, n, min_items, most_share, cut, notes):
+    "Tokens of each property that are kept, int32, of those counted in n items."
+    kept = [(tokens[keep], counts[keep]) for tokens, counts in counted
+            for keep in [(counts >= min_items) & (counts <= most_share * n)]]
+    left_out = sum(len(tokens) for tokens, _ in counted) - sum(len(tokens) for tokens, _ in kept)
     if cut:
         notes.append(f'{cut:,} tokens after the first {MOST_CELL_TOKENS} of a cell are left out.')
     if left_out:
         notes.append(f'{left_out:,} tokens of fewer than {min_items} items, or of more than {most_share:.0%} '
                      'of them, are left out, as asked.')
-    return _token_csr(rows, columns, names, n, notes)
+    every = np.concatenate([np.zeros(0, np.int32), *(counts for _, counts in kept)])
+    if len(every) <= MOST_TOKENS:
+        return [tokens for tokens, _ in kept]
+    notes.append(f'{len(every) - MOST_TOKENS:,} of {len(every):,} distinct tokens are left out for want of '
+                 'memory, those of the fewest items.')
+    most = np.zeros(len(every), bool)
+    most[np.argsort(-every, kind='stable')[:MOST_TOKENS]] = True
+    ends = np.cumsum([len(tokens) for tokens, _ in kept])
+    return [tokens[most[end - len(tokens):end]] for (tokens, _), end in zip(kept, ends)]
 
-# %% ../nbs/70_features.ipynb #f7000023
-def _token_csr(rows, columns, names, n, notes):
-    "The matrix of tokens, from an array a property; the rarest are left out where there are too many."
+def _token_csr(rows, columns, shape):
+    "The matrix of tokens, from an array a property."
     row = np.concatenate([np.zeros(0, np.int32), *rows])
     rows.clear()
     column = np.concatenate([np.zeros(0, np.int32), *columns])
     columns.clear()
-    if len(names) > MOST_TOKENS:
-        counts = np.bincount(column, minlength=len(names))
-        most = np.sort(np.argsort(-counts, kind='stable')[:MOST_TOKENS])
-        notes.append(f'{len(names) - MOST_TOKENS:,} of {len(names):,} distinct tokens are left out for want '
-                     'of memory, those of the fewest items.')
-        code = np.full(len(names), -1, np.int32)
-        code[most] = np.arange(len(most), dtype=np.int32)
-        names = [names[i] for i in most]
-        column = code[column]
-        row, column = row[column >= 0], column[column >= 0]
-    matrix = sp.csr_matrix((np.ones(len(row), np.float32), (row, column)), shape=(n, len(names)))
+    matrix = sp.csr_matrix((np.ones(len(row), np.float32), (row, column)), shape=shape)
     matrix.sort_indices()
-    return matrix, names
+    return matrix
 
-# %% ../nbs/70_features.ipynb #f7000028
+# %% ../nbs/70_features.ipynb #f700002f
 def load_features(
     data:str,       # as in `open_data`
 )->ItemSnapshots:   # None where nothing is said of items
@@ -609,10 +708,14 @@ def _counting_from(categories, first):
 def _log_notes(snapshots, log):
     "Sentences about what no event needs."
     last = _milliseconds(log.timestamp.max())
-    late = int((snapshots.properties.times > last).sum())
+    late = int((~snapshots.properties.before(last)).sum())
     notes = []
     if late:
-        notes.append(f'{said_rows(late)} of properties are later than the last event.')
+        notes.append(f'{_said_of_properties(late)} later than the last event, which no query sees.')
+    if snapshots.categories is not None:
+        late = int((snapshots.categories.snapshots.timestamp > log.timestamp.max()).sum())
+        if late:
+            notes.append(f'{said_rows(late, "of categories")} later than the last event, which no query sees.')
     with_events = np.isin(snapshots.items, log.itemid.to_numpy(np.int64)).sum()
     if not with_events:
         notes.append('No event is about any of the items that something is known of.')
