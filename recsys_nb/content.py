@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['KNOTS', 'NEW_DAYS', 'JUDGED', 'unit_rows', 'rare_rows', 'path_rows', 'number_rows', 'ContentParts', 'content_parts',
-           'Content', 'histories_before', 'OwnItems', 'list_shares', 'warm_shares', 'OpenBlend', 'mean_metric',
+           'Content', 'earlier_histories', 'OwnItems', 'list_shares', 'warm_shares', 'OpenBlend', 'mean_metric',
            'choose_weights']
 
 # %% ../nbs/75_content.ipynb #e5f81935
@@ -163,8 +163,8 @@ def similar(
     found[found <= 0] = -np.inf
     return found
 
-# %% ../nbs/75_content.ipynb #93a1bd44
-def histories_before(
+# %% ../nbs/75_content.ipynb #21be1775
+def earlier_histories(
     split:Split,
     catalogue:OpenCatalogue,
 )->Histories:                # a history a visitor
@@ -178,7 +178,7 @@ class OwnItems:
     known: np.ndarray = None   # cases, see `count_repeats`
     chances: np.ndarray = None # of these cases
 
-    def fit(self, histories:Histories): # see `histories_before`
+    def fit(self, histories:Histories): # see `earlier_histories`
         "Count returns."
         self.known, self.chances = count_repeats(histories)
         return self
@@ -212,7 +212,7 @@ def list_shares(
     m = sp.csr_matrix((weight[row, place], (row, items[row, place])), shape=(len(items), width))
     return row_shares(m.astype(np.float32))
 
-# %% ../nbs/75_content.ipynb #715aed58
+# %% ../nbs/75_content.ipynb #c34ea58c
 def warm_shares(
     model:HistoryNeighbours, # fitted
     histories:Histories,     # n of them, over codes of the vocabulary, see `known_histories`
@@ -226,11 +226,11 @@ def warm_shares(
     shape = m.shape[0], len(catalogue)
     if (column >= 0).all():
         return row_shares(sp.csr_matrix((m.data, column, m.indptr), shape=shape))
-    row = np.repeat(np.arange(m.shape[0]), np.diff(m.indptr)) # a code has no row in a window before the test's
-    there = column >= 0
+    there = column >= 0 # before the test's window a code may have no row
+    row = np.repeat(np.arange(m.shape[0]), np.diff(m.indptr))
     return row_shares(sp.csr_matrix((m.data[there], (row[there], column[there])), shape=shape))
 
-# %% ../nbs/75_content.ipynb #e0a51f5c
+# %% ../nbs/75_content.ipynb #3e8ad395
 @dataclass
 class OpenBlend:
     "Own items by their chance, then a warm model and content by their shares of the rest."
@@ -255,8 +255,8 @@ class OpenBlend:
         content = self.content_part(histories, times, catalogue)
         popular = None
         if isinstance(self.warm, HistoryNeighbours):
-            popular = self.warm.popular[self.warm.popular < len(catalogue.row_of_code)]
-            popular = catalogue.row_of_code[popular]
+            codes = self.warm.popular
+            popular = catalogue.row_of_code[codes[codes < len(catalogue.row_of_code)]]
             popular = popular[catalogue.exists(popular, catalogue.start)]
         parts = [(np.zeros((0, k), np.int32), np.zeros((0, k), np.float32))]
         for a in range(0, len(histories), block):

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['OPEN_METRICS', 'GROUPS', 'COLD_CONTENT', 'WARM', 'CONTENT_VALUES', 'SHARE_VALUES', 'asked_table', 'open_numbers',
-           'query_values', 'open_differences', 'best_first_open', 'without_features', 'difference_text', 'open_rows',
-           'with_share', 'draw_open', 'open_caption', 'draw_groups', 'shuffled_parts', 'reduced_models',
-           'reduction_rows', 'chosen_blend', 'gain_text', 'open_finding', 'open_limits']
+           'values_of_queries', 'open_differences', 'open_rows', 'draw_open', 'open_caption', 'draw_groups',
+           'shuffled_parts', 'reduced_models', 'reduction_rows', 'chosen_blend', 'gain_text', 'cold_text',
+           'open_finding', 'open_limits']
 
 # %% ../nbs/37_open_catalogue.ipynb #3b8f903a
 from dataclasses import replace
@@ -36,7 +36,7 @@ def asked_table(
                           known=inside[mask].mean() if n else np.nan)
     return pd.DataFrame(rows).T.astype(dict(queries=int))
 
-# %% ../nbs/37_open_catalogue.ipynb #35e254b7
+# %% ../nbs/37_open_catalogue.ipynb #70fb2caa
 OPEN_METRICS = ('HitRate', 10), ('MRR', 20) # by which this page compares, the first one first
 GROUPS = 'all', *EVENTS_BEFORE, COLD_AND_NEW # of targets, columns of its tables
 
@@ -49,7 +49,7 @@ def open_numbers(
     columns = ['model', 'slice', 'metric', 'k', 'value', 'low', 'high', 'n']
     return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
 
-def query_values(
+def values_of_queries(
     e,             # `Evaluation`
     metric=OPEN_METRICS[0][0], # one of METRICS
     k=OPEN_METRICS[0][1],      # length of the list
@@ -57,7 +57,7 @@ def query_values(
     "A metric of each query."
     return metrics_at(e.hits, np.ones(len(e.hits), int), k)[:, METRICS.index(metric)]
 
-# %% ../nbs/37_open_catalogue.ipynb #b335cd07
+# %% ../nbs/37_open_catalogue.ipynb #de6425e6
 def open_differences(
     evaluations:dict,  # name -> `Evaluation`
     pairs,             # (model, other) each
@@ -69,7 +69,7 @@ def open_differences(
     rows = []
     for model, other in pairs:
         one = evaluations[model]
-        a, b = query_values(one, metric, k), query_values(evaluations[other], metric, k)
+        a, b = values_of_queries(one, metric, k), values_of_queries(evaluations[other], metric, k)
         for name in slices:
             mask = one.slices[name]
             test = dict.fromkeys(('difference', 'low', 'high', 'p'), np.nan)
@@ -80,7 +80,7 @@ def open_differences(
     table = pd.DataFrame(rows, columns=columns)
     return table.assign(p=holm(table.p)) if len(table) else table
 
-# %% ../nbs/37_open_catalogue.ipynb #48ff9a47
+# %% ../nbs/37_open_catalogue.ipynb #337cc520
 def best_first_open(
     numbers:pd.DataFrame, # see `open_numbers`
     slice='all',          # by which
@@ -99,6 +99,12 @@ def without_features(
     "Models that know no features."
     return [m for m in names if m not in featured and m not in limits]
 
+def with_share(
+    x, # a share, NaN for none
+)->str:
+    "A share in percent with a decimal; '' for none."
+    return '' if x != x else f'{x:.1%}'.replace('%', ' %')
+
 def difference_text(
     difference, # of means
     low,        # end of its interval
@@ -108,8 +114,9 @@ def difference_text(
     "A difference with its interval and p."
     if difference != difference:
         return ''
-    return f'{signed(difference)} [{signed(low)}, {signed(high)}], p {p_text(p)}'
+    return f'{signed(difference)} [{signed(low)}, {signed(high)}], p {p_text(p)}
 
+# %% ../nbs/37_open_catalogue.ipynb #9534d7e7
 def open_rows(
     numbers:pd.DataFrame,     # see `open_numbers`
     differences:pd.DataFrame, # see `open_differences`
@@ -138,12 +145,6 @@ def open_rows(
     table.loc['queries', groups] = [f'{asked.queries[s]:,}' for s in groups]
     table.loc['nothing can reach', groups] = [with_share(asked.unreachable[s]) for s in groups]
     return table.fillna('')
-
-def with_share(
-    x, # a share, NaN for none
-)->str:
-    "A share in percent with a decimal; '' for none."
-    return '' if x != x else f'{x:.1%}'.replace('%', ' %')
 
 # %% ../nbs/37_open_catalogue.ipynb #584b21ba
 def draw_open(
@@ -255,7 +256,7 @@ def chosen_blend(
     both = [trials.assign(of='Content'), more.assign(of='Content beside the others')]
     return blend, pd.concat(both, ignore_index=True)
 
-# %% ../nbs/37_open_catalogue.ipynb #af6df234
+# %% ../nbs/37_open_catalogue.ipynb #bf153a93
 def gain_text(
     row, # of `open_differences`
 )->str:
@@ -264,6 +265,30 @@ def gain_text(
         return 'not to be told apart'
     return f'{signed(row.difference)} [{signed(row.low)}, {signed(row.high)}]'
 
+def cold_text(
+    value:pd.Series, # OPEN_METRICS[0] by model and slice
+    of,              # rows of `open_differences` of the best model with features, by slice
+    asked,           # see `asked_table`
+    best:str,        # the best model with features
+    featured,        # models that know features
+)->list:             # of sentences; of too few queries nothing is said
+    "What is found of items without an event."
+    text = []
+    other = of.other.iloc[0]
+    cold = int(asked.queries['0 events'])
+    if cold >= FEW:
+        finds, others = (per_thousand(value[m, '0 events']) for m in (best, other))
+        text.append(f'Of items without an event ({cold:,} queries) it finds {finds}, {other} {others}: '
+                    f'{gain_text(of.loc["0 events"])}.')
+    unseen = int(asked.queries[COLD_AND_NEW])
+    if unseen >= FEW:
+        most = value.xs(COLD_AND_NEW, level='slice')[list(featured)].sort_values(ascending=False, kind='stable')
+        never = with_share(asked.unreachable[COLD_AND_NEW])
+        text.append(f'Of {unseen:,} of them that the visitor had not seen either, {never} are out of reach; '
+                    f'{most.index[0]} finds most, {per_thousand(most.iloc[0])} of 1,000.')
+    return text
+
+# %% ../nbs/37_open_catalogue.ipynb #5910bdb9
 def open_finding(
     numbers:pd.DataFrame,     # see `open_numbers`
     differences:pd.DataFrame, # of the models with features against the best without, by slice
@@ -293,18 +318,7 @@ def open_finding(
     other = of.other.iloc[0]
     text.append(f'With features, {best} finds {per_thousand(t[best, "all"])}; against {other}, the best '
                 f'without: {gain_text(of.loc["all"])}.')
-    cold = int(asked.queries['0 events'])
-    if cold >= FEW:
-        finds, others = (per_thousand(t[m, '0 events']) for m in (best, other))
-        text.append(f'Of items without an event ({cold:,} queries) it finds {finds}, {other} {others}: '
-                    f'{gain_text(of.loc["0 events"])}.')
-    unseen = int(asked.queries[COLD_AND_NEW])
-    if unseen >= FEW:
-        most = t.xs(COLD_AND_NEW, level='slice')[list(featured)].sort_values(ascending=False, kind='stable')
-        never = with_share(asked.unreachable[COLD_AND_NEW])
-        text.append(f'Of {unseen:,} of them that the visitor had not seen either, {never} are out of reach; '
-                    f'{most.index[0]} finds most, {per_thousand(most.iloc[0])} of 1,000.')
-    return ' '.join(text)
+    return ' '.join([*text, *cold_text(t, of, asked, best, featured)])
 
 # %% ../nbs/37_open_catalogue.ipynb #b415d653
 def open_limits(

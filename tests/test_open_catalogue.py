@@ -13,7 +13,7 @@ from recsys_nb.content import (
     OpenBlend,
     OwnItems,
     content_parts,
-    histories_before,
+    earlier_histories,
 )
 from recsys_nb.data import Categories
 from recsys_nb.features import ItemFeatures, ItemSnapshots
@@ -247,7 +247,7 @@ def test_an_item_that_a_model_does_not_know_is_a_miss_and_lists_hold_what_exists
     queries = open_queries(split, 'test', catalogue)
     unknown = catalogue.code[queries.targets] < 0
     assert unknown.any() and not unknown.all()
-    own = OwnItems().fit(histories_before(split, catalogue))
+    own = OwnItems().fit(earlier_histories(split, catalogue))
     models = fitted(split)
     for model in models.values():
         e = evaluate_open(model, queries, catalogue)
@@ -288,7 +288,7 @@ def test_no_features_and_empty_windows():
     queries = open_queries(split, 'test', catalogue)
     assert len(queries) == 0 and catalogue.features is None
     model = fitted(split)['History + Walk']
-    own = OwnItems().fit(histories_before(split, catalogue))
+    own = OwnItems().fit(earlier_histories(split, catalogue))
     evaluations = {
         name: evaluate_open(m, queries, catalogue)
         for name, m in {'a': model, 'own': own, 'b': OpenBlend(own, model), 'c': Content()}.items()
@@ -389,7 +389,7 @@ def test_a_blend_gains_on_cold_items_and_every_part_is_told():
     "Beyond own items, which find nothing new."
     split, catalogue, queries = planted(1)
     warm = HistoryWalk().fit(split.fit)
-    own = OwnItems().fit(histories_before(split, catalogue))
+    own = OwnItems().fit(earlier_histories(split, catalogue))
     content = Content(popular=0.0, fresh=2.0, parts=content_parts(catalogue))
     blend = OpenBlend(own, warm, content, share=0.6)
     assert cold_rate(replace(blend, content=None), queries, catalogue) == 0
@@ -412,7 +412,7 @@ def test_a_blend_gains_on_cold_items_and_every_part_is_told():
 def test_weights_are_chosen_where_they_are_judged():
     "The chosen blend is at least as good as the first one on the queries that it is judged by."
     split, catalogue, queries = planted(2)
-    own = OwnItems().fit(histories_before(split, catalogue))
+    own = OwnItems().fit(earlier_histories(split, catalogue))
     warm = HistoryWalk().fit(split.fit)
     blend, trials = chosen_blend(warm, own, queries, catalogue)
     assert set(trials.weight) >= {'popular', 'fresh', 'share', 'cold_share'}
