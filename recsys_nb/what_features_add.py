@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['OPEN_METRICS', 'GROUPS', 'COLD_CONTENT', 'WARM', 'CONTENT_VALUES', 'SHARE_VALUES', 'asked_table', 'open_numbers',
-           'values_of_queries', 'open_differences', 'open_rows', 'draw_open', 'open_caption', 'draw_groups',
-           'shuffled_parts', 'reduced_models', 'reduction_rows', 'chosen_blend', 'gain_text', 'cold_text',
-           'open_finding', 'open_limits']
+           'values_of_queries', 'open_differences', 'best_first_open', 'without_features', 'with_share',
+           'difference_text', 'open_rows', 'draw_open', 'open_caption', 'draw_groups', 'shuffled_parts',
+           'reduced_models', 'reduction_rows', 'chosen_blend', 'gain_text', 'cold_text', 'open_finding', 'open_limits']
 
 # %% ../nbs/37_open_catalogue.ipynb #3b8f903a
 from dataclasses import replace
@@ -80,7 +80,7 @@ def open_differences(
     table = pd.DataFrame(rows, columns=columns)
     return table.assign(p=holm(table.p)) if len(table) else table
 
-# %% ../nbs/37_open_catalogue.ipynb #337cc520
+# %% ../nbs/37_open_catalogue.ipynb #8c06978e
 def best_first_open(
     numbers:pd.DataFrame, # see `open_numbers`
     slice='all',          # by which
@@ -114,7 +114,8 @@ def difference_text(
     "A difference with its interval and p."
     if difference != difference:
         return ''
-    return f'{signed(difference)} [{signed(low)}, {signed(high)}], p {p_text(p)}
+    text = f'{signed(difference)} [{signed(low)}, {signed(high)}], p {p_text(p)}'
+    return text
 
 # %% ../nbs/37_open_catalogue.ipynb #9534d7e7
 def open_rows(
@@ -146,7 +147,7 @@ def open_rows(
     table.loc['nothing can reach', groups] = [with_share(asked.unreachable[s]) for s in groups]
     return table.fillna('')
 
-# %% ../nbs/37_open_catalogue.ipynb #584b21ba
+# %% ../nbs/37_open_catalogue.ipynb #549fdbd0
 def draw_open(
     numbers:pd.DataFrame, # see `open_numbers`
     names,                # of models, the first one on top
@@ -177,8 +178,10 @@ def open_caption(
         values = [f'{m} {t[s, m]:.3f}' for m in names if (s, m) in t.index and t[s, m] == t[s, m]]
         if values:
             said.append(f'{s}: {", ".join(values)}')
-    return f'{metric}@{k} by the events of the target before the window. {"; ".join(said)}.'
+    groups = '; '.join(said)
+    return f'{metric}@{k} by the events of the target before the window. {groups}.'
 
+# %% ../nbs/37_open_catalogue.ipynb #9291264b
 def draw_groups(
     numbers:pd.DataFrame, # see `open_numbers`
     names,                # of models, the first one on top
@@ -256,7 +259,7 @@ def chosen_blend(
     both = [trials.assign(of='Content'), more.assign(of='Content beside the others')]
     return blend, pd.concat(both, ignore_index=True)
 
-# %% ../nbs/37_open_catalogue.ipynb #bf153a93
+# %% ../nbs/37_open_catalogue.ipynb #fbd20f2e
 def gain_text(
     row, # of `open_differences`
 )->str:
@@ -282,7 +285,8 @@ def cold_text(
                     f'{gain_text(of.loc["0 events"])}.')
     unseen = int(asked.queries[COLD_AND_NEW])
     if unseen >= FEW:
-        most = value.xs(COLD_AND_NEW, level='slice')[list(featured)].sort_values(ascending=False, kind='stable')
+        most = value.xs(COLD_AND_NEW, level='slice')[list(featured)]
+        most = most.sort_values(ascending=False, kind='stable')
         never = with_share(asked.unreachable[COLD_AND_NEW])
         text.append(f'Of {unseen:,} of them that the visitor had not seen either, {never} are out of reach; '
                     f'{most.index[0]} finds most, {per_thousand(most.iloc[0])} of 1,000.')
