@@ -234,12 +234,12 @@ def reduction_rows(
         cells[r.slice] = f'{t[r.model, r.slice]:.3f}: {text}' if text else ''
     return pd.DataFrame(rows).T.rename_axis(f'{metric}@{k}')
 
-# %% ../nbs/37_open_catalogue.ipynb #ae07f73b
+# %% ../nbs/37_open_catalogue.ipynb #17341671
 COLD_CONTENT = 'Content (cold only)' # lists items outside the vocabulary alone
 WARM = 'History + Walk' # the model of clicks that own items and content are put beside
 CONTENT_VALUES = dict(popular=(0., .25, 1.), fresh=(1., 4.), tokens=(.3, 3.), numbers=(0., 2.),
                       decay=(.5, .9)) # what is tried beside what `Content` begins with
-SHARE_VALUES = dict(cold_share=(.6, .9), share=(.03, .3, .6))
+SHARE_VALUES = dict(cold_share=(.6, .9), share=(.03, .3, .6, .9))
 
 def chosen_blend(
     warm,                    # fitted on what is before the window, or None
