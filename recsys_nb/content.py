@@ -94,7 +94,7 @@ def content_parts(catalogue:OpenCatalogue)->ContentParts: # with features
     return ContentParts(catalogue, rare_rows(path_rows(features.paths), known),
                         rare_rows(features.tokens, known), number_rows(features.numbers, known))
 
-# %% ../nbs/75_content.ipynb #f523d6a7
+# %% ../nbs/75_content.ipynb #ce944aae
 NEW_DAYS = 7 # after which an item's newness counts for 1 / e
 
 @dataclass
@@ -133,10 +133,12 @@ class Content:
         if catalogue.features is None:
             return np.full((n, k), -1, np.int32), np.full((n, k), -np.inf, np.float32)
         vectors = self.vectors(catalogue)
-        def score(part): return self.similar(histories[part], times[part], catalogue, vectors)
+        prior = (1 + catalogue.counts.astype(np.float32)) ** np.float32(self.popular)
+        weighed = (vectors.T @ sp.diags(prior)).tocsr() # column j is item j
+        def score(part): return self.similar(histories[part], times[part], catalogue, vectors, weighed)
         return blocked_top_k(score, n, k, len(catalogue), block)
 
-# %% ../nbs/75_content.ipynb #39c61d8a
+# %% ../nbs/75_content.ipynb #c02a0b8f
 @patch
 def similar(
     self:Content,
@@ -144,17 +146,17 @@ def similar(
     times:np.ndarray,        # when it is asked, milliseconds since 1970, int64[b]
     catalogue:OpenCatalogue,
     vectors:sp.csr_matrix,   # see `vectors`
+    weighed:sp.csr_matrix,   # the same with items as columns, each by its popularity, float32[d, n]
 )->np.ndarray:               # float32[b, n], minus infinity for what is not similar, not there yet, or own
     "How much each item is like the items of each history."
     asked = row_shares(recent_items(histories.last(WINDOW), len(catalogue), self.decay))
-    found = np.ascontiguousarray((vectors @ (asked @ vectors).T.toarray()).T)
-    found *= (1 + catalogue.counts.astype(np.float32)) ** np.float32(self.popular)
+    found = ((asked @ vectors) @ weighed).toarray()
     t = times[:, None]
     if self.fresh:
         scale = NEW_DAYS * DAY # exp of an age is a quotient: one exp an item and one a query are enough
         born = np.exp((catalogue.since - catalogue.start) / scale).astype(np.float32)
         now = np.exp((t - catalogue.start) / scale).astype(np.float32)
-        found *= 1 + np.float32(self.fresh) * (born / now)
+        found *= 1 + np.float32(self.fresh) / now * born
     if catalogue.since.max(initial=0) > times.min(initial=NEVER): # else all items exist
         found[catalogue.since > t] = 0
     found[asked.nonzero()] = 0
