@@ -297,7 +297,7 @@ def test_no_features_and_empty_windows():
     assert numbers[numbers.metric == 'HitRate'].value.isna().all()
     told = open_differences(evaluations, [('c', 'a')], ['all'])
     asked = asked_table(queries, catalogue)
-    assert 'Only 0 queries' in open_finding(numbers, told, asked, ['c'], ('a', 'b'))
+    assert open_finding(numbers, told, asked, ['c'], ('a', 'b')).startswith('Nobody can be asked')
 
 
 # ---- planted features
