@@ -933,6 +933,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'recsys_nb.features.new_items': ('features.html#new_items', 'recsys_nb/features.py'),
                                     'recsys_nb.features.numbers_of_texts': ('features.html#numbers_of_texts', 'recsys_nb/features.py'),
                                     'recsys_nb.features.read_properties': ('features.html#read_properties', 'recsys_nb/features.py'),
+                                    'recsys_nb.features.readable_items': ('features.html#readable_items', 'recsys_nb/features.py'),
                                     'recsys_nb.features.sort_rows': ('features.html#sort_rows', 'recsys_nb/features.py'),
                                     'recsys_nb.features.words_of_cell': ('features.html#words_of_cell', 'recsys_nb/features.py')},
             'recsys_nb.files': { 'recsys_nb.files.atomic': ('files.html#atomic', 'recsys_nb/files.py'),

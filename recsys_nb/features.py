@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['FEATURES_VERSION', 'FIRST_VALUES', 'NUMBER_SHARE', 'MOST_CELL_TOKENS', 'MOST_TOKENS', 'MOST_NUMBER_CELLS', 'NEW_ITEM',
            'TextCodes', 'NumberCodes', 'PropertyRows', 'sort_rows', 'RowBuilder', 'words_of_cell', 'read_properties',
-           'ItemFeatures', 'numbers_of_texts', 'ItemSnapshots', 'load_features', 'known_table', 'new_items']
+           'ItemFeatures', 'numbers_of_texts', 'ItemSnapshots', 'load_features', 'known_table', 'new_items',
+           'readable_items']
 
 # %% ../nbs/70_features.ipynb #f7000004
 import hashlib, json, re, warnings
@@ -41,14 +42,23 @@ class TextCodes:
 
     def _merge(self):
         "Give each pending text its code."
-        coded = pa.concat_arrays([self.texts, *self.pending]).dictionary_encode()
-        final = coded.indices.to_numpy()
+        if not self.pending:
+            return
+        pending = pa.concat_arrays(self.pending)
+        found = pc.index_in(pending, value_set=self.texts)
+        new = pending.filter(pc.is_null(found)).dictionary_encode()
+        final = np.arange(len(self.texts) + len(pending), dtype=np.int32)
+        place = found.to_numpy(zero_copy_only=False) # NaN for what is new
+        mapped = np.where(np.isnan(place), 0, place).astype(np.int32)
+        mapped[np.isnan(place)] = len(self.texts) + new.indices.to_numpy()
+        final[len(self.texts):] = mapped
         first = len(self.codes) - len(self.pending)
-        self.codes[first:] = [final[codes] for codes in self.codes[first:]]
-        self.texts = coded.dictionary
+        for i in range(first, len(self.codes)):
+            self.codes[i] = final[self.codes[i]]
+        self.texts = pa.concat_arrays([self.texts, new.dictionary])
         self.pending = []
         self.waiting = 0
-        del coded, final
+        del pending, found, new, final
         pa.default_memory_pool().release_unused() # the table of hashes was larger than all texts
 
     def finish(self): # -> int32[n] of all batches together, Arrow text of the codes
@@ -537,6 +547,7 @@ def as_of(
     places = np.flatnonzero(newest >= 0)
     return self._features(places, rows, category[places], newest[places], time, min_items, most_share)
 
+# %% ../nbs/70_features.ipynb #f7000024
 @patch
 def _known_rows(self:ItemSnapshots, time, begins, newest):
     "Place of the item, property and value of each known row, int32[k]; their times go to `newest`."
@@ -569,7 +580,7 @@ def _features(self:ItemSnapshots, places, rows, category, newest, time, *selecti
     return ItemFeatures(self.items[places], numbers, number_names, tokens, token_names, category,
                         self._paths(category), self.first[places], newest, notes)
 
-# %% ../nbs/70_features.ipynb #f7000024
+# %% ../nbs/70_features.ipynb #f7000025
 @patch
 def _categories_as_of(self:ItemSnapshots, time, begins):
     "Places of the items whose category is known (int64[k]), the categories, and their times."
@@ -596,7 +607,7 @@ def _paths(self:ItemSnapshots, category):
         path[:len(way)] = way
     return paths[inverse]
 
-# %% ../nbs/70_features.ipynb #f7000025
+# %% ../nbs/70_features.ipynb #f7000026
 @patch
 def _number_matrix(self:ItemSnapshots, row, which, values, n, notes):
     "Numbers float32[n, m] and names of the properties; words where a number was are NaN and counted."
@@ -621,7 +632,7 @@ def _number_matrix(self:ItemSnapshots, row, which, values, n, notes):
         notes.append(f'{wrong:,} {values_are} none, or too large, and not known here.')
     return numbers, [names[p] for p in used]
 
-# %% ../nbs/70_features.ipynb #f7000027
+# %% ../nbs/70_features.ipynb #f7000028
 @dataclass
 class _TokensOfTexts:
     "Tokens of some texts, each token once a text."
@@ -665,7 +676,7 @@ def _split_texts(texts, values):
     tokens = pairs.token.to_numpy()[place < MOST_CELL_TOKENS]
     return _TokensOfTexts(unique, np.r_[0, np.cumsum(kept)], tokens, words, lengths - kept)
 
-# %% ../nbs/70_features.ipynb #f700002a
+# %% ../nbs/70_features.ipynb #f700002b
 @patch
 def _token_matrix(self:ItemSnapshots, rows, n, min_items, most_share, notes):
     "Tokens as a csr matrix float32[n, t], by property and token, and their names."
@@ -710,7 +721,7 @@ def _filled_tokens(self:ItemSnapshots, split, row, values, properties, kept, n):
         local[tokens] = -1
     return _token_csr(rows, columns, (n, len(names))), names
 
-# %% ../nbs/70_features.ipynb #f700002b
+# %% ../nbs/70_features.ipynb #f700002c
 def _most_tokens(kept, notes):
     "Tokens of each property, int32, of those counted, without the rarest where there are too many."
     every = np.concatenate([np.zeros(0, np.int32), *(counts for _, counts in kept)])
@@ -733,7 +744,7 @@ def _token_csr(rows, columns, shape):
     matrix.sort_indices()
     return matrix
 
-# %% ../nbs/70_features.ipynb #f7000030
+# %% ../nbs/70_features.ipynb #f7000031
 def load_features(
     data:str,       # as in `open_data`
 )->ItemSnapshots:   # None where nothing is said of items
@@ -771,7 +782,7 @@ def _log_notes(snapshots, log):
         notes.append('No event is about any of the items that something is known of.')
     return notes
 
-# %% ../nbs/70_features.ipynb #f7000033
+# %% ../nbs/70_features.ipynb #f7000034
 def known_table(
     snapshots:ItemSnapshots, # from `load_features`; None: nothing is said of items
     log:pd.DataFrame,        # what `load_log` read, or a part of it
@@ -807,7 +818,7 @@ def _known_properties(snapshots, time):
         kind = 'number' if numbers[code] else 'words'
         yield p.names[code], kind, p.items[p.item[mine]], len(pd.unique(p.value[mine]))
 
-# %% ../nbs/70_features.ipynb #f7000036
+# %% ../nbs/70_features.ipynb #f7000037
 def new_items(
     log:pd.DataFrame, # see `read_log`
     start:int,        # when the window begins, milliseconds since 1970
@@ -818,3 +829,23 @@ def new_items(
     return np.setdiff1d(items if earlier.any() else items[:0], items[earlier])
 
 NEW_ITEM = 'new item' # what is said beside one
+
+# %% ../nbs/70_features.ipynb #f700003a
+def readable_items(
+    snapshots:ItemSnapshots, # from `load_features`, or None
+    time,                    # as of when, as in `as_of`
+)->pd.DataFrame:             # index itemid, a column of text a property, see `item_facts`; None for none
+    "Numbers of items with names that people can read."
+    if snapshots is None:
+        return None
+    time, p = _milliseconds(time), snapshots.properties
+    number = snapshots.number_properties(time)
+    named = [bool(re.fullmatch('[^\\W\\d]{2,}', name)) and name != 'available' for name in p.names]
+    asked = np.flatnonzero(number & np.array(named, bool))
+    rows = _chosen(_same_group(p), p.before(time), p.moment, -1)
+    columns = {}
+    for code in asked.tolist():
+        mine = rows[p.property[rows] == code]
+        found = pd.Series(snapshots.numbers[p.value[mine]], p.items[p.item[mine]]).dropna()
+        columns[p.names[code]] = found.map('{:.2f}'.format)
+    return pd.DataFrame(columns).fillna('').rename_axis('itemid') if columns else None
