@@ -1895,6 +1895,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                          'recsys_nb/sasrec_features.py'),
                                            'recsys_nb.sasrec_features.number_edges': ( 'features.html#number_edges',
                                                                                        'recsys_nb/sasrec_features.py'),
+                                           'recsys_nb.sasrec_features.step_milliseconds': ( 'features.html#step_milliseconds',
+                                                                                            'recsys_nb/sasrec_features.py'),
                                            'recsys_nb.sasrec_features.token_groups': ( 'features.html#token_groups',
                                                                                        'recsys_nb/sasrec_features.py'),
                                            'recsys_nb.sasrec_features.token_matrix': ( 'features.html#token_matrix',

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['NOTHING_KNOWN', 'BUCKETS', 'COLD_WORTH', 'number_edges', 'all_tokens', 'choose_tokens', 'token_groups',
            'token_matrix', 'FeatureSASRecModule', 'explained_by_tokens', 'features_before', 'FeatureSASRec',
-           'existing_top_k', 'merged_lists', 'ndcg_of_merged']
+           'existing_top_k', 'merged_lists', 'ndcg_of_merged', 'step_milliseconds']
 
 # %% ../nbs/19_features.ipynb #f1900007
-import contextlib, json
+import contextlib, copy, itertools, json, time
 from pathlib import Path
 from .protocol import *
 from .blend import AGES, COUNTS
@@ -556,3 +556,28 @@ def weigh_cold(
     values = [ndcg_of_merged(*parts, queries.targets, worth) for worth in COLD_WORTH]
     self.cold = float(COLD_WORTH[int(np.argmax(values))])
     return self
+
+# %% ../nbs/19_features.ipynb #f190002e
+def step_milliseconds(
+    models:dict, # name -> fitted network; copies of them are trained
+    log,         # encoded log
+    steps=20,    # of each, after three that are not counted
+)->pd.Series:    # name -> milliseconds of a training step, the median
+    "How long a step takes: loss, gradient, clipping and optimizer, in turns."
+    histories = histories_from_log(log)[0]
+    kept = {}
+    for name, model in models.items():
+        module = copy.deepcopy(model.module).train()
+        data = model.training_data(histories, None)
+        kept[name] = module, module.configure_optimizers()['optimizer'], data.batches(model.batch_rows, (0, 0))
+    spent = {name: [] for name in models}
+    for batches in itertools.islice(zip(*(itertools.cycle(b) for _, _, b in kept.values())), steps + 3):
+        for name, batch in zip(kept, batches):
+            module, optimizer, _ = kept[name]
+            start = time.perf_counter()
+            optimizer.zero_grad()
+            module.batch_loss(batch)[0].backward()
+            module.configure_gradient_clipping(optimizer, 1.)
+            optimizer.step()
+            spent[name].append(time.perf_counter() - start)
+    return pd.Series({name: 1000 * float(np.median(s[3:])) for name, s in spent.items()})
