@@ -431,7 +431,7 @@ def toy_project(
     return root
 
 # %% ../nbs/80_parameters.ipynb #d023baf8
-NEEDS = {'18': '1', '2': '1', '3': '1'} # how a reader's name begins -> how those begin whose results it reads
+NEEDS = {'18': '1', '19': '1', '2': '1', '3': '1'} # how a reader's name begins -> how those begin whose results it reads
 
 def needed(
     name:str, # notebook
