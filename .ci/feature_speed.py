@@ -37,7 +37,8 @@ def made_up_features(log, seed=0):
     kinds = items // 8
     weight = 1 / (np.arange(kinds) + 10) ** 0.7
     words = rng.choice(kinds, (items, WORDS), p=weight / weight.sum())
-    matrix = sp.csr_matrix((np.ones(words.size, np.float32), words.ravel(), np.arange(items + 1) * WORDS), (items, kinds))
+    ends = np.arange(items + 1) * WORDS
+    matrix = sp.csr_matrix((np.ones(words.size, np.float32), words.ravel(), ends), (items, kinds))
     matrix.sum_duplicates()
     matrix.data[:] = 1
     leaf = rng.integers(1000, 2200, items)
@@ -56,7 +57,8 @@ def main():
         pairs = featured.module.hparams.n_pairs / items
         spent = step_milliseconds({'SASRec': plain, 'SASRec with features': featured}, log, STEPS)
         print(f'{items:,} items, {pairs:.1f} tokens an item, {featured.module.hparams.n_tokens:,} tokens')
-        print(f'  SASRec {spent.iloc[0]:.1f} ms a step, with features {spent.iloc[1]:.1f} ms: {spent.iloc[1] / spent.iloc[0]:.2f} x')
+        plain_ms, featured_ms = spent
+        print(f'  SASRec {plain_ms:.1f} ms a step, with features {featured_ms:.1f} ms: {featured_ms / plain_ms:.2f} x')
 
 
 if __name__ == '__main__':

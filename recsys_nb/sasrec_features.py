@@ -170,7 +170,7 @@ class FeatureSASRecModule(SASRecModule):
 def tokens_of(
     self:FeatureSASRecModule,
     items:torch.Tensor,       # int64[m]
-)->tuple: # distinct tokens int64[u]; pairs: place of the item int64[p], ascending, place of its token int64[p]
+)->tuple: # distinct tokens int64[u]; of pairs the place of the item, ascending, and of its token, int64[p]
     "Which tokens items have."
     start = self.token_start[items]
     n = self.token_start[items + 1] - start
@@ -418,7 +418,8 @@ def existing_top_k(
         rows = np.r_[at[row[own]], early]
         columns = np.r_[place[item[own]], first + late]
         values = np.r_[value[own], np.full(len(late), -np.inf, np.float32)].astype(np.float32)
-        _, kept = np.unique(rows * len(place) + columns, return_index=True) # by query; an item of a history exists
+        # by query; an item of a history exists
+        _, kept = np.unique(rows * len(place) + columns, return_index=True)
         if last:
             found, of_found = product_top_k(left[which], right[:last], bias[:last],
                                             (rows[kept], columns[kept], values[kept]), k)
@@ -445,7 +446,8 @@ def open_parts(
     if not self.weights:
         value = value + copy
     else:
-        feature, by_age, by_count = (np.asarray(self.weights[n], np.float32) for n in ('feature', 'age', 'count'))
+        names = 'feature', 'age', 'count'
+        feature, by_age, by_count = (np.asarray(self.weights[name], np.float32) for name in names)
         value = (feature[1] * value + feature[2] * copy + by_age[np.minimum(age, AGES - 1) + 1]
                  + by_count[np.minimum(count, COUNTS)])
         inside = catalogue.code >= 0
@@ -571,7 +573,8 @@ def step_milliseconds(
     for name, model in models.items():
         module = copy.deepcopy(model.module).train()
         data = model.training_data(histories, None)
-        kept[name] = module, module.configure_optimizers()['optimizer'], data.batches(model.batch_rows, (0, 0))
+        optimizer = module.configure_optimizers()['optimizer']
+        kept[name] = module, optimizer, data.batches(model.batch_rows, (0, 0))
     spent = {name: [] for name in models}
     for batches in itertools.islice(zip(*(itertools.cycle(b) for _, _, b in kept.values())), steps + 3):
         for name, batch in zip(kept, batches):

@@ -94,7 +94,8 @@ def trained_weights(dense):
     assert module.items.sparse != dense
     optimizer = module.configure_optimizers()['optimizer']
     if dense:
-        groups = [dict(params=g['params'], lr=g['lr'], weight_decay=g['weight_decay']) for g in optimizer.param_groups]
+        names = 'params', 'lr', 'weight_decay'
+        groups = [{name: g[name] for name in names} for g in optimizer.param_groups]
         optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98))
         module.row_optimizer = None
     module.train()
@@ -146,7 +147,8 @@ def test_features_from_after_the_log_are_refused():
 def cold_rank(model, catalogue, kind, kinds=8, of_kind=12):
     "Mean share of the cold items that stand above a cold item of the kind that comes next; chance: a half."
     n = kinds * of_kind
-    asked = histories_from_lists([[k, k + kinds] for k in range(kinds)])  # twice of the same kind: next is k + 1
+    # twice of the same kind: next is k + 1
+    asked = histories_from_lists([[k, k + kinds] for k in range(kinds)])
     rows, scores = model.recommend_open(asked, np.full(kinds, 10**15), catalogue, len(catalogue))
     shares = []
     for k, row in enumerate(rows):
@@ -173,9 +175,8 @@ def test_saved_and_loaded_it_answers_alike(tmp_path):
     again = FeatureSASRec.load(tmp_path)
     asked = histories_from_lists([[1, 2], [100, 3], [120]])
     times = np.full(3, 10**15)
-    for a, b in zip(
-        model.recommend_open(asked, times, catalogue, 9), again.recommend_open(asked, times, catalogue, 9), strict=True
-    ):
+    one, other = (m.recommend_open(asked, times, catalogue, 9) for m in (model, again))
+    for a, b in zip(one, other, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -207,7 +208,8 @@ def test_what_a_cold_item_is_worth_is_chosen():
     worth = []
     for offset in (0, 96):  # known items, cold ones
         target = ((first + 1) % 8 + 8 * rng.integers(6, size=200) + offset).astype(np.int32)
-        queries = Queries(asked, target, np.arange(201), np.arange(200), np.full(200, 10**15), np.zeros(200, bool))
+        times = np.full(200, 10**15)
+        queries = Queries(asked, target, np.arange(201), np.arange(200), times, np.zeros(200, bool))
         worth.append(model.weigh_cold(queries, catalogue).cold)
     assert worth[0] < worth[1]
     rows, _ = model.recommend_open(asked, np.full(200, 10**15), catalogue, 10)
