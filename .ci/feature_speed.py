@@ -58,7 +58,8 @@ def main():
         spent = step_milliseconds({'SASRec': plain, 'SASRec with features': featured}, log, STEPS)
         print(f'{items:,} items, {pairs:.1f} tokens an item, {featured.module.hparams.n_tokens:,} tokens')
         plain_ms, featured_ms = spent
-        print(f'  SASRec {plain_ms:.1f} ms a step, with features {featured_ms:.1f} ms: {featured_ms / plain_ms:.2f} x')
+        ratio = featured_ms / plain_ms
+        print(f'  SASRec {plain_ms:.1f} ms a step, with features {featured_ms:.1f} ms: {ratio:.2f} x')
 
 
 if __name__ == '__main__':
