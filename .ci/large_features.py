@@ -14,7 +14,7 @@ from recsys_nb.shop import write_csv
 
 ITEMS, PROPERTIES, WORDS, WEEKS = 417_000, 1_100, 400_000, 18
 START = 1_431_226_800_000
-BLOCK = 500_000 # rows that are made at once
+BLOCK = 500_000  # rows that are made at once
 
 
 def made_up_words(rng, n):
@@ -23,7 +23,7 @@ def made_up_words(rng, n):
     lengths = rng.integers(1, 9, n)
     drawn = words[(WORDS * rng.random(lengths.sum()) ** 4).astype(int)]
     ends = np.cumsum(lengths)
-    return [' '.join(drawn[end - k:end]) for end, k in zip(ends.tolist(), lengths.tolist())]
+    return [' '.join(drawn[end - k : end]) for end, k in zip(ends.tolist(), lengths.tolist())]
 
 
 def made_up_rows(rng, n, words, numbers):
@@ -31,11 +31,14 @@ def made_up_rows(rng, n, words, numbers):
     property = (PROPERTIES * rng.random(n) ** 3).astype(int)
     number = rng.integers(0, len(numbers), n)
     value = np.where(property % 5 == 0, number, len(numbers) + rng.integers(0, len(words), n))
-    return pa.table(dict(
-        timestamp=START + 7 * DAY * rng.integers(0, WEEKS, n),
-        itemid=rng.integers(0, ITEMS, n),
-        property=pa.array([str(p) for p in range(PROPERTIES)]).take(pa.array(property)),
-        value=pa.array([*numbers, *words]).take(pa.array(value))))
+    return pa.table(
+        dict(
+            timestamp=START + 7 * DAY * rng.integers(0, WEEKS, n),
+            itemid=rng.integers(0, ITEMS, n),
+            property=pa.array([str(p) for p in range(PROPERTIES)]).take(pa.array(property)),
+            value=pa.array([*numbers, *words]).take(pa.array(value)),
+        )
+    )
 
 
 def write_files(folder, rows):
@@ -43,11 +46,11 @@ def write_files(folder, rows):
     rng = np.random.default_rng(0)
     numbers = [f'n{i * 12}.000' for i in range(60_000)]
     words = made_up_words(rng, 1_500_000)
-    (folder/'events.csv').write_text('timestamp,visitorid,event,itemid\n1433268643000,1,view,7\n')
+    (folder / 'events.csv').write_text('timestamp,visitorid,event,itemid\n1433268643000,1,view,7\n')
     for part in (1, 2):
         sizes = [min(BLOCK, rows // 2 - made) for made in range(0, rows // 2, BLOCK)]
         tables = (made_up_rows(rng, n, words, numbers) for n in sizes)
-        write_csv(folder/f'item_properties_part{part}.csv', tables)
+        write_csv(folder / f'item_properties_part{part}.csv', tables)
 
 
 def said(what, started, extra=''):
@@ -64,7 +67,7 @@ def read(folder, cache, what):
     if what == 'kept':
         started = time.perf_counter()
         asked, until = (START + weeks * 7 * DAY for weeks in (14, 17))
-        features = ItemSnapshots(rows).as_of(asked, until, min_items=2, most_share=.5)
+        features = ItemSnapshots(rows).as_of(asked, until, min_items=2, most_share=0.5)
         n, t = features.tokens.shape
         ones = features.tokens.nnz
         m = len(features.number_names)
@@ -84,9 +87,9 @@ def alone(function, *arguments):
 if __name__ == '__main__':
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000_000
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)/'log'
+        folder = Path(temporary) / 'log'
         folder.mkdir()
         alone(write_files, folder, rows)
         print(f'{rows:,} rows, {sum(f.stat().st_size for f in folder.iterdir()) / 1e6:,.0f} MB', flush=True)
-        alone(read, folder, Path(temporary)/'cache', 'read')
-        alone(read, folder, Path(temporary)/'cache', 'kept')
+        alone(read, folder, Path(temporary) / 'cache', 'read')
+        alone(read, folder, Path(temporary) / 'cache', 'kept')

@@ -714,7 +714,7 @@ def _snapshot_piece(files, raw, said, log):
     What an item file says counts from the first event on."""
     first = int(log.timestamp.min().value // 10**6)
     parts = [*read_all_properties(files, raw)]
-    about = dict(several={}, words=[], untimed=[])
+    about = dict(several={}, words=[], untimed=[], unknown=files.unknown, repeated=files.repeated)
     for role, (items, times, texts) in raw.facts.items():
         parts.append((items, times, np.full(len(items), role, object), np.array(texts.to_pylist(), object)))
         about['words'].append(role)
@@ -983,9 +983,9 @@ def read_items(
 def read_snapshots(
     path,       # a log in another layout than RetailRocket's own, as in `read_log`
     cache=None, # folder for what was read, or None
-)->tuple:       # table (timestamp, itemid, property, value) or None where nothing is said, and a dict about it
-    """What a log's files say about items and when, as text, a row a property. The dict says which properties are
-    people's `words`, which are `untimed` (they count from the first event on), and what stands between
+)->tuple:       # table (timestamp, itemid, property, value), None where nothing is said; a dict about it
+    """What a log's files say about items and when, as text, a row a property. The dict says which properties
+    are people's `words`, which are `untimed` (they count from the first event on), and what stands between
     `several` words of a property. Raises `DataError`."""
     table, about = _read_piece(path, cache, 'snapshots')
     return (table if about['there'] else None), about

@@ -17,7 +17,7 @@ from .archives import *
 from .data import *
 from .protocol import *
 from .demo_data import *
-from .sources import item_facts, plain_text
+from .sources import plain_text
 import numpy as np, pandas as pd
 
 # %% ../nbs/79_demo_answer.ipynb #2756c9e7
@@ -269,7 +269,7 @@ def item_table(
              [seen_text(state, rows, i) for i in ids],
              [state.ids.item(state.vocabulary[w.item]) if w.item >= 0 else '' for w in why],
              [why_text(state, rows, c, w) for c, w in zip(codes.tolist(), why)],
-             item_facts(state.items, ids)]
+             state.facts(ids)]
     return pd.DataFrame(dict(zip(ITEM_COLUMNS, cells)), columns=ITEM_COLUMNS, dtype=object)
 
 # %% ../nbs/79_demo_answer.ipynb #5cabab84

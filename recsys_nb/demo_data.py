@@ -25,6 +25,7 @@ from .baselines import History, Popularity
 from .archives import *
 from .data import *
 from .protocol import *
+from .features import NEW_ITEM, new_items
 from .sources import category_colour, item_facts, item_names, item_titles
 from .sources import parse_simulated, plain_text
 from .manifest import read_manifest
@@ -316,6 +317,7 @@ class DemoState:
     places: dict = field(default_factory=dict) # see `places_of`: what was asked before
     ids: Ids = field(default_factory=Ids) # what the log writes for its visitors and items
     items: object = None   # see `load_items`, or None
+    new: frozenset = frozenset() # itemids without an event before the test window, see `new_items`
 
     @cached_property
     def searched(self): # Arrow array: name and facts of each item of the vocabulary, in small letters
@@ -350,6 +352,15 @@ def name(self:DemoState,
     told = self.items is not None and item in self.items.index
     titles = item_titles(self.items.loc[[item]]) if told else {}
     return titles.get(item, self.ids.item(item))
+
+@patch
+def facts(self:DemoState,
+    itemids, # items, int64[n]
+)->list:     # of str, '' where nothing is known
+    "What is said of items beside name and category, and of what a model can't know that it is new."
+    said = item_facts(self.items, itemids)
+    return [' · '.join(filter(None, (fact, NEW_ITEM if int(item) in self.new else '')))
+            for fact, item in zip(said, itemids)]
 
 @patch
 def colour(self:DemoState,
@@ -402,7 +413,8 @@ def demo_state(
         next_codes(raw, codes, test_start), latest, np.bincount(histories.items, minlength=len(vocabulary)),
         names, draw_hidden(raw, codes, test_start), now,
         first_pair(models, scores or {}), scores or {}, bool(parse_simulated(data) and categories),
-        has_clock(raw), list(notes), ids=ids or Ids(), items=items)
+        has_clock(raw), list(notes), ids=ids or Ids(), items=items,
+        new=frozenset(new_items(log, test_start).tolist()))
 
 # %% ../nbs/79_demo_data.ipynb #87b8a2f2
 def example_shop(

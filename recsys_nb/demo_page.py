@@ -15,7 +15,7 @@ from .data import *
 from .protocol import *
 from .demo_data import *
 from .demo_answer import *
-from .sources import item_facts, plain_text
+from .sources import plain_text
 import pandas as pd
 
 # %% ../nbs/79_demo_page.ipynb #a3cfd444
@@ -130,7 +130,7 @@ def event_html(
         back = button('remove', row.n, icon('remove'), f'Take back the {WORDS[row.event]} of {what}', 'add')
     when = 'by hand' if by_hand else f'{row.timestamp:%H:%M:%S}' if state.clock else ''
     kind = 'by-hand' if by_hand else kind
-    facts, = item_facts(state.items, [row.itemid])
+    facts, = state.facts([row.itemid])
     about = item_html(state.colour(category), name, path, shown, facts)
     return (f'<li class="{kind}" data-item="{escape(item)}">{icon(row.event)}<span class="what">'
             f'<span class="hidden">{WORDS[row.event]}: </span>{about}</span><time>{when}</time>{back}</li>')
@@ -485,7 +485,7 @@ def items_html(
         colour = state.colour(state.latest[c])
         path = state.path(state.latest[c])
         with_id = labelled(state.names[c], item).endswith(f'(id {item})')
-        said = [*item_facts(state.items, [state.vocabulary[c]]), f'id {item}' if with_id else '',
+        said = [*state.facts([state.vocabulary[c]]), f'id {item}' if with_id else '',
                 events_text(state.counts[c])]
         about = item_html(colour, state.names[c], path, name, ' · '.join(text for text in said if text))
         rows.append(f'<li><span class="what">{about}</span>{more}</li>')

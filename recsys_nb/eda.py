@@ -7,8 +7,8 @@ __all__ = ['BRIEF', 'percent', 'bucket', 'clauses', 'pair_numbers', 'funnel', 'p
            'pause_words', 'window_words', 'weekly_profile', 'weekday_words', 'busiest', 'visitor_words', 'sessions',
            'draw_shoppers', 'timelines', 'session_words', 'count_before', 'events_since_item', 'repeat_shares',
            'repeat_words', 'depth_words', 'lorenz', 'head_share', 'popularity_words', 'weeks_back', 'top_items',
-           'top_overlap', 'drift_words', 'same_category_share', 'category_words', 'newness', 'cold_shares',
-           'cold_words', 'split_sizes', 'split_words', 'log_limits', 'log_finding']
+           'top_overlap', 'drift_words', 'same_category_share', 'category_words', 'known_words', 'newness',
+           'cold_shares', 'cold_words', 'split_sizes', 'split_words', 'log_limits', 'log_finding']
 
 # %% ../nbs/02_eda.ipynb #dd3730aa
 from .archives import *
@@ -452,6 +452,23 @@ def category_words(
             f'{n:,} categories. The next different item stays in the category {times:,.{digits}f} times as '
             'often as chance, so a model that confuses items of one category is not far off, '
             'and one that leaves it needs a reason.')
+
+# %% ../nbs/02_eda.ipynb #02700002
+def known_words(
+    known:pd.DataFrame, # from `known_table`
+)->str:
+    "What a model could know of an item that nobody has clicked yet."
+    if not len(known):
+        return 'What items are: none in this log. A model knows them by who clicked them alone.'
+    words = (known.kind == 'words').sum()
+    numbers = (known.kind == 'number').sum()
+    counts = [f'{n:,} of {what}' for n, what in ((words, 'words'), (numbers, 'numbers')) if n]
+    if 'category' in set(known.kind):
+        counts.append('the category')
+    best = known['share of events'].max()
+    said = ' and '.join([', '.join(counts[:-1]), counts[-1]] if len(counts) > 1 else counts)
+    return (f'What items are, as far as files say it by the end of the log: {said}. The property known best '
+            f'is known for {percent(best)} of events.')
 
 # %% ../nbs/02_eda.ipynb #2b9976dc
 def newness(

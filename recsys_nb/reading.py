@@ -30,6 +30,8 @@ class LogFiles:
     reading: Reading
     options: object  # what was typed, see `split_options`
     notes: list = field(default_factory=list) # sentences
+    unknown: int = 0 # rows of item and property files about ids that no event has and that are no numbers
+    repeated: int = 0 # rows of item files that are followed by another of the same item
 
 _NO_TABLE = (r'(readme|licen[cs]e|changelog|notice|citation|copying|authors|sha256sums?|md5sums?|_success)'
              r'(\..*)?')
@@ -461,6 +463,7 @@ def _item_frame(files, name, item_texts, in_log):
     for _, batch in read_batches(files.source, name, table, table.columns):
         codes = known_codes(batch[part.one('itemid')], item_texts)
         known = codes >= 0
+        files.unknown += int((~known).sum())
         batch = batch.filter(pa.array(known))
         roles = [role for role in ITEM_ROLES if role in part.columns]
         found = {role: _texts_of(part, batch, role).to_pylist() for role in roles}
@@ -474,7 +477,9 @@ def _item_frame(files, name, item_texts, in_log):
     frame = pd.concat(frames) if frames else pd.DataFrame(index=pd.Index([], name='itemid', dtype='int64'))
     if frames and not np.isin(frame.index, in_log).any():
         files.notes.append(f'{files.source.file_name(name)} knows none of the items of the log.')
-    return frame[~frame.index.duplicated(keep='last')]
+    twice = frame.index.duplicated(keep='last')
+    files.repeated += int(twice.sum())
+    return frame[~twice]
 
 def _flagged(part, batch):
     "The first category of each item that has a 1 in its column."
@@ -544,6 +549,7 @@ def read_all_properties(
                 expected = _expected_time(unit, str(cell), False, asked)
                 raise _refuse_cell(files, name, first + row, asked, cell, expected)
             rows = np.flatnonzero(keep & (items >= 0))
+            files.unknown += int((keep & (items < 0)).sum())
             texts = [column.to_pandas().to_numpy(object)[rows] for column in (
                 names, _words(batch[columns['value']]))]
             yield items[rows], times[rows], *texts
