@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['KNOTS', 'NEW_DAYS', 'JUDGED', 'unit_rows', 'rare_rows', 'path_rows', 'number_rows', 'ContentParts', 'content_parts',
-           'Content', 'histories_before', 'OwnItems', 'list_shares', 'warm_shares', 'OpenBlend', 'mean_metric',
+           'Content', 'earlier_histories', 'OwnItems', 'list_shares', 'warm_shares', 'OpenBlend', 'mean_metric',
            'choose_weights']
 
 # %% ../nbs/75_content.ipynb #e5f81935
@@ -94,7 +94,7 @@ def content_parts(catalogue:OpenCatalogue)->ContentParts: # with features
     return ContentParts(catalogue, rare_rows(path_rows(features.paths), known),
                         rare_rows(features.tokens, known), number_rows(features.numbers, known))
 
-# %% ../nbs/75_content.ipynb #d0d6d303
+# %% ../nbs/75_content.ipynb #ce944aae
 NEW_DAYS = 7 # after which an item's newness counts for 1 / e
 
 @dataclass
@@ -106,6 +106,7 @@ class Content:
     decay: float = .7    # weight of a history's item against the one after it
     popular: float = .5  # similarity is multiplied by this power of 1 + the events before the window
     fresh: float = 0.    # and by 1 + this for an item of this moment, less for older ones
+    only_cold: bool = False # list only items outside the vocabulary, which models of clicks do not know
     parts: object = field(default=None, repr=False) # `ContentParts` of the catalogue asked last
 
     def vectors(self, catalogue:OpenCatalogue)->sp.csr_matrix: # with features; -> float32[n, d]
@@ -132,10 +133,12 @@ class Content:
         if catalogue.features is None:
             return np.full((n, k), -1, np.int32), np.full((n, k), -np.inf, np.float32)
         vectors = self.vectors(catalogue)
-        def score(part): return self.similar(histories[part], times[part], catalogue, vectors)
+        prior = (1 + catalogue.counts.astype(np.float32)) ** np.float32(self.popular)
+        weighed = (vectors.T @ sp.diags(prior)).tocsr() # column j is item j
+        def score(part): return self.similar(histories[part], times[part], catalogue, vectors, weighed)
         return blocked_top_k(score, n, k, len(catalogue), block)
 
-# %% ../nbs/75_content.ipynb #fccad468
+# %% ../nbs/75_content.ipynb #c02a0b8f
 @patch
 def similar(
     self:Content,
@@ -143,25 +146,27 @@ def similar(
     times:np.ndarray,        # when it is asked, milliseconds since 1970, int64[b]
     catalogue:OpenCatalogue,
     vectors:sp.csr_matrix,   # see `vectors`
+    weighed:sp.csr_matrix,   # the same with items as columns, each by its popularity, float32[d, n]
 )->np.ndarray:               # float32[b, n], minus infinity for what is not similar, not there yet, or own
     "How much each item is like the items of each history."
     asked = row_shares(recent_items(histories.last(WINDOW), len(catalogue), self.decay))
-    found = np.ascontiguousarray((vectors @ (asked @ vectors).T.toarray()).T)
-    found *= (1 + catalogue.counts.astype(np.float32)) ** np.float32(self.popular)
+    found = ((asked @ vectors) @ weighed).toarray()
     t = times[:, None]
     if self.fresh:
         scale = NEW_DAYS * DAY # exp of an age is a quotient: one exp an item and one a query are enough
         born = np.exp((catalogue.since - catalogue.start) / scale).astype(np.float32)
         now = np.exp((t - catalogue.start) / scale).astype(np.float32)
-        found *= 1 + np.float32(self.fresh) * (born / now)
+        found *= 1 + np.float32(self.fresh) / now * born
     if catalogue.since.max(initial=0) > times.min(initial=NEVER): # else all items exist
         found[catalogue.since > t] = 0
     found[asked.nonzero()] = 0
+    if self.only_cold:
+        found[:, catalogue.code >= 0] = 0
     found[found <= 0] = -np.inf
     return found
 
-# %% ../nbs/75_content.ipynb #93a1bd44
-def histories_before(
+# %% ../nbs/75_content.ipynb #21be1775
+def earlier_histories(
     split:Split,
     catalogue:OpenCatalogue,
 )->Histories:                # a history a visitor
@@ -175,7 +180,7 @@ class OwnItems:
     known: np.ndarray = None   # cases, see `count_repeats`
     chances: np.ndarray = None # of these cases
 
-    def fit(self, histories:Histories): # see `histories_before`
+    def fit(self, histories:Histories): # see `earlier_histories`
         "Count returns."
         self.known, self.chances = count_repeats(histories)
         return self
@@ -209,25 +214,25 @@ def list_shares(
     m = sp.csr_matrix((weight[row, place], (row, items[row, place])), shape=(len(items), width))
     return row_shares(m.astype(np.float32))
 
-# %% ../nbs/75_content.ipynb #a49dd4a2
+# %% ../nbs/75_content.ipynb #c34ea58c
 def warm_shares(
-    model,                   # fitted `Recommender`
-    histories:Histories,     # n of them, over rows of the catalogue
-    times:np.ndarray,        # when it is asked, milliseconds since 1970, int64[n]
+    model:HistoryNeighbours, # fitted
+    histories:Histories,     # n of them, over codes of the vocabulary, see `known_histories`
     catalogue:OpenCatalogue,
-    depth:int,               # length of lists that are asked for, where a model has nothing but lists
 )->sp.csr_matrix:            # float32[n, items of the catalogue], rows that sum to one, or are empty
-    "What a model of clicks gives items, without what it says of own items where it can be told apart."
-    if not isinstance(model, HistoryNeighbours):
-        return list_shares(*ask_open(model, histories, times, catalogue, depth), len(catalogue))
-    m = super(HistoryNeighbours, model).score(known_histories(histories, catalogue)).tocsr()
-    rows = np.r_[catalogue.row_of_code, np.full(m.shape[1] - len(catalogue.row_of_code), -1, np.int32)]
+    "What the part without own items of a model of clicks gives items."
+    m = super(HistoryNeighbours, model).score(histories).tocsr()
+    rows = np.full(m.shape[1], -1, np.int32)
+    rows[:len(catalogue.row_of_code)] = catalogue.row_of_code
     column = rows[m.indices]
-    there = column >= 0 # a code may have no row where the window is not the test's
-    row = np.repeat(np.arange(m.shape[0]), np.diff(m.indptr))[there]
-    return sp.csr_matrix((m.data[there], (row, column[there])), shape=(m.shape[0], len(catalogue)))
+    shape = m.shape[0], len(catalogue)
+    if (column >= 0).all():
+        return row_shares(sp.csr_matrix((m.data, column, m.indptr), shape=shape))
+    there = column >= 0 # before the test's window a code may have no row
+    row = np.repeat(np.arange(m.shape[0]), np.diff(m.indptr))
+    return row_shares(sp.csr_matrix((m.data[there], (row[there], column[there])), shape=shape))
 
-# %% ../nbs/75_content.ipynb #87b48df6
+# %% ../nbs/75_content.ipynb #3e8ad395
 @dataclass
 class OpenBlend:
     "Own items by their chance, then a warm model and content by their shares of the rest."
@@ -239,57 +244,82 @@ class OpenBlend:
     trust: float = .7      # what new items get of the chance that own items leave
     depth: int = 100       # length of the lists that are mixed
 
-    def shares(self, histories, times, catalogue): # see `recommend_open`; -> float[n, items of the catalogue]
-        "Chances of new items before they are scaled."
-        empty = sp.csr_matrix((len(histories), len(catalogue)), dtype=np.float32)
-        warm = empty
-        if self.warm is not None:
-            warm = warm_shares(self.warm, histories, times, catalogue, self.depth)
-        if self.content is None or catalogue.features is None:
-            return warm, empty, np.zeros(len(histories))
-        lists = self.content.recommend_open(histories, times, catalogue, self.depth)
-        newest = histories.items[np.maximum(histories.end - 1, 0)] if len(histories.items) else 0
-        blind = (histories.length == 0) | (catalogue.code[newest] < 0)
-        return warm, list_shares(*lists, len(catalogue)), np.where(blind, self.cold_share, self.share)
+    def recommend_open(
+        self,
+        histories:Histories,     # n of them, over rows of the catalogue
+        times:np.ndarray,        # when it is asked, milliseconds since 1970, int64[n]
+        catalogue:OpenCatalogue,
+        k:int,                   # length of a list
+        block=256,               # queries at once: bounds what is in memory
+    )->tuple:                    # rows int32[n, k], -1 for none; scores float32[n, k]
+        "Lists by probability, completed with what is popular."
+        warm = self.warm_part(histories, times, catalogue)
+        content = self.content_part(histories, times, catalogue)
+        popular = None
+        if isinstance(self.warm, HistoryNeighbours):
+            codes = self.warm.popular
+            popular = catalogue.row_of_code[codes[codes < len(catalogue.row_of_code)]]
+            popular = popular[catalogue.exists(popular, catalogue.start)]
+        parts = [(np.zeros((0, k), np.int32), np.zeros((0, k), np.float32))]
+        for a in range(0, len(histories), block):
+            part = slice(a, min(a + block, len(histories)))
+            total = self.score(histories[part], warm(part), *content(part), len(catalogue))
+            parts.append(sparse_top_k(total, k, popular))
+        rows, scores = (np.concatenate(x) for x in zip(*parts))
+        return only_existing(rows, scores, times, catalogue)
 
-# %% ../nbs/75_content.ipynb #c8ab3b3b
+# %% ../nbs/75_content.ipynb #e9b02456
+@patch
+def warm_part(
+    self:OpenBlend,
+    histories:Histories,     # n of them, over rows of the catalogue
+    times:np.ndarray,        # when it is asked, milliseconds since 1970, int64[n]
+    catalogue:OpenCatalogue,
+):                           # function slice -> float32[b, items of the catalogue], rows that sum to one
+    "What the warm model gives new items; what can be done for all queries at once is done here."
+    if self.warm is None:
+        return lambda part: sp.csr_matrix((part.stop - part.start, len(catalogue)), dtype=np.float32)
+    if isinstance(self.warm, HistoryNeighbours) and self.own is not None:
+        known = known_histories(histories, catalogue)
+        return lambda part: warm_shares(self.warm, known[part], catalogue)
+    rows, scores = ask_open(self.warm, histories, times, catalogue, self.depth)
+    return lambda part: list_shares(rows[part], scores[part], len(catalogue))
+
+@patch
+def content_part(
+    self:OpenBlend,
+    histories:Histories,     # n of them, over rows of the catalogue
+    times:np.ndarray,        # when it is asked, milliseconds since 1970, int64[n]
+    catalogue:OpenCatalogue,
+):                           # function slice -> float32[b, items] or None; its part of new items, float64[b]
+    "What content gives new items, and how much it counts."
+    if self.content is None or catalogue.features is None:
+        return lambda part: (None, 0.)
+    rows, scores = self.content.recommend_open(histories, times, catalogue, self.depth)
+    newest = np.maximum(histories.end - 1, 0)
+    code = catalogue.code[histories.items[newest]] if len(histories.items) else newest - 1
+    share = np.where((histories.length == 0) | (code < 0), self.cold_share, self.share)
+    return lambda part: (list_shares(rows[part], scores[part], len(catalogue)), share[part])
+
+# %% ../nbs/75_content.ipynb #39248e49
 @patch
 def score(
     self:OpenBlend,
-    histories:Histories,     # n of them, over rows of the catalogue
-    times:np.ndarray,        # when it is asked, milliseconds since 1970, int64[n]
-    catalogue:OpenCatalogue,
-)->sp.csr_matrix:            # float[n, items of the catalogue]
+    histories:Histories,   # b of them, over rows of the catalogue
+    warm:sp.csr_matrix,    # see `warm_part`
+    content:sp.csr_matrix, # see `content_part`, or None
+    share,                 # what content has of the new items' chance, float64[b]
+    n:int,                 # items of the catalogue
+)->sp.csr_matrix:          # float64[b, n]
     "One estimate of the probability of each item."
-    warm, content, share = self.shares(histories, times, catalogue)
-    own = sp.csr_matrix(warm.shape)
-    if self.own is not None:
-        own = self.own.score(histories, len(catalogue))
-        warm = warm - warm.multiply(own > 0)
-    left = np.clip(1 - np.asarray(own.sum(1)).ravel(), .01, 1) * self.trust
-    total = own + sp.diags(left * (1 - share)) @ row_shares(warm)
-    return total + sp.diags(left * share) @ content if content.nnz else total
-
-@patch
-def recommend_open(
-    self:OpenBlend,
-    histories:Histories,     # n of them, over rows of the catalogue
-    times:np.ndarray,        # when it is asked, milliseconds since 1970, int64[n]
-    catalogue:OpenCatalogue,
-    k:int,                   # length of a list
-    block=256,               # queries at once: bounds what is in memory
-)->tuple:                    # rows int32[n, k], -1 for none; scores float32[n, k]
-    "Lists by probability, completed with what is popular."
-    popular = None
-    if isinstance(self.warm, HistoryNeighbours):
-        popular = catalogue.row_of_code[self.warm.popular[:len(catalogue.row_of_code)]]
-        popular = popular[catalogue.exists(popular, catalogue.start)]
-    parts = [(np.zeros((0, k), np.int32), np.zeros((0, k), np.float32))]
-    for a in range(0, len(histories), block):
-        h, t = histories[a:a + block], times[a:a + block]
-        parts.append(sparse_top_k(self.score(h, t, catalogue).tocsr(), k, popular))
-    rows, scores = (np.concatenate(x) for x in zip(*parts))
-    return only_existing(rows, scores, times, catalogue)
+    left = np.full(len(histories), self.trust)
+    if self.own is None:
+        total = sp.diags(left * (1 - share)) @ warm
+    else:
+        own = self.own.score(histories, n)
+        left *= np.clip(1 - np.asarray(own.sum(1)).ravel(), .01, 1)
+        total = own + sp.diags(left * (1 - share)) @ row_shares(warm - warm.multiply(own > 0))
+    return (total if content is None else total + sp.diags(left * share) @ content).tocsr()
 
 # %% ../nbs/75_content.ipynb #32946e13
 JUDGED = 'NDCG', 20 # by which weights are chosen
