@@ -17,7 +17,7 @@ from .files import write_text
 from .networks import *
 from .open_catalogue import OpenCatalogue
 from .comparison import LEVEL
-from .what_features_add import query_values
+from .what_features_add import values_of_queries
 from .retrieval import padded_rows, product_top_k
 from .sasrec import SASRec, SASRecModule
 from fastcore.basics import patch
@@ -625,7 +625,7 @@ def group_rows(
     "HitRate@10 of models by group, with the difference to another model where there is one."
     rows = {}
     for name, e in evaluations.items():
-        values = query_values(e)
+        values = values_of_queries(e)
         row = {}
         for s in slices:
             mask = e.slices[s]
