@@ -129,7 +129,8 @@ def plan_experiment(
     kind = 'rate' if sd is None else 'mean'
     _check_plan(baseline, power, alpha, share, kind, sd)
     if sum(x is not None for x in (effect, difference, visitors)) != 1:
-        raise DataError('one of effect, difference and visitors says what is asked, expected exactly one of them')
+        raise DataError('one of effect, difference and visitors says what is asked, '
+                        'expected exactly one of them')
     def variance(d): return sd ** 2 if sd is not None else (baseline + d) * (1 - baseline - d)
     if visitors is not None:
         if not 4 <= visitors < np.inf:
