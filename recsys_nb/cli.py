@@ -680,11 +680,12 @@ def read_for_shop(
     metric: list[str] = typer.Option([], help='A column to be read; repeat for more. [default: all]'),
     shares: str = typer.Option('', metavar='A=.5,B=.5', help='Planned split. [default: even]'),
     planned_visitors: int = typer.Option(
-        20_000, min=10, max=10**10, help='Where the always-valid interval is tightest; the same at every look.'),
+        20_000, min=10, max=10**10,
+        help='Where the always-valid interval is tightest; the same at every look.'),
     alpha: float = typer.Option(.05, min=1e-6, max=.5, help='Probability of a false alarm.'),
 ):
-    """Say what an experiment of one's own found. A column pre_NAME is what NAME was before (CUPED). Ends with 1
-    where the split is not what was planned."""
+    """Say what an experiment of one's own found. A column pre_NAME is what NAME was before (CUPED). Ends
+    with 1 where the split is not what was planned."""
     with kernel_environment():
         from recsys_nb.experiments import SPLIT_ALARM
         from recsys_nb.outcomes import compare_outcomes, experiment_sentence, read_outcomes, split_of
