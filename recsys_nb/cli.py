@@ -7,7 +7,7 @@ __all__ = ['app', 'COMPARED', 'HANDLE', 'DOWNLOAD', 'ROWS_UNASKED', 'PAGES', 're
            'Commands', 'common', 'main', 'complete_study', 'complete_notebook', 'complete_profile', 'complete_setting',
            'level_of', 'run', 'compare_results', 'studies', 'command_that_makes', 'find_study', 'settings_of',
            'kernels_like', 'unfinished', 'verify_study', 'verify', 'download', 'check_destination', 'fetch',
-           'show_look', 'inspect', 'convert', 'plan_for_shop', 'comparison_rows', 'read_for_shop', 'study_row',
+           'show_look', 'inspect', 'convert', 'plan_for_shop', 'experiment_rows', 'read_for_shop', 'study_row',
            'study_list', 'runs', 'open_study', 'render_study', 'render', 'rows_in_terminal', 'diff_studies',
            'demo_source', 'demo', 'site', 'make_readme', 'readme']
 
@@ -653,7 +653,7 @@ def _planned_shares(text):
     except ValueError:
         raise StudyError(f'--shares is {text[:60]}, expected a number for each variant: A=.9,B=.1') from None
 
-def comparison_rows(
+def experiment_rows(
     found, # from `compare_outcomes`
     alpha, # probability of a false alarm
 )->list:   # of rows of texts
@@ -695,7 +695,7 @@ def read_for_shop(
             counts, split = split_of(outcomes, _planned_shares(shares))
         except ValueError as e:
             raise StudyError(str(e)) from None
-        rows = comparison_rows(found, alpha)
+        rows = experiment_rows(found, alpha)
     sure = f'{100 * (1 - alpha):.3g} %'
     head = ('Metric', 'Variant', 'Visitors', 'Mean', f'Difference [{sure}]', 'Relative', 'p',
             'Whenever one looks')
