@@ -7,8 +7,9 @@ __all__ = ['app', 'COMPARED', 'HANDLE', 'DOWNLOAD', 'ROWS_UNASKED', 'PAGES', 're
            'Commands', 'common', 'main', 'complete_study', 'complete_notebook', 'complete_profile', 'complete_setting',
            'level_of', 'run', 'compare_results', 'studies', 'command_that_makes', 'find_study', 'settings_of',
            'kernels_like', 'unfinished', 'verify_study', 'verify', 'download', 'check_destination', 'fetch',
-           'show_look', 'inspect', 'convert', 'study_row', 'study_list', 'runs', 'open_study', 'render_study', 'render',
-           'rows_in_terminal', 'diff_studies', 'demo_source', 'demo', 'site', 'make_readme', 'readme']
+           'show_look', 'inspect', 'convert', 'plan_for_shop', 'experiment_rows', 'read_for_shop', 'study_row',
+           'study_list', 'runs', 'open_study', 'render_study', 'render', 'rows_in_terminal', 'diff_studies',
+           'demo_source', 'demo', 'site', 'make_readme', 'readme']
 
 # %% ../nbs/86_cli.ipynb #8600004a
 import contextlib, os, re, shlex, shutil, signal, subprocess, sys, tempfile, time, webbrowser
@@ -611,6 +612,99 @@ def convert(
             raise StudyError(str(e)) from None
     for path in made:
         echo(printable(from_here(path)))
+
+# %% ../nbs/86_cli.ipynb #e7800002
+@app.command('plan-experiment')
+def plan_for_shop(
+    baseline: float = typer.Option(..., help='The metric as it is: a rate such as .008, or a mean.'),
+    effect: float = typer.Option(None, help='What is to be found, relative to that: .05 is 5 % more.'),
+    difference: float = typer.Option(None, help="The same in the metric's own unit."),
+    visitors: float = typer.Option(None, help='Visitors of both variants: what can they show?'),
+    metric: str = typer.Option('rate', metavar='rate|mean', help='What the metric is, for a visitor.'),
+    sd: float = typer.Option(None, help='Standard deviation of a mean, from visitor to visitor.'),
+    power: float = typer.Option(.8, help='Probability to find it.'),
+    alpha: float = typer.Option(.05, help='Probability of a false alarm.'),
+    share: float = typer.Option(.5, help='Of the visitors who are shown the new variant.'),
+    daily_visitors: float = typer.Option(None, help='Visitors a day, for how long it takes.'),
+):
+    "Say how many visitors and days an experiment needs. Give one of --effect, --difference and --visitors."
+    if metric not in ('rate', 'mean') or (metric == 'rate') != (sd is None):
+        raise StudyError('--metric is rate, or mean with --sd: expected one of the two')
+    with kernel_environment():
+        from recsys_nb.experiments import days_needed, plan_experiment
+        try:
+            plan = plan_experiment(baseline, effect, difference, visitors, sd, power, alpha, share)
+            days = days_needed(plan.visitors, daily_visitors) if daily_visitors is not None else None
+        except ValueError as e:
+            raise StudyError(str(e)) from None
+    echo(f'To find {100 * plan.effect:+.3g} % of {baseline:g} ({plan.difference:+.3g}) with a power of '
+         f'{100 * power:.3g} % and {100 * alpha:.3g} % of false alarms:')
+    echo(f'{plan.visitors_a:,} visitors see what there is, {plan.visitors_b:,} the new variant.')
+    if days:
+        echo(f"That takes {counted(days[0], 'day')} at {daily_visitors:,.0f} new visitors a day; "
+             f'in whole weeks {days[1]}.')
+
+# %% ../nbs/86_cli.ipynb #e7800003
+def _planned_shares(text):
+    "'A=.9,B=.1' as a dictionary, None for nothing. Raises `StudyError`."
+    try:
+        pairs = [part.rpartition('=') for part in text.split(',') if part]
+        return {name.strip(): float(share) for name, _, share in pairs} or None
+    except ValueError:
+        raise StudyError(f'--shares is {text[:60]}, expected a number for each variant: A=.9,B=.1') from None
+
+def experiment_rows(
+    found, # from `compare_outcomes`
+    alpha, # probability of a false alarm
+)->list:   # of rows of texts
+    "An experiment as a terminal shows it; a row more where there is a pre-period."
+    rows = []
+    def between(low, high): return f'[{low:+.4g}, {high:+.4g}]'
+    for c in found:
+        kinds = [('', c.difference, c.relative, between(*c.always))]
+        if c.cuped:
+            kinds.append((' (CUPED)', c.cuped.difference, c.cuped.relative_difference, ''))
+        for kind, apart, relative, always in kinds:
+            rows.append((c.metric + kind, c.variant, f'{c.sizes[0]:,} : {c.sizes[1]:,}',
+                         f'{c.means[0]:.4g} : {c.means[1]:.4g}',
+                         f'{apart.value:+.4g} {between(*apart.interval(alpha))}',
+                         f'{100 * relative.value:+.3g} %', f'{apart.p:.2g}', always))
+    return rows
+
+# %% ../nbs/86_cli.ipynb #e7800004
+@app.command('read-experiment')
+def read_for_shop(
+    file: str = typer.Argument(
+        metavar='FILE', help='CSV or Parquet, a row a visitor: visitor, variant, metrics.'),
+    control: str = typer.Option('', help='Name of the control.', show_default=False),
+    metric: list[str] = typer.Option([], help='A column to be read; repeat for more. [default: all]'),
+    shares: str = typer.Option('', metavar='A=.5,B=.5', help='Planned split. [default: even]'),
+    planned_visitors: int = typer.Option(
+        20_000, min=10, max=10**10,
+        help='Where the always-valid interval is tightest; the same at every look.'),
+    alpha: float = typer.Option(.05, min=1e-6, max=.5, help='Probability of a false alarm.'),
+):
+    """Say what an experiment of one's own found. A column pre_NAME is what NAME was before (CUPED). Ends
+    with 1 where the split is not what was planned."""
+    with kernel_environment():
+        from recsys_nb.experiments import SPLIT_ALARM
+        from recsys_nb.outcomes import compare_outcomes, experiment_sentence, read_outcomes, split_of
+        try:
+            outcomes = read_outcomes(Path(file).expanduser(), control, metric)
+            found = compare_outcomes(outcomes, planned_visitors, alpha)
+            counts, split = split_of(outcomes, _planned_shares(shares))
+        except ValueError as e:
+            raise StudyError(str(e)) from None
+        rows = experiment_rows(found, alpha)
+    sure = f'{100 * (1 - alpha):.3g} %'
+    head = ('Metric', 'Variant', 'Visitors', 'Mean', f'Difference [{sure}]', 'Relative', 'p',
+            'Whenever one looks')
+    terminal().print(_as_table(f'{outcomes.control} against the others', head, rows))
+    sizes = ', '.join(f'{name} {n:,}' for name, n in counts.items())
+    echo(printable(f'Split: {sizes} (p = {split:.2g}).'))
+    for line in (*outcomes.notes, experiment_sentence(found, split, alpha)):
+        echo(printable(line))
+    raise typer.Exit(int(split < SPLIT_ALARM))
 
 # %% ../nbs/86_cli.ipynb #8600018a
 def study_row(

@@ -432,7 +432,7 @@ def toy_project(
 
 # %% ../nbs/80_parameters.ipynb #d023baf8
 # how a reader's name begins -> how those begin whose results it reads
-NEEDS = {'18': '1', '19_graphs': '1', '2': '1', '3': '1'}
+NEEDS = {'18': '1', '19_features': '1', '19_graphs': '1', '2': '1', '3': '1'}
 
 def needed(
     name:str, # notebook
@@ -440,30 +440,7 @@ def needed(
 )->list:
     "The notebooks whose results a notebook reads."
     begin = next((read for reader, read in NEEDS.items() if name.startswith(reader)), None)
-    return [n for n in names if begin and n.startswith(begin) and n < name]
-
-def choose(
-    only,  # notebooks asked for; all below 90 when empty
-    names, # notebooks there are
-)->list:   # in the order they run
-    "The notebooks to run: those asked for and what they need; `StudyError` where one of them is not there."
-    wanted = set()
-    for n in only:
-        if n not in names:
-            raise StudyError(f'there is no notebook {n}: {did_you_mean(n, names)}')
-        wanted.update([n, *needed(n, names)])
-    return [n for n in names if n in wanted or not only and n < '9']
-
-# %% ../nbs/80_parameters.ipynb #d023baf8
-NEEDS = {'18': '1', '19': '1', '2': '1', '3': '1'} # how a reader's name begins -> how those begin whose results it reads
-
-def needed(
-    name:str, # notebook
-    names,    # of all notebooks
-)->list:
-    "The notebooks whose results a notebook reads."
-    begin = next((read for reader, read in NEEDS.items() if name.startswith(reader)), None)
-    return [n for n in names if begin and n.startswith(begin) and n < name]
+    return [n for n in names if begin and n.startswith(begin) and n[:2] < name[:2]]
 
 def choose(
     only,  # notebooks asked for; all below 90 when empty
