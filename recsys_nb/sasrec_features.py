@@ -15,7 +15,7 @@ from .protocol import *
 from .blend import AGES, COUNTS
 from .files import write_text
 from .networks import *
-from .open_catalogue import OpenCatalogue
+from .open_catalogue import COLD_AND_NEW, OpenCatalogue
 from .comparison import LEVEL
 from .what_features_add import values_of_queries
 from .retrieval import padded_rows, product_top_k
@@ -609,9 +609,10 @@ def features_finding(
         there = rows[rows['slice'] == name]
         return there.iloc[0] if len(there) else None
     text = (f'Hits among ten that features add to SASRec: on next items {added_text(of(closed, "all"))}; '
-            f'in the open catalogue {added_text(of(opened, "all"))}, '
-            f'for targets without a click {added_text(of(opened, "0 events"))}, '
-            f'with 1 to 4 {added_text(of(opened, "1-4 events"))}.')
+            'in the open catalogue, beside SASRec with own items before its list, '
+            f'{added_text(of(opened, "all"))}, for targets without a click '
+            f'{added_text(of(opened, "0 events"))}, '
+            f'of these new to the visitor {added_text(of(opened, COLD_AND_NEW))}.')
     return text if np.isnan(cost) else f'{text} A training step takes {cost:.2f} times as long.'
 
 NO_FEATURES = 'What is known of items: none in this log. Nothing was trained here.'
