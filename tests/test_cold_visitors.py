@@ -203,8 +203,8 @@ ANSWERS = [
 @pytest.mark.parametrize(
     'family,choice,ask',
     [(*a, second_events) for a in ANSWERS] + [(*a, first_events) for a in ANSWERS if a[0] != OF_CATEGORY],
-    ids=lambda value: getattr(value, '__name__', None),  # an address differs from process to process
-    ids=str,
+    # an address differs from process to process
+    ids=lambda value: getattr(value, '__name__', str(value)),
 )
 def test_no_answer_knows_the_future(family, choice, ask):
     "Nor the visitor who is asked; and a stream that gives something away is caught."

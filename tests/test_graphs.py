@@ -172,7 +172,7 @@ def test_gradient_of_the_propagation():
 def test_decay_weighs_the_newest_most():
     module = with_graph('LightGCN', [[0, 1], [2, 3]], layers=1, decay=0.5, temperature=0.0)
     said = module.propagated()[0].detach()
-    y = module.encode_histories(histories_from_lists([[0, 1, 0, 2]]))[0] # newest 0 is one place back
+    y = module.encode_histories(histories_from_lists([[0, 1, 0, 2]]))[0]  # newest 0 is one place back
     expected = (said[2] + said[0] * 0.5 + said[1] * 0.25) / 1.75**0.5
     torch.testing.assert_close(y, expected)
 

@@ -178,7 +178,7 @@ def test_a_snapshot_at_the_moment_of_the_question_announces_nothing():
     assert new.any() and (new == unreachable(queries, plain)).all()
     assert (catalogue.since == plain.since).all()
     assert 'nothing announces them' in ' '.join(catalogue.notes)
-    assert evaluate_open(Content(fresh=100.), queries, catalogue).hits[new].sum() == 0
+    assert evaluate_open(Content(fresh=100.0), queries, catalogue).hits[new].sum() == 0
     leaky = replace(catalogue, since=milliseconds(first))
     with pytest.raises(AssertionError, match='before anything happened'):
         assert_no_open_leak(queries, leaky, log)
@@ -188,7 +188,7 @@ def test_leaks_made_on_purpose_are_caught():
     "The future in a history, in counts, in features, in a list."
     log = random_log(3)
     split = time_split(log, 2, 3)
-    snapshots = snapshots_of([(0., 10, 1), (3., 20, 2), (11.5, 20, 3), (11.5, 30, 1)])
+    snapshots = snapshots_of([(0.0, 10, 1), (3.0, 20, 2), (11.5, 20, 3), (11.5, 30, 1)])
     catalogue = make_open_catalogue(split, snapshots)
     queries = open_queries(split, 'test', catalogue)
     assert_no_open_leak(queries, catalogue, log)
@@ -223,7 +223,7 @@ def test_features_that_come_after_an_item_can_be_asked_for_are_left_out():
     touched = [(0, 10), (1, 10), (10.2, 20), (11.8, 20), (12, 10)]
     rows = [(t, 1, 'view', item) for t, item in touched]
     split = time_split(log_of_rows(rows), 2, 3, min_item_events=1)
-    catalogue = make_open_catalogue(split, snapshots_of([(0., 10, 1), (11., 20, 2), (10.5, 30, 2)]))
+    catalogue = make_open_catalogue(split, snapshots_of([(0.0, 10, 1), (11.0, 20, 2), (10.5, 30, 2)]))
     known = dict(zip(catalogue.items.tolist(), known_since(catalogue.features).tolist()))
     assert known == {10: BEGIN, 20: NEVER, 30: BEGIN + int(10.5 * DAY)}
     assert catalogue.features.category.tolist() == [1, -1, 2]
@@ -318,12 +318,14 @@ def planted(seed, cold=60, warm=60, visitors=900, brands=6, shuffle=False):
         first = rng.choice(old, 3, replace=False)
         rows += [(start + 1e-3 * i, v, 'view', int(x)) for i, x in enumerate(first)]
         if late:
-            rows += [(rng.uniform(12.2, 13.9), v, 'view', int(rng.choice(new if rng.random() < .7 else old)))]
+            rows += [
+                (rng.uniform(12.2, 13.9), v, 'view', int(rng.choice(new if rng.random() < 0.7 else old)))
+            ]
     rows.append((14, visitors, 'view', 0))
     rows.sort()
     split = time_split(log_of_rows(rows), 2, 2)
     tokens = brand[rng.permutation(n)] if shuffle else brand
-    price = np.exp(rng.normal(tokens, .1))[:, None].astype(np.float32)
+    price = np.exp(rng.normal(tokens, 0.1))[:, None].astype(np.float32)
     since = np.where(np.arange(n) < warm, BEGIN, split.test_start)
 
     class Known:
