@@ -755,8 +755,9 @@ def _read_pieces(files, key):
     facts = read_item_facts(files, raw, said)
     report.notes += raw.notes + files.notes[before:]
     report.notes += _log_notes(report, True, (log.event == 'transaction').any())
-    # of items without an event, too
-    every = facts if facts is None or said is None else facts.combine_first(said)
+    every = facts
+    if facts is not None and said is not None: # of items without an event, too
+        every = facts.astype(object).combine_first(said.astype(object)) # a column may be empty in one of them
     categories = _text_categories(files, raw, every)
     known = pd.DataFrame() if facts is None else facts.reset_index().astype({c: 'category' for c in facts})
     return dict(

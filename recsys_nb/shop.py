@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['REAL', 'VISITORS_WITH_AT_LEAST', 'HOURS', 'WEEKDAYS', 'TREE_LEVELS', 'REAL_SIZE', 'FIRST_DAY', 'BEHAVIOUR', 'INTENT',
-           'STAGE_SIZE', 'NEW_LATER', 'CATEGORY_CHANGES', 'SPREAD_SIZES', 'SPREADS', 'BANDS', 'STYLES', 'TASTE',
-           'BRANDS', 'PRICE_STEP', 'PRICE_SPREAD', 'PRICE_LEVELS', 'PRICE_CHANGES', 'PRICE_CHANGE', 'WORDS',
+           'STAGE_SIZE', 'NEW_LATER', 'CATEGORY_CHANGES', 'SPREAD_SIZES', 'SPREADS', 'PRICE_BANDS', 'STYLES', 'TASTE',
+           'BRANDS', 'PRICE_STEP', 'PRICE_SPREAD', 'PRICE_LEVELS', 'PRICE_CHANGES', 'PRICE_CHANGE', 'TRAIT_WORDS',
            'EXPLORE_KINDS', 'CLOSE', 'grow_tree', 'Catalogue', 'uneven_parts', 'stage_ranges', 'make_catalogue',
            'ItemTraits', 'make_traits', 'visitor_tastes', 'liking', 'visitor_sizes', 'to_clock', 'restart_at_groups',
            'session_starts', 'visit_times', 'Picker', 'planted_repeat_chances', 'explore_kinds', 'intents', 'walk',
@@ -88,7 +88,7 @@ SPREAD_SIZES = [300, 235_061] # the more items a shop has,
 SPREADS = [.9, 1.5]           # the more unequal their popularity: sigma of a lognormal
 
 # %% ../nbs/01_shop.ipynb #5f0b0002
-BANDS = 5            # price bands within a category, the cheapest first
+PRICE_BANDS = 5            # price bands within a category, the cheapest first
 STYLES = 4           # styles, each with brands and words of its own
 TASTE = dict(
     band=6.,         # an item of the visitor's price band is chosen as many times as often as one of another
@@ -99,7 +99,7 @@ PRICE_SPREAD = .1    # within a band,
 PRICE_LEVELS = .8    # and between categories: standard deviations
 PRICE_CHANGES = .2   # share of the items whose price changes once, by
 PRICE_CHANGE = .08   # standard deviation of the logarithm
-WORDS = dict(
+TRAIT_WORDS = dict(
     category=(6, 3), # words that a category has, and how many of them an item has
     style=(12, 2),   # the same of a style
     shop=(500, 1))   # the same of the whole shop: they say nothing
@@ -204,7 +204,7 @@ def make_catalogue(
 @dataclass
 class ItemTraits:
     "What items are like; a row is an item of the `Catalogue`."
-    band: np.ndarray  # price band, 0 to BANDS - 1, int64[items]
+    band: np.ndarray  # price band, 0 to PRICE_BANDS - 1, int64[items]
     style: np.ndarray # style, 0 to STYLES - 1, int64[items]
     price: np.ndarray # whole numbers, int64[items]
     brand: np.ndarray # a word each, int64[items]
@@ -226,16 +226,16 @@ def make_traits(
     "What the items of a catalogue are like."
     n = len(c.itemid)
     rng = np.random.default_rng([seed, n, c.days, 5])
-    band = rng.integers(0, BANDS, n)
+    band = rng.integers(0, PRICE_BANDS, n)
     style = rng.integers(0, STYLES, n)
     category = np.unique(c.categoryid[c.stage], return_inverse=True)[1]
     root = np.unique(c.ranges[0, 2, c.stage], return_inverse=True)[1]
     level = rng.normal(np.log(5000), PRICE_LEVELS, category.max() + 1)[category]
-    log_price = level + PRICE_STEP * (band - (BANDS - 1) / 2) + rng.normal(0, PRICE_SPREAD, n)
+    log_price = level + PRICE_STEP * (band - (PRICE_BANDS - 1) / 2) + rng.normal(0, PRICE_SPREAD, n)
     brand = (root * STYLES + style) * BRANDS + rng.integers(0, BRANDS, n)
     groups = dict(category=category, style=style, shop=np.zeros(n, int))
     parts = [brand[:, None]]
-    for name, (words, few) in WORDS.items():
+    for name, (words, few) in TRAIT_WORDS.items():
         used = parts[-1].max() + 1 # numbers that the parts before have taken
         parts.append(used + _some_of(rng, groups[name], groups[name].max() + 1, words, few))
     hashed = np.unique(rng.integers(0, 10**6, 3 * (parts[-1].max() + 1)))
@@ -252,13 +252,13 @@ def visitor_tastes(
 )->np.ndarray:    # taste of each visitorid, band * STYLES + style, int64[visitors]
     "What each visitor of a shop of this size and seed prefers."
     rng = np.random.default_rng([seed, visitors, items, days, 4])
-    return rng.integers(0, BANDS * STYLES, visitors)
+    return rng.integers(0, PRICE_BANDS * STYLES, visitors)
 
 def liking(
     traits:ItemTraits, # what items are like
 )->np.ndarray:         # how many times as often an item is chosen, float64[tastes, items]
     "How each taste likes each item."
-    band, style = np.divmod(np.arange(BANDS * STYLES)[:, None], STYLES)
+    band, style = np.divmod(np.arange(PRICE_BANDS * STYLES)[:, None], STYLES)
     return (np.where(traits.band == band, TASTE['band'], 1)
             * np.where(traits.style == style, TASTE['style'], 1))
 

@@ -44,6 +44,8 @@ TOYS = (
     '30_comparison',  # and those that the profile tiny names
     '12_sasrec',
     '17_bert4rec',
+    '19_features',
+    '19_graphs',
     '31_ablation',
     '34_certainty',
     '35_leakage',

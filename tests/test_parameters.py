@@ -194,7 +194,8 @@ def beyond(p):
             + [w.swapcase() for w in p.allowed.words if w.swapcase() not in p.allowed.words]
             + [f'{w}x' for w in p.allowed.words if w]
         )
-    tries += ['', '1,5', 'inf', '-inf', '1e400', '0x10']
+    tries += ['', 'inf', '-inf', '1e400', '0x10']
+    tries += ['1,5'] * (not p.allowed.many)  # a list of two, where there may be a list
     below, above = (
         end - 1 if not p.allowed.many else f'{end - 1}' for end in (p.allowed.low, p.allowed.high + 2)
     )

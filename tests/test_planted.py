@@ -29,7 +29,7 @@ def test_tastes_are_in_the_events():
     "Visitors meet items of their own band and style far more often than other visitors' tastes would say."
     own = suited()
     others = suited(np.random.default_rng(0).permutation(visitor_tastes(*SIZE)))
-    chance = [1 / BANDS, 1 / STYLES]
+    chance = [1 / PRICE_BANDS, 1 / STYLES]
     assert (own - others > 0.12).all(axis=None)
     assert np.allclose(others.loc['items met'], chance, atol=0.03)
 
@@ -38,14 +38,14 @@ def test_without_tastes_nothing_is_found(monkeypatch):
     "The measure of the test before is not one that always says yes."
     monkeypatch.setattr(shop, 'TASTE', {'band': 1.0, 'style': 1.0})
     own = suited()
-    assert np.allclose(own.loc['items met'], [1 / BANDS, 1 / STYLES], atol=0.03)
+    assert np.allclose(own.loc['items met'], [1 / PRICE_BANDS, 1 / STYLES], atol=0.03)
 
 
 def test_a_new_item_sells_by_taste_before_anybody_clicked_it():
     "The very first visitor of an item that came later has the taste that suits it."
     c, traits, columns = simulate_events(*SIZE)
     first = taste_shares(as_log(columns), c, traits, visitor_tastes(*SIZE), new_until=1).loc['new items met']
-    assert first['own price band'] > 1 / BANDS + 0.08
+    assert first['own price band'] > 1 / PRICE_BANDS + 0.08
     assert first['own style'] > 1 / STYLES + 0.08
 
 

@@ -139,7 +139,15 @@ def test_every_model_of_the_tables_is_checked():
     def letters(name):
         return ''.join(c for c in name.lower() if c.isalnum())
 
-    same = {'History (counted)': 'CountedHistory', 'S-KNN': 'SKNN', 'Popularity (views)': 'Popularity'}
+    same = {
+        'History (counted)': 'CountedHistory',
+        'S-KNN': 'SKNN',
+        'Popularity (views)': 'Popularity',
+        'SR-GNN (global)': 'GlobalSRGNN',
+        'SASRec with features': 'FeatureSASRec',
+        'Hybrid (graphs)': 'Hybrid',
+        'Hybrid with features': 'Hybrid',
+    }
     known = {letters(n) for n in MODELS}
     assert {n for n in (m.name for m in models()) if letters(same.get(n, n)) not in known} == set()
 
