@@ -701,3 +701,12 @@ def test_the_ends_train(name, config, record):
     items, scores = model.recommend(histories_from_log(p.split.fit)[0], 3)
     assert items.shape == (6, 3) and np.isfinite(scores).all()
     record('parameters', f'{name} at the ends of its ranges', tried=len(config))
+
+
+@pytest.mark.parametrize('profile', ['', *read_profiles(ROOT)])
+def test_with_features_sasrec_is_trained_as_long_as_without(profile):
+    "Else their difference would be one of passes over the events."
+    values = resolve_settings(NOTEBOOKS, profile or 'tiny', [])
+    defaults = {n: NOTEBOOKS[n].parameters['epochs'].default for n in ('12_sasrec', '19_features')}
+    epochs = {n: values[n]['epochs'] for n in defaults} if profile else defaults
+    assert epochs['19_features'] == epochs['12_sasrec']

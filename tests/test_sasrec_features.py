@@ -6,12 +6,15 @@ import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
 
-from recsys_nb.features import ItemFeatures
-from recsys_nb.open_catalogue import OpenCatalogue
-from recsys_nb.protocol import Queries, histories_from_lists, milliseconds, n_items
+from recsys_nb.evaluation import evaluate
+from recsys_nb.features import ItemFeatures, load_features
+from recsys_nb.open_catalogue import OpenCatalogue, evaluate_open, make_open_catalogue, open_queries
+from recsys_nb.protocol import Queries, histories_from_lists, make_protocols, milliseconds, n_items, part_of
 from recsys_nb.recommender import check_recommender, log_of_walks, ring_log
 from recsys_nb.sasrec import SASRec
 from recsys_nb.sasrec_features import FeatureSASRec, FeatureSASRecModule
+from recsys_nb.sources import load_log
+from recsys_nb.what_features_add import open_differences
 
 SMALL = dict(epochs=3, batch_rows=4, hidden_dim=16, negatives=20, warmup_steps=5)
 
@@ -214,3 +217,31 @@ def test_what_a_cold_item_is_worth_is_chosen():
     assert worth[0] < worth[1]
     rows, _ = model.recommend_open(asked, np.full(200, 10**15), catalogue, 10)
     assert (rows >= 96).mean() > 0.5
+
+
+def test_on_the_simulated_shop_warm_items_lose_nothing_and_cold_ones_gain():
+    "Both are trained alike; prices, brands and words of the shop were planted, and no click was."
+    protocols = make_protocols(load_log('simulated:tiny')[0])
+    split = protocols.split
+    snapshots = load_features('simulated:tiny')
+    catalogue, earlier = (make_open_catalogue(split, snapshots, window) for window in ('test', 'valid'))
+    asked = part_of(open_queries(split, 'test', catalogue), 4000)
+    validation = part_of(open_queries(split, 'valid', earlier), 4000)
+    fitted = {}
+    for name, features in (('SASRec', None), ('with features', snapshots)):
+        first, last = FeatureSASRec(4), FeatureSASRec(4)
+        first.features = last.features = features
+        first.fit(split.train, protocols.valid)
+        last.fit(split.fit)
+        last.weights = first.weights
+        if features is not None:
+            last.cold = first.weigh_cold(validation, earlier).cold
+        fitted[name] = last
+    pair = [('with features', 'SASRec')]
+    closed = {n: evaluate(m, protocols.test, split.fit, protocols.groups) for n, m in fitted.items()}
+    warm = open_differences(closed, pair, ['all']).iloc[0]
+    assert warm.low > -0.01
+    opened = {n: evaluate_open(m, asked, catalogue) for n, m in fitted.items()}
+    cold = open_differences(opened, pair, ['0 events']).iloc[0]
+    assert cold.n >= 50
+    assert cold.low > 0.05
